@@ -1,0 +1,1 @@
+"""What every other package stands on: settings, errors, files, and the one door to Ray."""

@@ -1,0 +1,65 @@
+"""Settings: frozen, checked, and filled from YAML and `key=value` words."""
+
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cluster.errors import ConfigError
+
+
+class Config(BaseModel):
+    """Base of all settings: frozen, unknown keys refused, each field with its range and meaning."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    @classmethod
+    def parse(cls, words: list[str], base: dict[str, Any] | None = None) -> Self:
+        """Return settings from `base` overridden by `key=value` words; `a.b=1` reaches into nested settings."""
+        values: dict[str, Any] = dict(base or {})
+        for word in words:
+            key, separator, text = word.partition("=")
+            if not separator or not key:
+                raise ConfigError(f"cannot read {word!r}; write settings as key=value, for example epochs=3")
+            _place(values, key.split("."), yaml.safe_load(text) if text else None, word)
+        return cls.checked(values)
+
+    @classmethod
+    def checked(cls, values: dict[str, Any]) -> Self:
+        """Return settings from plain values, or one sentence that names the wrong one."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise ConfigError(_sentence(cls, error)) from None
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the mapping that a YAML file holds."""
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"cannot read settings from {path}: {error}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path} must hold a mapping of settings, not {type(values).__name__}")
+    return values
+
+
+def _place(values: dict[str, Any], keys: list[str], value: Any, word: str) -> None:
+    for key in keys[:-1]:
+        branch = values.get(key, {})
+        if not isinstance(branch, dict):
+            raise ConfigError(f"{word!r}: {key} is a single value, not a group of settings")
+        values[key] = dict(branch)
+        values = values[key]
+    values[keys[-1]] = value
+
+
+def _sentence(cls: type[Config], error: ValidationError) -> str:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"]) or cls.__name__
+    if first["type"] == "extra_forbidden":
+        return f"unknown setting {name!r}; {cls.__name__} knows {', '.join(sorted(cls.model_fields))}"
+    if first["type"] == "missing":
+        return f"setting {name!r} is required; give it as {name}=…"
+    return f"setting {name}={first['input']!r} is wrong: {first['msg']}"

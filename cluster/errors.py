@@ -1,0 +1,69 @@
+"""Every error a user can meet, each with the HTTP status it becomes."""
+
+
+class LiveshelfError(Exception):
+    """Base of all errors raised on purpose; its text says what was wrong, the value and the remedy."""
+
+    status = 500
+
+
+class ConfigError(LiveshelfError):
+    """A setting is unknown, malformed or out of its range."""
+
+    status = 400
+
+
+class DataError(LiveshelfError):
+    """A file cannot be read, lacks a column, or holds no usable row."""
+
+    status = 422
+
+
+class LeakageError(DataError):
+    """A split lets training see what it is tested on."""
+
+
+class BundleError(LiveshelfError):
+    """A bundle is missing, incomplete or altered."""
+
+    status = 503
+
+
+class StorageError(LiveshelfError):
+    """A folder cannot be written, or the disk is full."""
+
+    status = 507
+
+
+class RequestError(LiveshelfError):
+    """A request that cannot be understood."""
+
+    status = 400
+
+
+class NotFoundError(LiveshelfError):
+    """The named thing does not exist."""
+
+    status = 404
+
+
+class UnprocessableError(LiveshelfError):
+    """A well-formed request that means nothing here, such as an event for an item nobody sells."""
+
+    status = 422
+
+
+class ConflictError(LiveshelfError):
+    """The same id was used before with other content."""
+
+    status = 409
+
+
+class UnavailableError(LiveshelfError):
+    """The engine cannot answer now; the same call may succeed in a moment."""
+
+    status = 503
+
+
+class RuntimeStartError(LiveshelfError):
+    """Ray or the server could not be started here."""

@@ -1,0 +1,1 @@
+"""The stages of a request; each takes candidates and returns candidates."""

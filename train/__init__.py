@@ -1,0 +1,1 @@
+"""Learning from history: data in, models fitted, bundles out."""

@@ -1,0 +1,1 @@
+"""From raw files to checked, prepared and split interactions."""

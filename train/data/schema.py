@@ -1,0 +1,142 @@
+"""The words of the data: canonical tables as files hold them, and the arrays that training reads."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_matrix
+
+EVENT_COLUMNS = (
+    "user_id", "item_id", "event_type", "timestamp", "value", "quantity", "price", "session_id", "order_id", "text",
+)  # fmt: skip
+ITEM_COLUMNS = (
+    "item_id", "title", "description", "category_path", "tags", "brand", "price", "image", "attributes",
+)  # fmt: skip
+USER_COLUMNS = ("user_id", "traits")
+
+NO_ITEM = -1  # pads item_idx arrays of unequal length, always on the left
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tables:
+    """One source in canonical columns, unchecked; a loader returns it.
+
+    events: columns of EVENT_COLUMNS that the source has, at least user_id, item_id and timestamp (UTC).
+    items: columns of ITEM_COLUMNS, at least item_id; `tags` and `attributes` hold lists of strings.
+    users: columns of USER_COLUMNS; `traits` holds a mapping per user.
+    has_clock: False when the source knows only an order of events and `timestamp` merely counts them.
+    """
+
+    name: str
+    events: pd.DataFrame
+    items: pd.DataFrame
+    users: pd.DataFrame
+    has_clock: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Catalogue:
+    """Everything known of the items; row i of every part describes item_idx i."""
+
+    frame: pd.DataFrame  # (n_items) columns of ITEM_COLUMNS, missing ones absent; price is as the source has it
+    attributes: csr_matrix  # (n_items, n_attributes) 0/1 float32: tags, category levels, brand, price band
+    attribute_names: tuple[str, ...]
+
+    @cached_property
+    def item_ids(self) -> np.ndarray:
+        """(n_items,) object array of str."""
+        return self.frame["item_id"].to_numpy(dtype=object)
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """item_id → item_idx."""
+        return {item_id: item_idx for item_idx, item_id in enumerate(self.item_ids)}
+
+    @property
+    def n_items(self) -> int:
+        """Items in the catalogue."""
+        return len(self.frame)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interactions:
+    """History: user u owns rows offsets[u]:offsets[u + 1], oldest first; n rows in all.
+
+    Lines of one order share order_idx, which grows along a user's history; where the source knows no orders,
+    each row is an order of its own.
+    """
+
+    user_ids: np.ndarray  # (n_users,) object array of str
+    offsets: np.ndarray  # (n_users + 1,) int64
+    item_idx: np.ndarray  # (n,) int64
+    timestamp_ms: np.ndarray  # (n,) int64 since the epoch, UTC
+    order_idx: np.ndarray  # (n,) int64, unique to one user's one order
+    weight: np.ndarray  # (n,) float32, what the event type is worth; > 0
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """user_id → user_idx."""
+        return {user_id: user_idx for user_idx, user_id in enumerate(self.user_ids)}
+
+    @cached_property
+    def user_idx(self) -> np.ndarray:
+        """(n,) int64, the owner of each row."""
+        return np.repeat(np.arange(self.n_users), np.diff(self.offsets))
+
+    @property
+    def n_users(self) -> int:
+        """Users, some perhaps without rows."""
+        return len(self.user_ids)
+
+    def __len__(self) -> int:
+        return len(self.item_idx)
+
+    def items_of(self, user_idx: int) -> np.ndarray:
+        """Return the user's item_idx, oldest first."""
+        return self.item_idx[self.offsets[user_idx] : self.offsets[user_idx + 1]]
+
+    def where(self, mask: np.ndarray) -> "Interactions":
+        """Return the rows where `mask` (n,) is true; every user keeps their user_idx."""
+        kept = np.concatenate(([0], np.cumsum(mask)))
+        return Interactions(
+            user_ids=self.user_ids, offsets=kept[self.offsets].astype(np.int64), item_idx=self.item_idx[mask],
+            timestamp_ms=self.timestamp_ms[mask], order_idx=self.order_idx[mask], weight=self.weight[mask],
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Queries:
+    """Questions with known answers: after the first `cut` rows of a user, which items came next?"""
+
+    user_idx: np.ndarray  # (q,) int64
+    cut: np.ndarray  # (q,) int64, rows of the user's whole history that may be read
+    truth_offsets: np.ndarray  # (q + 1,) int64
+    truth: np.ndarray  # item_idx, distinct within a query
+
+    def __len__(self) -> int:
+        return len(self.user_idx)
+
+    def truth_of(self, query: int) -> np.ndarray:
+        """Return the distinct item_idx that answer a query."""
+        return self.truth[self.truth_offsets[query] : self.truth_offsets[query + 1]]
+
+    def take(self, chosen: np.ndarray) -> "Queries":
+        """Return the queries at positions `chosen`, in that order."""
+        counts = np.diff(self.truth_offsets)[chosen]
+        rows = [self.truth_of(int(query)) for query in chosen]
+        return Queries(
+            user_idx=self.user_idx[chosen], cut=self.cut[chosen],
+            truth_offsets=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
+            truth=np.concatenate(rows) if rows else np.empty(0, dtype=np.int64),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """What training may read, and what it is tested on; both point into `history`, the whole of it."""
+
+    history: Interactions
+    train: Interactions  # the rows of `history` that fitting may read, same user_idx
+    valid: Queries
+    test: Queries  # empty under leave-one-out, where the test items never were in the file

@@ -1,0 +1,1 @@
+"""The models, each in a room of its own."""
