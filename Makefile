@@ -1,0 +1,55 @@
+# `make demo` and `make test` work in a fresh clone: what they need, they install into .venv first.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+ACCELERATOR ?= $(shell nvidia-smi -L 2>/dev/null | grep -q GPU && echo gpu || echo cpu)
+BIN := .venv/bin
+READY := .venv/.ready-$(ACCELERATOR)
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses=4 --dist=loadgroup
+
+.PHONY: help setup demo test test-all check format bench serve clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | column -t -s '	'
+
+setup: $(READY) ## make .venv with everything in it
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "liveshelf needs Python 3.11 or newer; set PYTHON=<path>")'
+	@$(PYTHON) -m venv .venv
+	@echo "installing liveshelf[$(ACCELERATOR)] into .venv; the first time takes a few minutes"
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off \
+		-c constraints.txt -e '.[$(ACCELERATOR),demo,dev]' 2> >(grep -v '^WARNING: Location' >&2 || true) \
+		| sed -unE 's/^ *Downloading ([^ ]*\/)?([^ /]+) (\([0-9.]{2,} [MG]B\)).*/  \2 \3/p; s/^(Installing) .*/  unpacking/p'
+	@touch $@
+
+demo: $(READY) ## train on real retail data, serve, and watch a click change a list
+	@$(BIN)/python serve/run.py demo
+
+test: $(READY) ## the tests that fit into four minutes
+	@$(PYTEST) -m 'not slow'
+
+test-all: $(READY) ## every test
+	@$(PYTEST)
+
+check: $(READY) ## style, types and architecture
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports
+
+format: $(READY) ## put the code in its usual form
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(READY) ## measure every figure of the README
+	@$(BIN)/python bench/run.py
+
+serve: $(READY) ## serve the current bundle
+	@$(BIN)/python serve/run.py start
+
+clean: ## remove the environment and all caches, not the data in var/
+	@rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
