@@ -22,7 +22,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         try:
             yield aside
             sync(aside)
-            os.replace(aside, path)
+            aside.replace(path)
             sync(path.parent)
         finally:
             aside.unlink(missing_ok=True)
@@ -42,7 +42,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
             for child in aside.rglob("*"):
                 sync(child)
             sync(aside)
-            os.rename(aside, path)
+            aside.rename(path)
             sync(path.parent)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
