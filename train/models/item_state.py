@@ -1,0 +1,82 @@
+"""What is known of the items at one moment: vectors, popularity and transitions; a bundle's, or a live one."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import Field
+
+from cluster.config import Config
+from train.data.schema import Interactions
+from train.models.transitions import Transitions, TransitionsConfig, fit_transitions
+
+DAY_MS = 86_400_000
+
+
+class ItemStateConfig(Config):
+    """How behaviour becomes counts."""
+
+    transitions: TransitionsConfig = TransitionsConfig()
+    half_life_days: float = Field(30, gt=0, description="age at which an event counts half for recent popularity")
+    repeat_prior: float = Field(5, gt=0, description="shoppers of doubt in an item's repeat rate")
+
+
+@dataclass(slots=True, kw_only=True)
+class ItemState:
+    """Arrays over item_idx; `learner.apply` advances a live one, nothing else writes to it."""
+
+    config: ItemStateConfig
+    vectors: np.ndarray  # (n_items, d) float32, h_i
+    popularity: np.ndarray  # (n_items,) float64, events ever
+    recent: np.ndarray  # (n_items,) float64, events with forward decay: one at epoch_ms counts 1, later ones more
+    repeat_rate: np.ndarray  # (n_items,) float32, share of buyers who bought again
+    transitions: Transitions
+    n_events: float  # the sum of `popularity`
+    recent_total: float  # the sum of `recent`
+    epoch_ms: int  # where forward decay starts (Cormode et al., 2009): only ratios of `recent` mean anything
+
+    @property
+    def n_items(self) -> int:
+        """Items that can be recommended."""
+        return len(self.vectors)
+
+    def recency_weight(self, timestamp_ms: int) -> float:
+        """Return what an event at `timestamp_ms` adds to `recent`."""
+        return 2.0 ** ((timestamp_ms - self.epoch_ms) / (self.config.half_life_days * DAY_MS))
+
+    def count(self, item_idx: int, timestamp_ms: int) -> None:
+        """Count one event of an item."""
+        weight = self.recency_weight(timestamp_ms)
+        self.popularity[item_idx] += 1.0
+        self.recent[item_idx] += weight
+        self.n_events += 1.0
+        self.recent_total += weight
+
+
+def fit_item_state(
+    vectors: np.ndarray, interactions: Interactions, has_clock: bool, config: ItemStateConfig
+) -> ItemState:
+    """Return the counts of a history beside the vectors (n_items, d) that a model gave the items."""
+    n_items = len(vectors)
+    item_idx, timestamp_ms = interactions.item_idx, interactions.timestamp_ms
+    epoch_ms = int(timestamp_ms.max(initial=0))
+    age_days = (epoch_ms - timestamp_ms) / DAY_MS if has_clock else np.zeros(len(interactions))
+    recent = np.bincount(item_idx, 0.5 ** (age_days / config.half_life_days), minlength=n_items)
+    return ItemState(
+        config=config,
+        vectors=vectors,
+        popularity=np.bincount(item_idx, minlength=n_items).astype(np.float64),
+        recent=recent,
+        repeat_rate=_repeat_rate(interactions, n_items, config.repeat_prior),
+        transitions=fit_transitions(interactions, n_items, config.transitions),
+        n_events=float(len(interactions)),
+        recent_total=float(recent.sum()),
+        epoch_ms=epoch_ms,
+    )
+
+
+def _repeat_rate(interactions: Interactions, n_items: int, prior: float) -> np.ndarray:
+    pair, times = np.unique(interactions.user_idx * n_items + interactions.item_idx, return_counts=True)
+    buyers = np.bincount(pair % n_items, minlength=n_items)
+    again = np.bincount(pair[times > 1] % n_items, minlength=n_items)
+    average = again.sum() / max(buyers.sum(), 1)
+    return ((again + prior * average) / (buyers + prior)).astype(np.float32)

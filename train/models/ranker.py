@@ -1,0 +1,117 @@
+"""The ranking stage: a small network turns a candidate's features into the fused score."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import nn
+
+from cluster.config import Config
+from cluster.errors import BundleError
+from train.models.features import FEATURES
+
+
+class RankerConfig(Config):
+    """How the ranker is fitted on validation queries."""
+
+    hidden: int = Field(32, ge=1, le=512, description="hidden units")
+    epochs: int = Field(8, ge=1, le=100, description="passes over the validation queries")
+    learning_rate: float = Field(3e-3, gt=0, le=1, description="AdamW step, falling to zero by a cosine")
+    weight_decay: float = Field(1e-2, ge=0, le=1, description="AdamW decay")
+    batch_queries: int = Field(64, ge=1, description="queries per step")
+    seed: int = Field(0, ge=0, description="initial weights and order of queries")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranker:
+    """score = w₂ · relu(W₁ · clip((x − mean) / deviation) + b₁), plain numpy so that a replica pays microseconds.
+
+    Features are clipped to what fitting saw: a shopper or a state unlike any before is read as the nearest known one.
+    """
+
+    mean: np.ndarray  # (F,)
+    deviation: np.ndarray  # (F,)
+    low: np.ndarray  # (F,), of the normalised feature
+    high: np.ndarray  # (F,)
+    inner: np.ndarray  # (F, H)
+    inner_bias: np.ndarray  # (H,)
+    outer: np.ndarray  # (H,)
+
+    def score(self, features: np.ndarray) -> np.ndarray:
+        """Return fused scores (n,) float32 of features (n, F); only differences within one shopper mean anything."""
+        x = np.clip((features - self.mean) / self.deviation, self.low, self.high)
+        return np.maximum(x @ self.inner + self.inner_bias, 0) @ self.outer
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain lists, with the feature names they belong to."""
+        return {"features": list(FEATURES)} | {
+            name: np.round(getattr(self, name).astype(np.float64), 7).tolist() for name in _ARRAYS
+        }
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Ranker":
+        """Return the ranker that `to_json` wrote."""
+        if tuple(values.get("features", ())) != FEATURES:
+            raise BundleError("the bundle's ranker reads other features than this code; fit and publish a new bundle")
+        return cls(**{name: np.asarray(values[name], dtype=np.float32) for name in _ARRAYS})
+
+
+_ARRAYS = ("mean", "deviation", "low", "high", "inner", "inner_bias", "outer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankingExamples:
+    """Candidates of many queries side by side; query q owns rows offsets[q]:offsets[q + 1]."""
+
+    features: np.ndarray  # (n, F) float32
+    relevant: np.ndarray  # (n,) bool
+    offsets: np.ndarray  # (q + 1,) int64
+
+
+def fit_ranker(examples: RankingExamples, config: RankerConfig) -> Ranker:
+    """Fit by the listwise softmax loss: −Σ over relevant items of log softmax(score) / their number
+    (ListNet top-one, Cao et al., 2007, equation 10), over queries whose candidates hold a relevant item."""
+    mean, deviation = examples.features.mean(axis=0), examples.features.std(axis=0) + 1e-6
+    normalised = (examples.features - mean) / deviation
+    low, high = np.quantile(normalised, 0.001, axis=0), np.quantile(normalised, 0.999, axis=0)
+    torch.manual_seed(config.seed)
+    inner, outer = nn.Linear(len(mean), config.hidden), nn.Linear(config.hidden, 1, bias=False)
+    network = nn.Sequential(inner, nn.ReLU(), outer)
+    _descend(network, torch.from_numpy(np.clip(normalised, low, high).astype(np.float32)), examples, config)
+    arrays = {
+        "mean": mean, "deviation": deviation, "low": low, "high": high,
+        "inner": inner.weight.detach().numpy().T, "inner_bias": inner.bias.detach().numpy(),
+        "outer": outer.weight.detach().numpy()[0],
+    }  # fmt: skip
+    return Ranker(**{name: np.ascontiguousarray(array, dtype=np.float32) for name, array in arrays.items()})
+
+
+def _descend(network: nn.Module, x: torch.Tensor, examples: RankingExamples, config: RankerConfig) -> None:
+    hits = np.add.reduceat(np.append(examples.relevant, False).astype(np.int64), examples.offsets[:-1])
+    useful = np.flatnonzero((hits > 0) & (np.diff(examples.offsets) > 0))
+    steps = max(1, config.epochs * -(-len(useful) // config.batch_queries))
+    optimiser = torch.optim.AdamW(network.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    rng = np.random.default_rng(config.seed)
+    for _ in range(config.epochs):
+        order = rng.permutation(useful)
+        for start in range(0, len(order), config.batch_queries):
+            loss = _listwise(network, x, examples, order[start : start + config.batch_queries])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+
+
+def _listwise(network: nn.Module, x: torch.Tensor, examples: RankingExamples, queries: np.ndarray) -> torch.Tensor:
+    spans = [np.arange(examples.offsets[query], examples.offsets[query + 1]) for query in queries]
+    rows = torch.from_numpy(np.concatenate(spans))
+    owner = torch.from_numpy(np.repeat(np.arange(len(queries)), [len(span) for span in spans]))
+    relevant = torch.from_numpy(examples.relevant)[rows].float()
+    score = network(x[rows])[:, 0]
+    score = score - score.max().detach()
+    zeros = torch.zeros(len(queries))
+    log_share = score - zeros.index_add(0, owner, score.exp()).log()[owner]
+    return -(log_share * relevant / zeros.index_add(0, owner, relevant)[owner]).sum() / len(queries)

@@ -1,0 +1,51 @@
+"""A shopper as the engine sees one: a bounded history, and the vector h_u that it encodes to."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from train.data.schema import Interactions
+
+MAX_HISTORY = 1_000  # rows kept per shopper; the encoder reads the newest of them, repeat statistics read all
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """What one shopper did, oldest first, at most MAX_HISTORY rows."""
+
+    item_idx: np.ndarray  # (n,) int64
+    timestamp_ms: np.ndarray  # (n,) int64
+    order_idx: np.ndarray  # (n,) int64, never falls; lines of one order share it
+
+    def __len__(self) -> int:
+        return len(self.item_idx)
+
+    def appended(self, item_idx: int, timestamp_ms: int, same_order: bool) -> "History":
+        """Return the history with one more row, the oldest dropped when it is full."""
+        order_idx = (int(self.order_idx[-1]) + (not same_order)) if len(self) else 0
+        return History(
+            item_idx=np.append(self.item_idx[-MAX_HISTORY + 1 :], item_idx),
+            timestamp_ms=np.append(self.timestamp_ms[-MAX_HISTORY + 1 :], timestamp_ms),
+            order_idx=np.append(self.order_idx[-MAX_HISTORY + 1 :], order_idx),
+        )
+
+    def newest_first(self, k: int) -> np.ndarray:
+        """Return the last k item_idx, newest first."""
+        return self.item_idx[: -k - 1 : -1]
+
+
+NO_HISTORY = History(
+    item_idx=np.empty(0, np.int64), timestamp_ms=np.empty(0, np.int64), order_idx=np.empty(0, np.int64)
+)
+
+
+def history_of(interactions: Interactions, user_idx: int, cut: int | None = None) -> History:
+    """Return a user's history after their first `cut` rows (all rows when None)."""
+    start, end = interactions.offsets[user_idx], interactions.offsets[user_idx + 1]
+    end = end if cut is None else min(end, start + cut)
+    rows = slice(max(start, end - MAX_HISTORY), end)
+    return History(
+        item_idx=interactions.item_idx[rows],
+        timestamp_ms=interactions.timestamp_ms[rows],
+        order_idx=interactions.order_idx[rows],
+    )

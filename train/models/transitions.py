@@ -1,0 +1,117 @@
+"""Item-to-item transition counts: sequential rules that a batch fits and a live event extends."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from pydantic import Field
+from scipy.sparse import csr_matrix
+
+from cluster.config import Config
+from train.data.schema import Interactions
+
+
+class TransitionsConfig(Config):
+    """How counts are made from histories and read back as scores."""
+
+    window: int = Field(10, ge=1, le=50, description="an item is linked to this many items before it")
+    decay: float = Field(0.8, gt=0, le=1, description="weight lost per step of distance")
+    backward: float = Field(0.5, ge=0, le=1, description="weight of the link from the later item to the earlier")
+    row_power: float = Field(0.5, ge=0, le=1, description="how far an item's many links are divided out")
+    column_power: float = Field(0.25, ge=0, le=1, description="how far the target's popularity is divided out")
+    history_decay: float = Field(0.6, gt=0, le=1, description="weight lost per step back in the shopper's history")
+    max_neighbours: int = Field(100, ge=1, description="strongest links kept per item by a batch")
+
+
+class Followers(NamedTuple):
+    """Items that tend to come after a history, ordered by item_idx."""
+
+    item_idx: np.ndarray  # (m,) int64, distinct, ascending
+    score: np.ndarray  # (m,) float64, > 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Transitions:
+    """Counts of "j soon after i": a compressed base from the bundle and the links that live events added.
+
+    The score of j for a history is Σ_k history_decay^k · C[i_k, j] / (rows[i_k]^row_power · columns[j]^column_power),
+    i_0 the newest item; sequential rules of Ludewig and Jannach (2018, section 3.1) with both normalisations learned
+    as powers. Adding is a plain sum in the order of events, so a replay gives the same bits.
+    """
+
+    config: TransitionsConfig
+    base: csr_matrix  # (n_base, n_base) float32
+    rows: np.ndarray  # (n_items,) float64, all that ever left i, pruned links included
+    columns: np.ndarray  # (n_items,) float64, all that ever arrived at j
+    added: dict[int, dict[int, float]] = field(default_factory=dict)
+
+    def add(self, previous: np.ndarray, item_idx: int) -> None:
+        """Count one event: `previous` holds the shopper's items before it, newest first, at most `window` long."""
+        weight = 1.0
+        for source in previous.tolist():
+            self._link(source, item_idx, weight)
+            self._link(item_idx, source, weight * self.config.backward)
+            weight *= self.config.decay
+
+    def followers(self, history: np.ndarray) -> Followers:
+        """Return the items that tend to come after a history of item_idx, oldest first."""
+        items, counts = [], []
+        weight = 1.0
+        for source in history[: -self.config.window - 1 : -1].tolist():
+            targets, links = self.links(source)
+            items.append(targets)
+            counts.append(links * (weight / max(self.rows[source], 1e-9) ** self.config.row_power))
+            weight *= self.config.history_decay
+        if not items:
+            return Followers(np.empty(0, dtype=np.int64), np.empty(0))
+        distinct, position = np.unique(np.concatenate(items), return_inverse=True)
+        total = np.bincount(position, np.concatenate(counts), minlength=len(distinct))
+        return Followers(distinct, total / np.maximum(self.columns[distinct], 1e-9) ** self.config.column_power)
+
+    def links(self, source: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the items that followed `source` (m,) int64 and their counts (m,); an item may appear twice."""
+        if source < self.base.shape[0]:
+            start, end = self.base.indptr[source], self.base.indptr[source + 1]
+            items, counts = self.base.indices[start:end].astype(np.int64), self.base.data[start:end]
+        else:
+            items, counts = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
+        live = self.added.get(source)
+        if live is None:
+            return items, counts
+        return (
+            np.concatenate((items, np.fromiter(live.keys(), np.int64, len(live)))),
+            np.concatenate((counts, np.fromiter(live.values(), np.float64, len(live)))),
+        )
+
+    def _link(self, source: int, target: int, weight: float) -> None:
+        row = self.added.setdefault(source, {})
+        row[target] = row.get(target, 0.0) + weight
+        self.rows[source] += weight
+        self.columns[target] += weight
+
+
+def fit_transitions(interactions: Interactions, n_items: int, config: TransitionsConfig) -> Transitions:
+    """Count every pair of a user's items at most `window` apart."""
+    counts = csr_matrix((n_items, n_items), dtype=np.float64)
+    user_idx, item_idx = interactions.user_idx, interactions.item_idx
+    weight = 1.0
+    for distance in range(1, config.window + 1):
+        same_user = user_idx[distance:] == user_idx[:-distance]
+        pair = (item_idx[:-distance][same_user], item_idx[distance:][same_user])
+        counts = counts + csr_matrix((np.full(len(pair[0]), weight), pair), shape=counts.shape)
+        weight *= config.decay
+    counts = csr_matrix(counts + config.backward * counts.T)
+    rows = np.asarray(counts.sum(axis=1)).ravel()
+    columns = np.asarray(counts.sum(axis=0)).ravel()
+    return Transitions(config=config, base=strongest(counts, config.max_neighbours), rows=rows, columns=columns)
+
+
+def strongest(counts: csr_matrix, k: int) -> csr_matrix:
+    """Return the k largest entries of every row as float32, ties broken by the smaller column."""
+    row = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
+    order = np.lexsort((counts.indices, -counts.data, row))
+    rank = np.arange(len(order)) - counts.indptr[row[order]]
+    kept = order[rank < k]
+    return csr_matrix(
+        (counts.data[kept].astype(np.float32), (row[kept], counts.indices[kept])), shape=counts.shape
+    )  # fmt: skip
