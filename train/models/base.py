@@ -24,6 +24,10 @@ class SequenceModel(nn.Module, ABC):
     def item_vectors(self) -> Tensor:
         """Return h_i of every item, (n_items, d)."""
 
+    def vectors(self, item_idx: Tensor) -> Tensor:
+        """Return h_i of the given items, (..., d)."""
+        return self.item_vectors()[item_idx]
+
     def encode(self, item_idx: Tensor) -> Tensor:
         """Return h_u after the whole history, (B, d); item_idx as for `hidden`."""
         return self.hidden(item_idx)[:, -1]

@@ -71,8 +71,10 @@ class RankingExamples:
 
 
 def fit_ranker(examples: RankingExamples, config: RankerConfig) -> Ranker:
-    """Fit by the listwise softmax loss: −Σ over relevant items of log softmax(score) / their number
-    (ListNet top-one, Cao et al., 2007, equation 10), over queries whose candidates hold a relevant item."""
+    """Return the ranker that minimises −Σ over relevant items of log softmax(score) / their number.
+
+    This is ListNet's top-one loss (Cao et al., 2007, equation 10), over queries whose candidates hold a relevant item.
+    """
     mean, deviation = examples.features.mean(axis=0), examples.features.std(axis=0) + 1e-6
     normalised = (examples.features - mean) / deviation
     low, high = np.quantile(normalised, 0.001, axis=0), np.quantile(normalised, 0.999, axis=0)
@@ -106,12 +108,12 @@ def _descend(network: nn.Module, x: torch.Tensor, examples: RankingExamples, con
 
 
 def _listwise(network: nn.Module, x: torch.Tensor, examples: RankingExamples, queries: np.ndarray) -> torch.Tensor:
-    spans = [np.arange(examples.offsets[query], examples.offsets[query + 1]) for query in queries]
+    spans = [np.arange(*examples.offsets[query : query + 2].tolist()) for query in queries]
     rows = torch.from_numpy(np.concatenate(spans))
     owner = torch.from_numpy(np.repeat(np.arange(len(queries)), [len(span) for span in spans]))
     relevant = torch.from_numpy(examples.relevant)[rows].float()
     score = network(x[rows])[:, 0]
     score = score - score.max().detach()
     zeros = torch.zeros(len(queries))
-    log_share = score - zeros.index_add(0, owner, score.exp()).log()[owner]
+    log_share = score - zeros.index_add(0, owner, score.exp()).clamp_min(1e-30).log()[owner]
     return -(log_share * relevant / zeros.index_add(0, owner, relevant)[owner]).sum() / len(queries)

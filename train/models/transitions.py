@@ -110,7 +110,7 @@ def strongest(counts: csr_matrix, k: int) -> csr_matrix:
     """Return the k largest entries of every row as float32, ties broken by the smaller column."""
     row = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
     order = np.lexsort((counts.indices, -counts.data, row))
-    rank = np.arange(len(order)) - counts.indptr[row[order]]
+    rank = np.arange(len(order)) - np.asarray(counts.indptr)[row[order]]
     kept = order[rank < k]
     return csr_matrix(
         (counts.data[kept].astype(np.float32), (row[kept], counts.indices[kept])), shape=counts.shape

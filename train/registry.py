@@ -1,0 +1,102 @@
+"""The registry: a folder of bundles and a pointer to the current one, local or at any pyarrow.fs URL."""
+
+import re
+from pathlib import Path
+
+from pyarrow.fs import FileSelector, FileSystem, FileType, LocalFileSystem, copy_files
+
+from cluster.errors import BundleError, NotFoundError
+from cluster.storage import whole_folder, write_whole
+from train.bundle import MANIFEST, Bundle, check_bundle, write_bundle
+
+POINTER = "current"
+VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class Registry:
+    """Bundles by version. A bundle appears whole, is never changed, and `current` names the one to serve.
+
+    A remote root (`s3://…`, `gs://…`) is mirrored in `cache`, so that readers always see local files.
+    """
+
+    def __init__(self, root: str | Path, cache: Path | None = None) -> None:
+        self.remote, path = _filesystem(str(root))
+        self.path = path
+        self.local = Path(path) if self.remote is None else (cache or Path("var/registry-cache"))
+
+    def publish(self, bundle: Bundle, promote: bool = True) -> Path:
+        """Write a bundle under its version and, when `promote`, point `current` at it; return its local folder."""
+        folder = self._folder(bundle.manifest.version)
+        if folder.exists():
+            raise BundleError(f"{folder} exists and bundles never change; publish under another version")
+        write_bundle(bundle, folder)
+        if self.remote is not None:
+            self._upload(folder)
+        if promote:
+            self.promote(bundle.manifest.version)
+        return folder
+
+    def promote(self, version: str) -> None:
+        """Point `current` at a published, intact version."""
+        check_bundle(self.folder(version))
+        if self.remote is None:
+            write_whole(self.local / POINTER, version)
+            return
+        with self.remote.open_output_stream(f"{self.path}/{POINTER}") as stream:
+            stream.write(version.encode())
+
+    def current(self) -> str:
+        """Return the version that `current` names."""
+        try:
+            if self.remote is None:
+                return (self.local / POINTER).read_text().strip()
+            with self.remote.open_input_stream(f"{self.path}/{POINTER}") as stream:
+                return stream.read().decode().strip()
+        except FileNotFoundError:
+            raise NotFoundError(
+                f"no bundle was published in {self.path} yet; run `python train/run.py fit data=…`"
+            ) from None
+
+    def versions(self) -> list[str]:
+        """Return every published version, oldest name first."""
+        filesystem = self.remote or LocalFileSystem()
+        entries = filesystem.get_file_info(FileSelector(self.path, allow_not_found=True))
+        folders = [entry.base_name for entry in entries if entry.type == FileType.Directory]
+        return sorted(name for name in folders if VERSION.fullmatch(name))
+
+    def folder(self, version: str) -> Path:
+        """Return the local folder of a published version, fetched first when the registry is remote."""
+        folder = self._folder(version)
+        if not folder.exists() and self.remote is not None and version in self.versions():
+            with whole_folder(folder) as aside:
+                copy_files(f"{self.path}/{version}", str(aside), source_filesystem=self.remote)
+        if not folder.exists():
+            known = ", ".join(self.versions()) or "none"
+            raise NotFoundError(f"no bundle {version!r} in {self.path}; published: {known}")
+        return folder
+
+    def find(self, name: str) -> Path:
+        """Return the folder of a bundle named by `current`, by its version, or by its path."""
+        if name == POINTER:
+            return self.folder(self.current())
+        if Path(name).is_dir():
+            return Path(name)
+        return self.folder(name)
+
+    def _folder(self, version: str) -> Path:
+        if not VERSION.fullmatch(version):
+            raise BundleError(f"{version!r} cannot be a version: use letters, digits, '.', '_' and '-', at most 100")
+        return self.local / version
+
+    def _upload(self, folder: Path) -> None:
+        # The manifest goes last: a bundle without one is no bundle, so a broken upload is never read.
+        target = f"{self.path}/{folder.name}"
+        for path in sorted(folder.iterdir(), key=lambda path: path.name == MANIFEST):
+            copy_files(str(path), f"{target}/{path.name}", destination_filesystem=self.remote)
+
+
+def _filesystem(root: str) -> tuple[FileSystem | None, str]:
+    if "://" not in root:
+        return None, root
+    filesystem, path = FileSystem.from_uri(root)
+    return (None, path) if isinstance(filesystem, LocalFileSystem) else (filesystem, path)
