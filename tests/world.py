@@ -48,8 +48,10 @@ def tiny_world(
         "price": items["price"].to_numpy()[item.ravel()],
         "order_id": np.repeat([f"o{u}-{o}" for u, o in zip(user, order, strict=True)], order_size),
     })  # fmt: skip
-    users = pd.DataFrame({"user_id": [f"u{index:04d}" for index in range(n_users)]})
-    users["traits"] = [{"club": bool(index % 2)} for index in range(n_users)]
+    users = pd.DataFrame({
+        "user_id": [f"u{index:04d}" for index in range(n_users)],
+        "traits": [{"club": bool(index % 2)} for index in range(n_users)],
+    })  # fmt: skip
     return Tables(name="tiny_world", events=events, items=items, users=users)
 
 

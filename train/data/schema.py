@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
 
+from train.data.report import NOTHING, Report
+
 EVENT_COLUMNS = (
     "user_id", "item_id", "event_type", "timestamp", "value", "quantity", "price", "session_id", "order_id", "text",
 )  # fmt: skip
@@ -26,6 +28,7 @@ class Tables:
     items: columns of ITEM_COLUMNS, at least item_id; `tags` and `attributes` hold lists of strings.
     users: columns of USER_COLUMNS; `traits` holds a mapping per user.
     has_clock: False when the source knows only an order of events and `timestamp` merely counts them.
+    report: what the loader left out, and why.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Tables:
     items: pd.DataFrame
     users: pd.DataFrame
     has_clock: bool = True
+    report: Report = NOTHING
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,3 +144,4 @@ class Split:
     train: Interactions  # the rows of `history` that fitting may read, same user_idx
     valid: Queries
     test: Queries  # empty under leave-one-out, where the test items never were in the file
+    report: Report = NOTHING  # whom no query was made for, and why

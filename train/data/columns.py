@@ -1,0 +1,70 @@
+"""Raw columns, however a file spells them, as numbers, times and lists."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+# Written by spreadsheets and shops; ISO 8601 is tried first, month before day as UCI and Excel write it.
+TIME_FORMATS = (
+    "ISO8601", "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M", "%d-%m-%Y %H:%M", "%d.%m.%Y %H:%M",
+    "%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "mixed",
+)  # fmt: skip
+EPOCH_UNITS_PER_MS = ((1e11, 1e-3), (1e14, 1.0), (1e17, 1e3), (np.inf, 1e6))  # upper bound → units in a millisecond
+MAX_EPOCH_MS = 253_402_300_800_000  # year 10000
+FORMAT_SAMPLE = 10_000
+
+
+def as_numbers(raw: pd.Series) -> pd.Series:
+    """Return floats; missing stays NaN, and what is no number becomes infinite, which no rule lets pass."""
+    numbers = pd.to_numeric(raw, errors="coerce").astype(float)
+    return numbers.mask(numbers.isna() & raw.notna(), np.inf)
+
+
+def as_utc(raw: pd.Series) -> pd.Series:
+    """Return times in UTC, NaT where unreadable; numbers count seconds, ms, µs or ns since the epoch.
+
+    Times without a zone are taken as UTC.
+    """
+    if pd.api.types.is_datetime64_any_dtype(raw):
+        return pd.to_datetime(raw, utc=True)
+    if pd.api.types.is_numeric_dtype(raw):
+        return _from_epoch(raw.astype(float))
+    numbers = pd.to_numeric(raw.astype("str"), errors="coerce")
+    texts = raw.astype("str").mask(numbers.notna())
+    return _from_epoch(numbers).fillna(_from_text(texts))
+
+
+def as_lists(raw: pd.Series) -> list[list[str]]:
+    """Return a list of texts per row; "a|b" holds two, a missing value none."""
+    return [_list(value) for value in raw]
+
+
+def _from_epoch(numbers: pd.Series) -> pd.Series:
+    finite = numbers[np.isfinite(numbers)]
+    size = float(finite.abs().median()) if len(finite) else 0.0
+    per_ms = next(units for bound, units in EPOCH_UNITS_PER_MS if size < bound)
+    milliseconds = numbers / per_ms
+    readable = milliseconds.abs() < MAX_EPOCH_MS
+    times = pd.to_datetime(milliseconds.where(readable, 0).astype(np.int64), unit="ms", utc=True)
+    return times.where(readable)
+
+
+def _from_text(texts: pd.Series) -> pd.Series:
+    distinct = texts.dropna().drop_duplicates()
+    # Spread over the whole column: the first twelve days of a month cannot tell 3/4 from 4/3.
+    sample = distinct.iloc[:: max(1, len(distinct) // FORMAT_SAMPLE)]
+    best = max(TIME_FORMATS, key=lambda spelling: _parse(sample, spelling).notna().sum())
+    return _parse(texts, best)
+
+
+def _parse(texts: pd.Series, spelling: str) -> pd.Series:
+    return pd.to_datetime(texts, format=spelling, utc=True, errors="coerce")
+
+
+def _list(value: Any) -> list[str]:
+    if isinstance(value, list | tuple | np.ndarray):
+        return [str(entry) for entry in value]
+    if value is None or value is pd.NA or value != value:
+        return []
+    return [part.strip() for part in str(value).split("|") if part.strip()]
