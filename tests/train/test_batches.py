@@ -1,0 +1,117 @@
+"""What an epoch of batches holds: every target once, whatever the number of workers."""
+
+from collections import Counter
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from train.data.batches import Batch, Batches, cut_windows, target_rows
+from train.data.schema import NO_ITEM, Interactions
+
+LENGTHS = (0, 1, 2, 3, 9, 25, 4, 2, 7)
+
+
+def interactions(lengths: tuple[int, ...] = LENGTHS, order_size: int = 1) -> Interactions:
+    """Histories in which every row is an item of its own, so that a batch shows where its rows came from."""
+    n = sum(lengths)
+    within = np.concatenate([np.arange(length) for length in lengths])
+    user = np.repeat(np.arange(len(lengths)), lengths)
+    return Interactions(
+        user_ids=np.array([str(user) for user in range(len(lengths))], dtype=object),
+        offsets=np.concatenate(([0], np.cumsum(lengths))).astype(np.int64), item_idx=np.arange(n),
+        timestamp_ms=np.arange(n), order_idx=user * 1000 + within // order_size,
+        weight=np.linspace(1, 2, n, dtype=np.float32),
+    )  # fmt: skip
+
+
+def pairs(batches: list[Batch]) -> Counter[tuple[int, int]]:
+    """Count (input, target) over all trained positions."""
+    found: Counter[tuple[int, int]] = Counter()
+    for batch in batches:
+        trained = batch.target != NO_ITEM
+        found.update(zip(batch.item_idx[trained].tolist(), batch.target[trained].tolist(), strict=True))
+    return found
+
+
+def followers() -> Counter[tuple[int, int]]:
+    """Count (row, next row) of each history, slowly."""
+    offsets = interactions().offsets
+    spans = pairwise(interactions().offsets.tolist())
+    return Counter((row, row + 1) for start, stop in spans for row in range(start, stop - 1))
+
+
+@pytest.mark.parametrize("max_length", [2, 4, 5, 50])
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_every_target_is_trained_once_an_epoch(max_length: int, world_size: int) -> None:
+    batches = Batches(interactions(), max_length, batch_tokens=12, seed=0)
+    parts = [list(batches.epoch(0, rank, world_size)) for rank in range(world_size)]
+    assert pairs([batch for part in parts for batch in part]) == followers()
+
+
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_workers_share_each_step_of_a_single_worker(world_size: int) -> None:
+    batches = Batches(interactions(), 6, batch_tokens=12, seed=0)
+    alone = list(batches.epoch(0))
+    parts = [list(batches.epoch(0, rank, world_size)) for rank in range(world_size)]
+    assert all(len(part) == len(alone) for part in parts)
+    for step, whole in enumerate(alone):
+        assert pairs([part[step] for part in parts]) == pairs([whole])
+        assert len({part[step].total_weight for part in parts}) == 1
+        assert sum(part[step].weight.sum() for part in parts) == pytest.approx(whole.total_weight)
+        assert min(len(part[step].item_idx) for part in parts) > 0
+
+
+def test_a_step_keeps_to_its_tokens_and_pads_on_the_left() -> None:
+    for batch in Batches(interactions(), 10, batch_tokens=20, seed=0).epoch(0):
+        assert batch.item_idx.size <= 20
+        padding = batch.item_idx == NO_ITEM
+        assert (np.diff(padding.astype(int), axis=1) <= 0).all()
+        assert (batch.target[padding] == NO_ITEM).all()
+
+
+def test_every_target_of_a_long_history_but_the_first_window_has_half_a_window_of_context() -> None:
+    windows = cut_windows(np.array([0, 40]), max_length=8)
+    assert windows.lengths.max() == 8
+    later = windows.start > 0
+    assert (windows.trained[later] - windows.start[later] >= 4).all()
+
+
+def test_the_same_seed_and_epoch_give_the_same_steps_and_others_do_not() -> None:
+    def inputs(seed: int, epoch: int) -> list[list[list[int]]]:
+        return [batch.item_idx.tolist() for batch in Batches(interactions(), 6, 12, seed).epoch(epoch)]
+
+    assert inputs(0, 1) == inputs(0, 1)
+    assert inputs(0, 1) != inputs(0, 2)
+    assert inputs(0, 1) != inputs(1, 1)
+
+
+def test_an_epoch_can_be_bounded_and_later_ones_bring_other_rows() -> None:
+    batches = Batches(interactions((9,) * 50), 8, 64, seed=0, max_rows_per_epoch=100)
+    epochs = [pairs(list(batches.epoch(epoch))) for epoch in range(2)]
+    assert all(90 <= sum(epoch.values()) <= 100 for epoch in epochs)
+    assert epochs[0] != epochs[1]
+
+
+def test_any_item_of_the_next_order_may_be_the_target() -> None:
+    data = interactions((6, 5), order_size=2)
+    first, count = target_rows(data, "next_order")
+    assert first[count > 0].tolist() == [2, 2, 4, 4, 8, 8, 10, 10]
+    assert count.tolist() == [2, 2, 2, 2, 0, 0, 2, 2, 1, 1, 0]
+    drawn = pairs([b for epoch in range(20) for b in Batches(data, 8, 64, seed=0, targets="next_order").epoch(epoch)])
+    assert {target for source, target in drawn if source == 0} == {2, 3}
+    assert {target for source, target in drawn if source == 8} == {10}
+
+
+def test_without_orders_the_next_order_is_the_next_item() -> None:
+    (first, count), (next_row, one) = (target_rows(interactions(), targets) for targets in ("next_order", "next_item"))
+    np.testing.assert_array_equal(count, one)
+    np.testing.assert_array_equal(first[count > 0], next_row[one > 0])
+
+
+def test_targets_carry_the_weight_of_their_event() -> None:
+    data = interactions()
+    for batch in Batches(data, 6, 12, seed=0).epoch(0):
+        trained = batch.target != NO_ITEM
+        np.testing.assert_array_equal(batch.weight[trained], data.weight[batch.target[trained]])
+        assert (batch.weight[~trained] == 0).all()

@@ -1,0 +1,34 @@
+"""What training minimises; each loss compares a position's target with negatives that the whole batch shares."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Loss = Callable[[Tensor, Tensor, Tensor, float], Tensor]
+
+MASKED = -1e9  # a negative that is the target itself
+
+
+def sampled_softmax(positive: Tensor, negative: Tensor, collision: Tensor, temperature: float = 1.0) -> Tensor:
+    """Softmax over the target and sampled negatives (Jean et al., 2015, section 3), without the logQ correction.
+
+    positive: (n,) scores of targets; negative: (n, m) scores of the batch's negatives; collision: (n, m) true where the
+    negative is the target. Returns (n,) nats. Uniform sampling needs no logQ: the correction would be a constant.
+    """
+    logits = torch.cat([positive.unsqueeze(1), negative.masked_fill(collision, MASKED)], dim=1).float()
+    return torch.logsumexp(logits / temperature, dim=1) - positive.float() / temperature
+
+
+def binary_cross_entropy(positive: Tensor, negative: Tensor, collision: Tensor, temperature: float = 1.0) -> Tensor:
+    """−log σ(⟨h_u, h_i⟩) − mean over negatives j of log(1 − σ(⟨h_u, h_j⟩)) (Kang and McAuley, 2018, equation 6).
+
+    Arguments and result as for `sampled_softmax`; the mean over many negatives is the paper's one
+    negative with less noise.
+    """
+    wrong = F.softplus(negative.float() / temperature).masked_fill(collision, 0.0)
+    return F.softplus(-positive.float() / temperature) + wrong.sum(1) / (~collision).sum(1).clamp(min=1)
+
+
+LOSSES: dict[str, Loss] = {"sampled_softmax": sampled_softmax, "binary_cross_entropy": binary_cross_entropy}
