@@ -35,9 +35,15 @@ def as_utc(raw: pd.Series) -> pd.Series:
     return _from_epoch(numbers).fillna(_from_text(texts))
 
 
-def as_lists(raw: pd.Series) -> list[list[str]]:
+def as_lists(raw: pd.Series) -> pd.Series:
     """Return a list of texts per row; "a|b" holds two, a missing value none."""
-    return [_list(value) for value in raw]
+    return pd.Series([_list(value) for value in raw], index=raw.index, name=raw.name, dtype=object)
+
+
+def as_mappings(frame: pd.DataFrame) -> pd.Series:
+    """Return a mapping from column to value per row, without the missing ones."""
+    rows = frame.astype(object).to_dict("records")
+    return pd.Series([{str(k): v for k, v in row.items() if pd.notna(v)} for row in rows], frame.index, dtype=object)
 
 
 def _from_epoch(numbers: pd.Series) -> pd.Series:

@@ -1,0 +1,69 @@
+"""Prepared data as a value, and as a folder that another run can read."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_matrix, load_npz, save_npz
+
+from cluster.errors import DataError
+from cluster.storage import whole_folder
+from train.data.report import Report, Step
+from train.data.schema import Catalogue, Interactions
+
+ARRAYS = ("offsets", "item_idx", "timestamp_ms", "order_idx", "weight")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What every kind of training and evaluation starts from."""
+
+    name: str
+    interactions: Interactions
+    catalogue: Catalogue
+    has_clock: bool
+    report: Report
+
+    def save(self, folder: Path) -> None:
+        """Write everything into a new folder, whole or not at all."""
+        with whole_folder(folder) as aside:
+            np.savez(aside / "interactions.npz", **{name: getattr(self.interactions, name) for name in ARRAYS})
+            pd.DataFrame({"user_id": self.interactions.user_ids}).to_parquet(aside / "users.parquet")
+            self.catalogue.frame.to_parquet(aside / "items.parquet")
+            save_npz(aside / "attributes.npz", self.catalogue.attributes)
+            (aside / "about.json").write_text(json.dumps(self._about()))
+
+    @classmethod
+    def load(cls, folder: Path) -> "Prepared":
+        """Return what `save` wrote."""
+        try:
+            about = json.loads((folder / "about.json").read_text())
+            return cls(
+                name=about["name"], has_clock=about["has_clock"],
+                interactions=_load_interactions(folder), catalogue=_load_catalogue(folder, about["attribute_names"]),
+                report=Report(tuple(Step(**step) for step in about["steps"])),
+            )  # fmt: skip
+        except (OSError, ValueError, KeyError) as error:
+            raise DataError(f"cannot read prepared data from {folder}: {error}; prepare it again") from error
+
+    def _about(self) -> dict[str, object]:
+        return {
+            "name": self.name, "has_clock": self.has_clock, "attribute_names": self.catalogue.attribute_names,
+            "steps": [asdict(step) for step in self.report.steps],
+        }  # fmt: skip
+
+
+def _load_interactions(folder: Path) -> Interactions:
+    with np.load(folder / "interactions.npz", allow_pickle=False) as arrays:
+        user_ids = pd.read_parquet(folder / "users.parquet")["user_id"].to_numpy(dtype=object)
+        return Interactions(user_ids=user_ids, **{name: arrays[name] for name in ARRAYS})
+
+
+def _load_catalogue(folder: Path, attribute_names: list[str]) -> Catalogue:
+    return Catalogue(
+        frame=pd.read_parquet(folder / "items.parquet"),
+        attributes=csr_matrix(load_npz(folder / "attributes.npz")),
+        attribute_names=tuple(attribute_names),
+    )

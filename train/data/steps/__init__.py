@@ -1,0 +1,1 @@
+"""The steps of preparation, each a function from rows to rows."""

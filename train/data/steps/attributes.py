@@ -1,0 +1,63 @@
+"""What items share, as a sparse matrix of zeros and ones."""
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_matrix
+
+PRICE_BANDS = 5
+LEVEL = " > "  # between the levels of a category path
+MIN_ITEMS = 2  # an attribute of one item teaches nothing beyond the item
+MAX_SHARE = 0.5  # one that most items have tells them apart little
+
+
+def item_attributes(frame: pd.DataFrame) -> tuple[csr_matrix, tuple[str, ...]]:
+    """Return (n_items, n_attributes) float32 and the names of the columns, such as `brand:Acme` or `price:3`.
+
+    frame: a row per item; `tags` and `attributes` hold lists of strings.
+    """
+    pairs = pd.concat([
+        _listed(frame, "tags", "tag"), _listed(frame, "attributes", "attribute"),
+        _category_levels(frame), _brands(frame), _price_bands(frame),
+    ]).drop_duplicates()  # fmt: skip
+    counts = pairs.groupby("name").size()
+    names = counts[(counts >= MIN_ITEMS) & (counts <= MAX_SHARE * len(frame))].index.sort_values()
+    columns = names.get_indexer(pd.Index(pairs["name"]))
+    known = columns >= 0
+    cells = (np.ones(known.sum(), dtype=np.float32), (pairs["item_idx"].to_numpy()[known], columns[known]))
+    return csr_matrix(cells, shape=(len(frame), len(names))), tuple(names)
+
+
+def _listed(frame: pd.DataFrame, column: str, kind: str) -> pd.DataFrame:
+    if column not in frame:
+        return _pairs(pd.Series(dtype="str"), kind)
+    return _pairs(frame[column].explode(), kind)
+
+
+def _category_levels(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return every prefix of each path: `A`, `A > B`, `A > B > C`."""
+    if "category_path" not in frame:
+        return _pairs(pd.Series(dtype="str"), "category")
+    paths = frame["category_path"].dropna()
+    prefixes = {path: _prefixes(path) for path in paths.unique()}
+    return _pairs(paths.map(prefixes).explode(), "category")
+
+
+def _prefixes(path: str) -> list[str]:
+    levels = [level.strip() for level in path.split(LEVEL.strip())]
+    return [LEVEL.join(levels[:depth]) for depth in range(1, len(levels) + 1)]
+
+
+def _brands(frame: pd.DataFrame) -> pd.DataFrame:
+    return _pairs(frame["brand"] if "brand" in frame else pd.Series(dtype="str"), "brand")
+
+
+def _price_bands(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the fifth of the price range, by number of items, that each item is in."""
+    known = frame["price"].dropna()
+    bands = pd.qcut(known, PRICE_BANDS, labels=False, duplicates="drop") if known.nunique() > 1 else known.iloc[:0]
+    return _pairs(bands.astype(int).astype("str"), "price")
+
+
+def _pairs(values: pd.Series, kind: str) -> pd.DataFrame:
+    values = values.dropna()
+    return pd.DataFrame({"item_idx": values.index.astype(int), "name": f"{kind}:" + values.astype("str")})

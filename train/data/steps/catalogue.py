@@ -1,0 +1,53 @@
+"""The vocabulary of items, and what is known of them."""
+
+import numpy as np
+import pandas as pd
+
+from train.data.columns import as_lists
+from train.data.schema import ITEM_COLUMNS, Catalogue
+from train.data.steps.attributes import item_attributes
+
+LIST_COLUMNS = ("tags", "attributes")
+
+
+def build_catalogue(items: pd.DataFrame, bought: np.ndarray, prices: pd.Series, keep_unseen: bool) -> Catalogue:
+    """Return the items of the history, and with `keep_unseen` those that are only listed, sorted by item_id.
+
+    items: what the source lists; of several rows of one item the last counts. bought: (n,) item_ids of the history.
+    prices: what items cost in events, by item_id; fills in where `items` has no price.
+    """
+    listed = items.drop_duplicates("item_id", keep="last").set_index("item_id")
+    item_ids = np.unique(bought.astype(object))
+    if keep_unseen:
+        item_ids = np.union1d(item_ids, listed.index.to_numpy(dtype=object))
+    frame = listed[[name for name in ITEM_COLUMNS if name in listed]].reindex(item_ids)
+    frame["price"] = _filled_prices(frame, prices)
+    frame["price_z"] = normalised_price(frame["price"])
+    lists = {name: as_lists(frame[name]) for name in LIST_COLUMNS if name in frame}
+    frame = frame.assign(**lists).rename_axis("item_id").reset_index()
+    attributes, names = item_attributes(frame)
+    return Catalogue(frame=frame, attributes=attributes, attribute_names=names)
+
+
+def normalised_price(price: pd.Series) -> pd.Series:
+    """Return log(1 + price) with mean 0 and standard deviation 1; a missing price counts as the median."""
+    logarithm = pd.Series(np.log1p(price))
+    filled = logarithm.fillna(logarithm.median()).fillna(0.0)
+    deviation = float(filled.std(ddof=0))
+    return (filled - filled.mean()) / (deviation if deviation > 0 else 1.0)
+
+
+def missing_values(frame: pd.DataFrame) -> str:
+    """Return how many items lack what, in words."""
+    counts = {name: int(_lacks(frame[name]).sum()) for name in ITEM_COLUMNS if name in frame}
+    absent = [f"no {name}: {count}" for name, count in counts.items() if count]
+    return "; ".join(absent) or "nothing is missing"
+
+
+def _filled_prices(frame: pd.DataFrame, prices: pd.Series) -> pd.Series:
+    seen = prices.reindex(frame.index)
+    return frame["price"].fillna(seen) if "price" in frame else seen
+
+
+def _lacks(column: pd.Series) -> pd.Series:
+    return column.isna() | (column.map(len) == 0) if column.name in LIST_COLUMNS else column.isna()
