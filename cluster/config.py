@@ -1,5 +1,6 @@
 """Settings: frozen, checked, and filled from YAML and `key=value` words."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,14 +17,36 @@ class Config(BaseModel):
 
     @classmethod
     def parse(cls, words: list[str], base: dict[str, Any] | None = None) -> Self:
-        """Return settings from `base` overridden by `key=value` words; `a.b=1` reaches into nested settings."""
+        """Return settings from `base` overridden by `key=value` words.
+
+        `a.b=1` reaches into the group of settings `a`; plain `b=1` does too where only one group knows a `b`.
+        """
         values: dict[str, Any] = dict(base or {})
         for word in words:
             key, separator, text = word.partition("=")
             if not separator or not key:
                 raise ConfigError(f"cannot read {word!r}; write settings as key=value, for example epochs=3")
-            _place(values, key.split("."), yaml.safe_load(text) if text else None, word)
+            _place(values, cls._path(key), yaml.safe_load(text) if text else None, word)
         return cls.checked(values)
+
+    @classmethod
+    def _path(cls, key: str) -> list[str]:
+        """Return where a setting lives: ["epochs"] may be short for ["training", "epochs"]."""
+        if "." in key or key in cls.model_fields:
+            return key.split(".")
+        found = [path for path in cls._paths() if path[-1] == key]
+        if len(found) > 1:
+            raise ConfigError(
+                f"setting {key!r} is ambiguous; write one of {', '.join('.'.join(path) for path in found)}"
+            )
+        return found[0] if found else [key]
+
+    @classmethod
+    def _paths(cls) -> Iterator[list[str]]:
+        for name, field in cls.model_fields.items():
+            yield [name]
+            if isinstance(field.annotation, type) and issubclass(field.annotation, Config):
+                yield from ([name, *path] for path in field.annotation._paths())
 
     @classmethod
     def checked(cls, values: dict[str, Any]) -> Self:

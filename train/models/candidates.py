@@ -62,18 +62,25 @@ class Candidates:
 
 
 def gather(
-    nearest: np.ndarray, followers: Followers, history: History, popular: np.ndarray, config: SourcesConfig
+    nearest: np.ndarray,
+    followers: Followers,
+    history: History,
+    popular: np.ndarray,
+    blocked: np.ndarray,
+    config: SourcesConfig,
 ) -> Candidates:
     """Return the distinct items that any source proposes, unscored.
 
-    nearest: item_idx by ⟨h_u, h_i⟩, best first, -1 where the index had fewer; popular: item_idx, best first.
+    nearest: item_idx by ⟨h_u, h_i⟩, best first, -1 where the index had fewer; popular: item_idx, best first;
+    blocked: item_idx that must not be shown. Blocked items leave before a source's quota is counted, so that the
+    quota is filled while other items exist.
     """
-    strongest = np.argsort(-followers.score, kind="stable")[: config.transitions]
+    strongest = followers.item_idx[np.argsort(-followers.score, kind="stable")]
     proposals = (
-        (Source.SEQUENCE, nearest[nearest >= 0][: config.sequence]),
-        (Source.TRANSITIONS, followers.item_idx[strongest]),
-        (Source.REPEAT, _newest_distinct(history.item_idx, config.repeat)),
-        (Source.POPULAR, popular[: config.popular]),
+        (Source.SEQUENCE, _first_allowed(nearest[nearest >= 0], blocked, config.sequence)),
+        (Source.TRANSITIONS, _first_allowed(strongest, blocked, config.transitions)),
+        (Source.REPEAT, _first_allowed(_newest_distinct(history.item_idx), blocked, config.repeat)),
+        (Source.POPULAR, _first_allowed(popular, blocked, config.popular)),
     )
     item_idx, position = np.unique(np.concatenate([items for _, items in proposals]), return_inverse=True)
     source = np.zeros(len(item_idx), dtype=np.uint8)
@@ -84,6 +91,13 @@ def gather(
     return Candidates(item_idx=item_idx.astype(np.int64), source=source, score=np.zeros(len(item_idx), np.float32))
 
 
-def _newest_distinct(item_idx: np.ndarray, k: int) -> np.ndarray:
+def _first_allowed(items: np.ndarray, blocked: np.ndarray, k: int) -> np.ndarray:
+    if not len(blocked):
+        return items[:k]
+    head = items[: k + len(blocked)]  # at most len(blocked) of them can fall out
+    return head[~np.isin(head, blocked)][:k]
+
+
+def _newest_distinct(item_idx: np.ndarray) -> np.ndarray:
     items, last = np.unique(item_idx[::-1], return_index=True)
-    return items[np.argsort(last)[:k]]
+    return items[np.argsort(last)]

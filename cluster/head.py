@@ -1,0 +1,131 @@
+"""A cluster on this machine that outlives the process which starts it, as serving needs."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from cluster.auth import ensure_token
+from cluster.environment import LONGEST_HOME, home, local_environment, token_path
+from cluster.errors import RuntimeStartError
+from cluster.haproxy import free_port, install_haproxy
+from cluster.processes import descendants, end, started_at
+from cluster.storage import write_whole
+
+START_TIMEOUT_S = 60
+GRACE_S = 15
+POLL_S = 0.1
+READY_LINE = "Ray runtime started"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """A running background cluster: its supervisor process and its address."""
+
+    pid: int
+    start_tick: int
+    address: str
+
+    @property
+    def alive(self) -> bool:
+        """Whether the supervisor still runs; a recycled pid does not count."""
+        return started_at(self.pid) == self.start_tick
+
+
+def running_head() -> Head | None:
+    """Return the background cluster of this home, or None."""
+    try:
+        head = Head(**json.loads(_record().read_text()))
+    except FileNotFoundError:
+        return None
+    return head if head.alive else None
+
+
+def head_address() -> str:
+    """Return the background cluster's address."""
+    head = running_head()
+    if head is None:
+        raise RuntimeStartError(f"no cluster runs in {home()}; start one with `python serve/run.py start`")
+    return head.address
+
+
+def start_head(num_cpus: int | None = None) -> Head:
+    """Return the background cluster, started if there is none; it listens on 127.0.0.1 only."""
+    if head := running_head():
+        return head
+    _prepare_files()
+    port = free_port()
+    log_path = home() / "head.log"
+    with log_path.open("wb") as output:
+        process = subprocess.Popen(
+            _command(port, num_cpus), env=_without_address(local_environment()), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            start_new_session=True, cwd=home(),
+        )  # fmt: skip
+    _await_ready(process, log_path)
+    head = Head(pid=process.pid, start_tick=started_at(process.pid) or 0, address=f"127.0.0.1:{port}")
+    write_whole(_record(), json.dumps(asdict(head)))
+    return head
+
+
+def stop_head() -> bool:
+    """End the background cluster with every process it started; tell whether there was one."""
+    head = running_head()
+    if head is not None:
+        family = descendants(head.pid)
+        end({head.pid: head.start_tick}, GRACE_S)
+        end(family, GRACE_S)
+    _record().unlink(missing_ok=True)
+    return head is not None
+
+
+def check_home() -> Path:
+    """Return our folder, made private; refuse a path too long for Ray's sockets."""
+    folder = home()
+    if len(str(folder)) > LONGEST_HOME:
+        raise RuntimeStartError(
+            f"{folder} is longer than {LONGEST_HOME} characters, too long for Ray's sockets; "
+            "set LIVESHELF_HOME to a shorter folder"
+        )
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def _record() -> Path:
+    return home() / "head.json"
+
+
+def _prepare_files() -> None:
+    check_home()
+    if path := token_path():
+        ensure_token(path)
+    install_haproxy(home())
+
+
+def _without_address(variables: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in variables.items() if name != "RAY_ADDRESS"}
+
+
+def _command(port: int, num_cpus: int | None) -> list[str]:
+    """Return the call of `ray start`; with --block it stays, as the parent by which we end all others."""
+    cpus = [f"--num-cpus={num_cpus}"] if num_cpus else []
+    return [
+        sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--node-ip-address=127.0.0.1",
+        f"--port={port}", f"--dashboard-agent-listen-port={free_port()}", f"--ray-client-server-port={free_port()}",
+        "--include-dashboard=false", f"--temp-dir={home() / 'ray'}", "--disable-usage-stats", *cpus,
+    ]  # fmt: skip
+
+
+def _await_ready(process: subprocess.Popen[bytes], log_path: Path) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while READY_LINE not in log_path.read_text(errors="replace"):
+        if process.poll() is not None or time.monotonic() > deadline:
+            end(descendants(process.pid) | {process.pid: started_at(process.pid) or 0}, GRACE_S)
+            raise RuntimeStartError(f"the cluster did not start; the end of {log_path}:\n{_tail(log_path)}")
+        time.sleep(POLL_S)
+
+
+def _tail(path: Path, lines: int = 8) -> str:
+    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])

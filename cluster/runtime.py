@@ -1,0 +1,89 @@
+"""The one door to Ray: join the cluster that the environment names, or start one on this machine."""
+
+import logging
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from cluster.auth import ensure_token
+from cluster.config import Config
+from cluster.environment import home, in_submitted_job, joins_a_cluster, prepare, token_path
+from cluster.errors import RuntimeStartError
+from cluster.haproxy import install_haproxy
+from cluster.head import check_home, head_address
+
+prepare()  # Ray reads its environment once, on import
+
+import ray  # noqa: E402
+
+log = logging.getLogger(__name__)
+
+ROOT = Path(__file__).parents[1]
+NOT_SHIPPED = ["/data", "/docs", "/tests", "/bench", "/var", "/dist"]
+
+
+class RuntimeConfig(Config):
+    """Which cluster this process joins, or how it starts its own."""
+
+    address: Literal["auto", "local", "head"] = Field(
+        "auto",
+        description="auto: the cluster named by RAY_ADDRESS, else local; local: one of our own, gone when this "
+        "process ends; head: the one that `serve/run.py start` left running",
+    )
+    num_cpus: int | None = Field(None, ge=1, description="cores that a local cluster may use; empty: all of them")
+    num_gpus: int | None = Field(None, ge=0, description="GPUs that a local cluster may use; empty: all of them")
+    dashboard: bool = Field(False, description="whether a local cluster shows Ray's dashboard, on 127.0.0.1")
+    worker_output: bool = Field(False, description="whether what workers print appears here")
+    namespace: str = Field("liveshelf", description="where named actors are found")
+
+
+def connect(config: RuntimeConfig | None = None) -> str:
+    """Return the address of the cluster that this process is now part of; a second call changes nothing."""
+    config = config or RuntimeConfig.checked({})
+    if not ray.is_initialized():
+        _prepare_files()
+        try:
+            ray.init(**_arguments(config))
+        except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError, OSError) as error:
+            raise RuntimeStartError(f"cannot reach or start a cluster (address={config.address}): {error}") from error
+    return ray.get_runtime_context().gcs_address
+
+
+def disconnect() -> None:
+    """Leave the cluster; a local one ends."""
+    if ray.is_initialized():
+        ray.shutdown()
+
+
+def _prepare_files() -> None:
+    if path := token_path():
+        ensure_token(path)
+    install_haproxy(home())
+
+
+def _arguments(config: RuntimeConfig) -> dict[str, Any]:
+    common = {
+        "namespace": config.namespace,
+        "log_to_driver": config.worker_output,
+        "logging_level": logging.WARNING,
+    }
+    if config.address == "head":
+        return common | {"address": head_address()}
+    if config.address == "auto" and joins_a_cluster():
+        return common | _code()
+    return common | {
+        "address": "local",
+        "num_cpus": config.num_cpus,
+        "num_gpus": config.num_gpus,
+        "include_dashboard": config.dashboard,
+        "dashboard_host": "127.0.0.1",
+        "_temp_dir": str(check_home() / "ray"),
+    }
+
+
+def _code() -> dict[str, Any]:
+    """Return what ships our packages to other nodes; a submitted job already has, and Ray refuses a second time."""
+    if in_submitted_job():
+        return {}
+    return {"runtime_env": {"working_dir": str(ROOT), "excludes": NOT_SHIPPED}}

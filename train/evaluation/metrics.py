@@ -1,0 +1,66 @@
+"""How good ranked lists are, from the ranks of the items that were really chosen."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from train.models.candidates import Candidates
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankedTruth:
+    """Where the true items of one query came in its list."""
+
+    rank: np.ndarray  # (t,) float64, 0 is best, ties half-way, inf where the list lacks the item
+    repeated: np.ndarray  # (t,) bool, the shopper had the item before
+
+
+def ranked_truth(ranked: Candidates, truth: np.ndarray, seen: np.ndarray) -> RankedTruth:
+    """Return the ranks of `truth` (t,) item_idx in a scored list, whatever its order.
+
+    An item's rank is the number of better items plus half the number of equal ones, so that no order of ids among
+    equals can help or harm. `seen` (s,) holds the shopper's earlier item_idx.
+    """
+    rank = np.full(len(truth), np.inf)
+    for position, item_idx in enumerate(truth):
+        own = ranked.score[ranked.item_idx == item_idx]
+        if len(own):
+            better, equal = (ranked.score > own[0]).sum(), (ranked.score == own[0]).sum()
+            rank[position] = better + (equal - 1) / 2
+    return RankedTruth(rank=rank, repeated=np.isin(truth, seen))
+
+
+def ndcg(truth: RankedTruth, k: int) -> float:
+    """Normalised discounted cumulative gain with binary gains (Järvelin and Kekäläinen, 2002), in 0..1."""
+    gains = 1 / np.log2(truth.rank[truth.rank < k] + 2)
+    ideal = (1 / np.log2(np.arange(min(k, len(truth.rank))) + 2)).sum()
+    return float(gains.sum() / ideal)
+
+
+def recall(rank: np.ndarray, k: int) -> float:
+    """Hits over the hits that k places allow, in 0..1; rank (t,) with t ≥ 1."""
+    return float((rank < k).sum() / min(k, len(rank)))
+
+
+def reciprocal_rank(rank: np.ndarray, k: int) -> float:
+    """One over the place of the first hit within k, 0 without one."""
+    best = rank.min()
+    return float(1 / (best + 1)) if best < k else 0.0
+
+
+def summarise(truths: list[RankedTruth], k: int) -> dict[str, float]:
+    """Return the means over queries; `repeat_recall` and `explore_recall` over those that have such items."""
+    repeats = [truth.rank[truth.repeated] for truth in truths]
+    explores = [truth.rank[~truth.repeated] for truth in truths]
+    return {
+        f"ndcg@{k}": mean([ndcg(truth, k) for truth in truths]),
+        f"recall@{k}": mean([recall(truth.rank, k) for truth in truths]),
+        f"mrr@{k}": mean([reciprocal_rank(truth.rank, k) for truth in truths]),
+        f"repeat_recall@{k}": mean([recall(rank, k) for rank in repeats if len(rank)]),
+        f"explore_recall@{k}": mean([recall(rank, k) for rank in explores if len(rank)]),
+    }
+
+
+def mean(values: list[float]) -> float:
+    """Return the mean, or 0 for no values."""
+    return float(np.mean(values)) if values else 0.0

@@ -1,0 +1,104 @@
+"""The engine beside its baselines on held-out queries: one pass, one table."""
+
+from collections.abc import Callable
+
+import numpy as np
+from tqdm import tqdm
+
+from train.data.schema import Interactions, Queries
+from train.evaluation.metrics import RankedTruth, ranked_truth, summarise
+from train.models.base import SequenceModel
+from train.models.candidates import Candidates, SourcesConfig
+from train.models.features import FEATURES
+from train.models.item_state import ItemState
+from train.models.ranker import Ranker, RankingExamples
+from train.models.shopper import history_of
+from train.recommender import Prospect, prospects
+
+Row = Callable[[Prospect, ItemState], Candidates]
+
+
+def evaluate(
+    model: SequenceModel, state: ItemState, sources: SourcesConfig, ranker: Ranker,
+    history: Interactions, queries: Queries, keep_seen: bool, k: int = 10,
+) -> dict[str, dict[str, float]]:  # fmt: skip
+    """Return row → metric → value; the rows are the engine, its parts, and the baselines every engine must beat."""
+    rows: dict[str, Row] = {"liveshelf": lambda prospect, state: prospect.ranked(state, ranker)} | BASELINES
+    if keep_seen:
+        rows["personal top"] = personal_top
+    truths: dict[str, list[RankedTruth]] = {name: [] for name in rows}
+    shown = np.zeros(state.n_items, dtype=bool)
+    for query, prospect in asked(model, state, sources, history, queries, keep_seen):
+        for name, row in rows.items():
+            ranked = row(prospect, state)
+            truths[name].append(ranked_truth(ranked, queries.truth_of(query), prospect.history.item_idx))
+            if name == "liveshelf":
+                shown[ranked.best(k).item_idx] = True
+    table = {name: summarise(of_row, k) for name, of_row in truths.items()}
+    table["liveshelf"][f"coverage@{k}"] = float(shown.mean())
+    return table
+
+
+def ranking_examples(
+    model: SequenceModel, state: ItemState, sources: SourcesConfig,
+    history: Interactions, queries: Queries, keep_seen: bool,
+) -> RankingExamples:  # fmt: skip
+    """Return the candidates of every query with their features, and which of them were really chosen."""
+    matrices, relevant = [np.empty((0, len(FEATURES)), np.float32)], [np.empty(0, bool)]
+    for query, prospect in asked(model, state, sources, history, queries, keep_seen):
+        matrices.append(prospect.features(state))
+        relevant.append(np.isin(prospect.candidates.item_idx, queries.truth_of(query)))
+    return RankingExamples(
+        features=np.concatenate(matrices),
+        relevant=np.concatenate(relevant),
+        offsets=np.cumsum([len(matrix) for matrix in matrices]),
+    )
+
+
+def asked(
+    model: SequenceModel, state: ItemState, sources: SourcesConfig,
+    history: Interactions, queries: Queries, keep_seen: bool,
+) -> "tqdm[tuple[int, Prospect]]":  # fmt: skip
+    """Yield each query's number and its shopper's candidates, with a progress bar."""
+    histories = [
+        history_of(history, int(user_idx), int(cut))
+        for user_idx, cut in zip(queries.user_idx, queries.cut, strict=True)
+    ]
+    found = prospects(model, state, sources, histories, keep_seen)
+    return tqdm(enumerate(found), total=len(queries), desc="queries", unit="q", leave=False)
+
+
+def sequence_only(prospect: Prospect, state: ItemState) -> Candidates:
+    """Rank by ⟨h_u, h_i⟩ alone."""
+    items = prospect.candidates.item_idx
+    return prospect.candidates.scored(state.vectors[items] @ prospect.vector)
+
+
+def sequential_rules(prospect: Prospect, state: ItemState) -> Candidates:
+    """Rank by the transitions from the shopper's last items (Ludewig and Jannach, 2018, section 3.1)."""
+    items, followers = prospect.candidates.item_idx, prospect.followers
+    score = np.zeros(len(items))
+    found = np.isin(items, followers.item_idx)
+    score[found] = followers.score[np.searchsorted(followers.item_idx, items[found])]
+    return prospect.candidates.scored(score)
+
+
+def popularity(prospect: Prospect, state: ItemState) -> Candidates:
+    """Rank by how often each item was chosen."""
+    return prospect.candidates.scored(state.popularity[prospect.candidates.item_idx])
+
+
+def personal_top(prospect: Prospect, state: ItemState) -> Candidates:
+    """Rank by how often the shopper chose each item, then by popularity."""
+    own, count = np.unique(prospect.history.item_idx, return_counts=True)
+    items = np.union1d(own, prospect.candidates.item_idx)
+    score = state.popularity[items] / (state.popularity.max() + 1)
+    score[np.searchsorted(items, own)] += count
+    return Candidates(item_idx=items, source=np.zeros(len(items), np.uint8), score=score)
+
+
+BASELINES: dict[str, Row] = {
+    "sequence model": sequence_only,
+    "sequential rules": sequential_rules,
+    "popularity": popularity,
+}
