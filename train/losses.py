@@ -4,7 +4,10 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+
+from train.data.schema import NO_ITEM
+from train.models.base import SequenceModel
 
 Loss = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 
@@ -32,3 +35,21 @@ def binary_cross_entropy(positive: Tensor, negative: Tensor, collision: Tensor, 
 
 
 LOSSES: dict[str, Loss] = {"sampled_softmax": sampled_softmax, "binary_cross_entropy": binary_cross_entropy}
+
+
+class Objective(nn.Module):
+    """One worker's summed loss in a step, as a module so that PyTorch can average gradients over workers."""
+
+    def __init__(self, model: SequenceModel, loss: str, temperature: float) -> None:
+        super().__init__()
+        self.model, self.loss, self.temperature = model, LOSSES[loss], temperature
+
+    def forward(self, item_idx: Tensor, target: Tensor, weight: Tensor, negatives: Tensor) -> Tensor:
+        """item_idx, target (NO_ITEM: none), weight: (B, L); negatives: (m,) item_idx. Returns a scalar."""
+        trained = target != NO_ITEM
+        hidden, target = self.model.hidden(item_idx)[trained], target[trained]
+        positive, negative = self.model.vectors(torch.cat([target, negatives])).split([len(target), len(negatives)])
+        losses = self.loss(
+            (hidden * positive).sum(1), hidden @ negative.T, target[:, None] == negatives, self.temperature
+        )
+        return (losses * weight[trained]).sum()

@@ -36,7 +36,6 @@ def pairs(batches: list[Batch]) -> Counter[tuple[int, int]]:
 
 def followers() -> Counter[tuple[int, int]]:
     """Count (row, next row) of each history, slowly."""
-    offsets = interactions().offsets
     spans = pairwise(interactions().offsets.tolist())
     return Counter((row, row + 1) for start, stop in spans for row in range(start, stop - 1))
 
