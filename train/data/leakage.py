@@ -28,9 +28,7 @@ def _checked_starts(split: Split, queries: Queries, part: str) -> np.ndarray:
         raise LeakageError(f"{part}: the cut of {_count(~at_order)} reaches into its own order, or past the history")
     expected = order_queries(history, starts)
     if not _same_truth(queries, expected):
-        raise LeakageError(
-            f"{part}: the answers of a query are not the order after its cut; make the split again"
-        )
+        raise LeakageError(f"{part}: the answers of a query are not the order after its cut; make the split again")
     return starts
 
 

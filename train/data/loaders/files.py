@@ -1,0 +1,78 @@
+"""A shop's own files: a folder of events and, where there are any, items and users; or one file of events."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from cluster.errors import DataError
+from train.data.columns import as_mappings
+from train.data.loaders.names import EVENT_NAMES, ITEM_NAMES, USER_NAMES, canonical, require
+from train.data.loaders.read import SUFFIXES, read_table
+from train.data.schema import EVENT_COLUMNS, Tables
+
+EVENT_FILES = ("events", "interactions")
+
+
+def load_folder(folder: Path) -> Tables:
+    """Return events.* or interactions.*, items.* and users.* of a folder."""
+    path = _find(folder, EVENT_FILES)
+    if path is None:
+        found = ", ".join(sorted(child.name for child in folder.iterdir())) or "nothing"
+        raise DataError(f"{folder} holds no events.parquet or events.csv, but {found}; add one or pass a file")
+    items, users = _find(folder, ("items",)), _find(folder, ("users",))
+    return to_tables(
+        folder.name,
+        read_table(path),
+        path,
+        items=_items(items) if items else None,
+        users=_users(users) if users else None,
+    )
+
+
+def to_tables(
+    name: str, frame: pd.DataFrame, path: Path, default_type: str | None = None,
+    items: pd.DataFrame | None = None, users: pd.DataFrame | None = None,
+) -> Tables:  # fmt: skip
+    """Return canonical tables from a frame of events read from `path`.
+
+    Without a user the session is the user. Without times, `position` counts the events of each user. Without event
+    types and `default_type`, lines of orders are purchases and all else are views.
+    """
+    events = canonical(frame, EVENT_NAMES)
+    if "user_id" not in events and "session_id" in events:
+        events["user_id"] = events["session_id"]
+    has_clock = "timestamp" in events or "position" not in events
+    if not has_clock:
+        events["timestamp"] = events["position"]
+    require(events, ("user_id", "item_id", "timestamp"), EVENT_NAMES, path, frame.columns)
+    if "event_type" not in events:
+        sold = "order_id" in events or "quantity" in events
+        events["event_type"] = default_type or ("purchase" if sold else "view")
+    return Tables(
+        name=name,
+        events=events[[column for column in EVENT_COLUMNS if column in events]],
+        items=items if items is not None else pd.DataFrame({"item_id": pd.Series(dtype="str")}),
+        users=users if users is not None else pd.DataFrame({"user_id": pd.Series(dtype="str")}),
+        has_clock=has_clock,
+    )
+
+
+def _find(folder: Path, stems: tuple[str, ...]) -> Path | None:
+    paths = (folder / f"{stem}{suffix}" for stem in stems for suffix in SUFFIXES)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _items(path: Path) -> pd.DataFrame:
+    frame = read_table(path)
+    items = canonical(frame, ITEM_NAMES)
+    require(items, ("item_id",), ITEM_NAMES, path, frame.columns)
+    return items
+
+
+def _users(path: Path) -> pd.DataFrame:
+    frame = read_table(path)
+    users = canonical(frame, USER_NAMES)
+    require(users, ("user_id",), USER_NAMES, path, frame.columns)
+    if "traits" not in users:
+        users["traits"] = as_mappings(frame)
+    return users
