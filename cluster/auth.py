@@ -1,4 +1,4 @@
-"""The token that lets a process into the cluster: made once, readable by its owner alone."""
+"""What belongs to one user alone: private folders, and the token that lets a process into the cluster."""
 
 import os
 import secrets
@@ -7,6 +7,21 @@ from pathlib import Path
 from cluster.errors import RuntimeStartError
 
 TOKEN_BYTES = 32
+
+
+def private_folder(path: Path) -> Path:
+    """Return a folder that only we can enter, made where it is missing; refuse another's."""
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.stat()
+    except OSError as error:
+        raise RuntimeStartError(
+            f"cannot use {path}: {error.strerror}; set LIVESHELF_HOME to a folder of yours"
+        ) from None
+    if found.st_uid != os.getuid():
+        raise RuntimeStartError(f"{path} belongs to another user; remove it, or set LIVESHELF_HOME to another folder")
+    path.chmod(0o700)
+    return path
 
 
 def ensure_token(path: Path) -> Path:

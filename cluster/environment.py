@@ -1,23 +1,29 @@
 """What Ray and its children find in their environment: a token, loopback, one thread each, a private HAProxy."""
 
+import hashlib
 import os
 import shlex
 from pathlib import Path
 
-from cluster.haproxy import free_port, haproxy_variables
+from cluster.auth import ensure_token, private_folder
+from cluster.haproxy import free_port, haproxy_variables, install_haproxy
 
-HOME_VARIABLE = "LIVESHELF_HOME"
-LONGEST_HOME = 40  # Ray puts unix sockets 65 characters below it, and their paths end at 107
+ROOT = Path(__file__).parents[1]
 LOOPBACK = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's only switch that makes 127.0.0.1 the node's address
     "GLOO_SOCKET_IFNAME": "lo",
 }
-ROOT = Path(__file__).parents[1]
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
 def home() -> Path:
-    """Return the folder of everything that outlives one process: token, sockets, logs, the head's record."""
-    return Path(os.environ.get(HOME_VARIABLE) or Path.home() / ".liveshelf").expanduser().absolute()
+    """Return the folder of what outlives a cluster: the token, the running head's record, its log."""
+    return Path(os.environ.get("LIVESHELF_HOME") or Path.home() / ".liveshelf").expanduser().absolute()
+
+
+def scratch() -> Path:
+    """Return the folder of Ray's sessions and HAProxy's sockets, whose paths must stay below 108 characters."""
+    return Path(f"/tmp/liveshelf-{os.getuid()}-{hashlib.sha256(str(home()).encode()).hexdigest()[:6]}")
 
 
 def joins_a_cluster() -> bool:
@@ -38,23 +44,30 @@ def prepare() -> None:
     os.environ.update(cluster_variables() | dict(os.environ) if joins_a_cluster() else local_environment())
 
 
+def prepare_files() -> None:
+    """Make what the variables name: private folders, the token, the start script of HAProxy."""
+    private_folder(home())
+    private_folder(scratch())
+    if path := token_path():
+        ensure_token(path)
+    install_haproxy(scratch())
+
+
 def local_environment() -> dict[str, str]:
     """Return the whole environment of a one-machine cluster: its workers find our packages, its ports stay inside."""
-    path = os.pathsep.join(
-        dict.fromkeys([str(ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))])
-    )
-    return cluster_variables() | LOOPBACK | os.environ | {"PYTHONPATH": path}
+    inherited = [folder for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
+    path = os.pathsep.join(dict.fromkeys([str(ROOT), *inherited]))
+    return cluster_variables() | LOOPBACK | dict(os.environ) | {"PYTHONPATH": path}
 
 
 def cluster_variables() -> dict[str, str]:
     """Return what every node of a cluster needs, wherever it runs."""
-    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    return one_thread | _auth_variables() | haproxy_variables(home()) | {
+    return ONE_THREAD | _auth_variables() | haproxy_variables(scratch()) | {
         "RAY_USAGE_STATS_ENABLED": "0",
-        "AUTOSCALER_METRIC_PORT": str(free_port()),
-        "DASHBOARD_METRIC_PORT": str(free_port()),
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # else each report waits two seconds
+        "AUTOSCALER_METRIC_PORT": str(free_port()),  # fixed ports would collide with a second cluster
+        "DASHBOARD_METRIC_PORT": str(free_port()),
     }  # fmt: skip
 
 
@@ -71,5 +84,6 @@ def _auth_variables() -> dict[str, str]:
 
 
 if __name__ == "__main__":  # cluster.yaml evaluates these lines on every node
+    prepare_files()
     for name, value in cluster_variables().items():
         print(f"export {name}={shlex.quote(value)}")

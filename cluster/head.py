@@ -1,23 +1,23 @@
 """A cluster on this machine that outlives the process which starts it, as serving needs."""
 
 import json
-import os
 import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from uuid import uuid4
 
-from cluster.auth import ensure_token
-from cluster.environment import LONGEST_HOME, home, local_environment, token_path
+from cluster.environment import home, local_environment, prepare_files, scratch
 from cluster.errors import RuntimeStartError
-from cluster.haproxy import free_port, install_haproxy
-from cluster.processes import descendants, end, started_at
+from cluster.haproxy import free_port
+from cluster.processes import descendants, end, marked, started_at
 from cluster.storage import write_whole
 
 START_TIMEOUT_S = 60
-GRACE_S = 15
+GRACE_S = 5
 POLL_S = 0.1
+MARK = "LIVESHELF_CLUSTER"
 READY_LINE = "Ray runtime started"
 
 
@@ -28,6 +28,7 @@ class Head:
     pid: int
     start_tick: int
     address: str
+    mark: str  # in the environment of every process that belongs to it
 
     @property
     def alive(self) -> bool:
@@ -56,16 +57,21 @@ def start_head(num_cpus: int | None = None) -> Head:
     """Return the background cluster, started if there is none; it listens on 127.0.0.1 only."""
     if head := running_head():
         return head
-    _prepare_files()
-    port = free_port()
+    prepare_files()
+    port, mark = free_port(), uuid4().hex
     log_path = home() / "head.log"
     with log_path.open("wb") as output:
         process = subprocess.Popen(
-            _command(port, num_cpus), env=_without_address(local_environment()), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-            start_new_session=True, cwd=home(),
-        )  # fmt: skip
+            _command(port, num_cpus),
+            env=_without_address(local_environment()) | {MARK: mark},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            cwd=home(),
+        )
     _await_ready(process, log_path)
-    head = Head(pid=process.pid, start_tick=started_at(process.pid) or 0, address=f"127.0.0.1:{port}")
+    head = Head(pid=process.pid, start_tick=started_at(process.pid) or 0, address=f"127.0.0.1:{port}", mark=mark)
     write_whole(_record(), json.dumps(asdict(head)))
     return head
 
@@ -76,32 +82,13 @@ def stop_head() -> bool:
     if head is not None:
         family = descendants(head.pid)
         end({head.pid: head.start_tick}, GRACE_S)
-        end(family, GRACE_S)
+        end(family | marked(MARK, head.mark), GRACE_S)  # a dying proxy may have started its successor meanwhile
     _record().unlink(missing_ok=True)
     return head is not None
 
 
-def check_home() -> Path:
-    """Return our folder, made private; refuse a path too long for Ray's sockets."""
-    folder = home()
-    if len(str(folder)) > LONGEST_HOME:
-        raise RuntimeStartError(
-            f"{folder} is longer than {LONGEST_HOME} characters, too long for Ray's sockets; "
-            "set LIVESHELF_HOME to a shorter folder"
-        )
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
-
-
 def _record() -> Path:
     return home() / "head.json"
-
-
-def _prepare_files() -> None:
-    check_home()
-    if path := token_path():
-        ensure_token(path)
-    install_haproxy(home())
 
 
 def _without_address(variables: dict[str, str]) -> dict[str, str]:
@@ -114,7 +101,7 @@ def _command(port: int, num_cpus: int | None) -> list[str]:
     return [
         sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--node-ip-address=127.0.0.1",
         f"--port={port}", f"--dashboard-agent-listen-port={free_port()}", f"--ray-client-server-port={free_port()}",
-        "--include-dashboard=false", f"--temp-dir={home() / 'ray'}", "--disable-usage-stats", *cpus,
+        "--include-dashboard=false", f"--temp-dir={scratch() / 'ray'}", "--disable-usage-stats", *cpus,
     ]  # fmt: skip
 
 

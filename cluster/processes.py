@@ -30,6 +30,16 @@ def descendants(pid: int) -> dict[int, int]:
     return found
 
 
+def marked(name: str, value: str) -> dict[int, int]:
+    """Return pid → start tick of processes that carry `name=value` in their environment."""
+    wanted = f"{name}={value}".encode()
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and wanted in _environment(entry) and (tick := started_at(int(entry.name))) is not None:
+            found[int(entry.name)] = tick
+    return found
+
+
 def end(processes: dict[int, int], grace_s: float) -> None:
     """End processes given as pid → start tick: ask first, insist after `grace_s`."""
     _signal(processes, signal.SIGTERM)
@@ -49,6 +59,13 @@ def _signal(processes: dict[int, int], number: signal.Signals) -> None:
             os.kill(pid, number)
         except ProcessLookupError:
             continue  # it ended between the look and the signal
+
+
+def _environment(entry: Path) -> list[bytes]:
+    try:
+        return (entry / "environ").read_bytes().split(b"\0")
+    except OSError:  # gone, or another user's
+        return []
 
 
 def _stat(pid: int) -> list[str] | None:

@@ -1,25 +1,20 @@
 """The one door to Ray: join the cluster that the environment names, or start one on this machine."""
 
 import logging
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
-from cluster.auth import ensure_token
 from cluster.config import Config
-from cluster.environment import home, in_submitted_job, joins_a_cluster, prepare, token_path
+from cluster.environment import ROOT, in_submitted_job, joins_a_cluster, prepare, prepare_files, scratch
 from cluster.errors import RuntimeStartError
-from cluster.haproxy import install_haproxy
-from cluster.head import check_home, head_address
+from cluster.head import head_address
 
 prepare()  # Ray reads its environment once, on import
 
 import ray  # noqa: E402
+from ray.exceptions import RayError  # noqa: E402
 
-log = logging.getLogger(__name__)
-
-ROOT = Path(__file__).parents[1]
 NOT_SHIPPED = ["/data", "/docs", "/tests", "/bench", "/var", "/dist"]
 
 
@@ -42,10 +37,10 @@ def connect(config: RuntimeConfig | None = None) -> str:
     """Return the address of the cluster that this process is now part of; a second call changes nothing."""
     config = config or RuntimeConfig.checked({})
     if not ray.is_initialized():
-        _prepare_files()
+        prepare_files()
         try:
             ray.init(**_arguments(config))
-        except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError, OSError) as error:
+        except (RayError, ConnectionError, RuntimeError, ValueError, OSError) as error:
             raise RuntimeStartError(f"cannot reach or start a cluster (address={config.address}): {error}") from error
     return ray.get_runtime_context().gcs_address
 
@@ -54,12 +49,6 @@ def disconnect() -> None:
     """Leave the cluster; a local one ends."""
     if ray.is_initialized():
         ray.shutdown()
-
-
-def _prepare_files() -> None:
-    if path := token_path():
-        ensure_token(path)
-    install_haproxy(home())
 
 
 def _arguments(config: RuntimeConfig) -> dict[str, Any]:
@@ -78,7 +67,7 @@ def _arguments(config: RuntimeConfig) -> dict[str, Any]:
         "num_gpus": config.num_gpus,
         "include_dashboard": config.dashboard,
         "dashboard_host": "127.0.0.1",
-        "_temp_dir": str(check_home() / "ray"),
+        "_temp_dir": str(scratch() / "ray"),
     }
 
 
