@@ -42,6 +42,8 @@ def validate(tables: Tables, now: datetime, rejects_folder: Path) -> Tables:
     rejects = _write_rejects(tables, reasons, rejects_folder)
     report = tables.report
     for name, reason in reasons.items():
+        if reason.empty:
+            continue
         _refuse_nothing_left(name, reason, tables.name, rejects)
         report = _add_counts(report, name, reason)
     frames = {name: frame[reasons[name].isna()].reset_index(drop=True) for name, (frame, _) in checked.items()}
@@ -147,7 +149,7 @@ def _rejects(name: str, frame: pd.DataFrame, reason: pd.Series) -> pd.DataFrame:
 
 
 def _refuse_nothing_left(name: str, reason: pd.Series, source: str, rejects: Path) -> None:
-    if len(reason) and reason.notna().all():
+    if reason.notna().all():
         commonest, count = next(iter(reason.value_counts().items()))
         raise DataError(
             f"{source}: all {len(reason)} rows of {name} are refused, {count} of them because {commonest}; "

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cluster.errors import DataError
-from train.data.loaders.files import to_tables
+from train.data.loaders.files import nothing_known, to_tables
 from train.data.loaders.names import plain
 from train.data.loaders.read import read_table
 from train.data.schema import Tables
@@ -31,16 +31,16 @@ def reviews_to_tables(frame: pd.DataFrame, path: Path) -> Tables:
 
 def load_sequences(path: Path) -> Tables:
     """Return a user per line, `user item item …`, oldest first; <stem>_item2attributes.json beside it is read too."""
-    users, items = _read_sequences(path)
+    user_ids, items = _read_sequences(path)
     lengths = [len(sequence) for sequence in items]
     events = pd.DataFrame({
-        "user_id": np.repeat(users, lengths),
+        "user_id": np.repeat(user_ids, lengths),
         "item_id": list(chain.from_iterable(items)),
         "event_type": "review",
         "timestamp": np.concatenate([np.arange(length) for length in lengths]),
     })  # fmt: skip
-    no_users = pd.DataFrame({"user_id": pd.Series(dtype="str")})
-    return Tables(name=path.stem, events=events, items=_attributes(path), users=no_users, has_clock=False)
+    users = nothing_known("user_id")
+    return Tables(name=path.stem, events=events, items=_attributes(path), users=users, has_clock=False)
 
 
 def _read_sequences(path: Path) -> tuple[list[str], list[list[str]]]:
@@ -59,7 +59,7 @@ def _read_sequences(path: Path) -> tuple[list[str], list[list[str]]]:
 def _attributes(path: Path) -> pd.DataFrame:
     beside = path.with_name(f"{path.stem}_item2attributes.json")
     if not beside.is_file():
-        return pd.DataFrame({"item_id": pd.Series(dtype="str")})
+        return nothing_known("item_id")
     try:
         attributes = json.loads(beside.read_text())
     except ValueError as error:

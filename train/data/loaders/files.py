@@ -1,5 +1,6 @@
 """A shop's own files: a folder of events and, where there are any, items and users; or one file of events."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -19,20 +20,14 @@ def load_folder(folder: Path) -> Tables:
     if path is None:
         found = ", ".join(sorted(child.name for child in folder.iterdir())) or "nothing"
         raise DataError(f"{folder} holds no events.parquet or events.csv, but {found}; add one or pass a file")
+    tables = to_tables(folder.name, read_table(path), path)
     items, users = _find(folder, ("items",)), _find(folder, ("users",))
-    return to_tables(
-        folder.name,
-        read_table(path),
-        path,
-        items=_items(items) if items else None,
-        users=_users(users) if users else None,
+    return replace(
+        tables, items=_items(items) if items else tables.items, users=_users(users) if users else tables.users
     )
 
 
-def to_tables(
-    name: str, frame: pd.DataFrame, path: Path, default_type: str | None = None,
-    items: pd.DataFrame | None = None, users: pd.DataFrame | None = None,
-) -> Tables:  # fmt: skip
+def to_tables(name: str, frame: pd.DataFrame, path: Path, default_type: str | None = None) -> Tables:
     """Return canonical tables from a frame of events read from `path`.
 
     Without a user the session is the user. Without times, `position` counts the events of each user. Without event
@@ -51,10 +46,15 @@ def to_tables(
     return Tables(
         name=name,
         events=events[[column for column in EVENT_COLUMNS if column in events]],
-        items=items if items is not None else pd.DataFrame({"item_id": pd.Series(dtype="str")}),
-        users=users if users is not None else pd.DataFrame({"user_id": pd.Series(dtype="str")}),
+        items=nothing_known("item_id"),
+        users=nothing_known("user_id"),
         has_clock=has_clock,
     )
+
+
+def nothing_known(name: str) -> pd.DataFrame:
+    """Return a table of items or users without a row."""
+    return pd.DataFrame({name: pd.Series(dtype="str")})
 
 
 def _find(folder: Path, stems: tuple[str, ...]) -> Path | None:
