@@ -43,6 +43,8 @@ class FitConfig(Config):
     targets: Targets = Field(default="next_item", description="next_item, or any item of the next order")
     batch_tokens: int = Field(default=1200, ge=1, description="inputs of one step, of all workers together")
     max_rows_per_epoch: int | None = Field(default=None, ge=1, description="rows drawn each epoch; empty: all")
+    valid_queries: int = Field(default=2_000, ge=0, description="sample that is measured after each epoch")
+    patience: int | None = Field(default=None, ge=1, description="epochs without a better one that end the run")
     seed: int = Field(default=0, ge=0, description="of first weights, batches, negatives and dropout")
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto", description="auto: float32 on a CPU, bfloat16 (or else float16) on a GPU"

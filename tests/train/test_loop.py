@@ -17,20 +17,6 @@ SMALL = TransformerConfig(embedding_dim=16, max_length=6, feedforward_dim=16)
 FIT = FitConfig(epochs=4, learning_rate=1e-2, warmup_steps=3, negatives=8, batch_tokens=60, seed=3)
 
 
-@pytest.fixture(scope="module")
-def cycles() -> Interactions:
-    """Shoppers who buy item i + 1 after item i, round and round."""
-    lengths = np.array([3, 8, 11, 5] * 10)
-    start = np.repeat(np.arange(40) * 7, lengths)
-    within = np.concatenate([np.arange(length) for length in lengths])
-    n = len(within)
-    return Interactions(
-        user_ids=np.array([str(user) for user in range(40)], dtype=object),
-        offsets=np.concatenate(([0], np.cumsum(lengths))), item_idx=(start + within) % N_ITEMS,
-        timestamp_ms=np.arange(n), order_idx=np.arange(n), weight=np.ones(n, dtype=np.float32),
-    )  # fmt: skip
-
-
 def new_model() -> Transformer:
     with torch.random.fork_rng():
         torch.manual_seed(0)

@@ -1,0 +1,84 @@
+"""A run in one process: what it keeps on disk, how it goes on, and which epoch it returns."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cluster.errors import ConfigError
+from train import session
+from train.data.schema import Interactions
+from train.loop import FitConfig
+from train.models.transformer import TransformerConfig
+from train.session import Epoch, TrainingSet, best_epoch, fit_here, load_model, newest_checkpoint
+from train.validation import ValidationSet
+
+SMALL = TransformerConfig(embedding_dim=16, max_length=6, feedforward_dim=16)
+FIT = FitConfig(epochs=5, learning_rate=1e-2, warmup_steps=3, negatives=8, batch_tokens=60)
+
+
+@pytest.fixture(scope="module")
+def data(cycles: Interactions) -> TrainingSet:
+    histories = [np.array([i, (i + 1) % 20]) for i in range(20)]
+    truths = [np.array([(i + 2) % 20]) for i in range(20)]
+    return TrainingSet(
+        train=cycles, n_items=20, valid=ValidationSet(histories=histories, truths=truths, filter_seen=True)
+    )
+
+
+def test_the_best_epoch_is_returned_and_only_it_and_the_newest_stay(data: TrainingSet, tmp_path: Path) -> None:
+    fitted = fit_here(SMALL, FIT, data, tmp_path / "run")
+    scores = [metrics["ndcg@10"] for metrics in fitted.history]
+    assert len(scores) == 5
+    assert fitted.epoch == 1 + int(np.argmax(scores))
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {f"epoch-{fitted.epoch:05d}", "epoch-00005"}
+    assert data.valid is not None
+    assert data.valid.ndcg(fitted.model) == max(scores)
+
+
+def test_an_interrupted_run_goes_on_and_ends_as_if_it_had_not_been(
+    data: TrainingSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = fit_here(SMALL, FIT, data, tmp_path / "whole")
+    run_epochs = session.run_epochs
+
+    def interrupted(*args: object, **options: object) -> Iterator[Epoch]:
+        for epoch in run_epochs(*args, **options):  # pyright: ignore[reportArgumentType]
+            yield epoch
+            if epoch.state.epoch == 2:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(session, "run_epochs", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fit_here(SMALL, FIT, data, tmp_path / "cut")
+    monkeypatch.undo()
+    resumed = fit_here(SMALL, FIT, data, tmp_path / "cut")
+    assert [m["loss"] for m in resumed.history] == [m["loss"] for m in whole.history]
+    assert torch.equal(resumed.model.item_vectors(), whole.model.item_vectors())
+
+
+def test_a_finished_run_is_not_trained_again(data: TrainingSet, tmp_path: Path) -> None:
+    first = fit_here(SMALL, FIT, data, tmp_path)
+    assert fit_here(SMALL, FIT, data, tmp_path).history == first.history
+
+
+def test_checkpoints_of_other_settings_are_refused(data: TrainingSet, tmp_path: Path) -> None:
+    fit_here(SMALL, FIT, data, tmp_path)
+    with pytest.raises(ConfigError, match="other settings"):
+        fit_here(SMALL, FIT.model_copy(update={"learning_rate": 1e-3}), data, tmp_path)
+
+
+def test_patience_ends_a_run_that_no_longer_gets_better(data: TrainingSet, tmp_path: Path) -> None:
+    config = FIT.model_copy(update={"epochs": 60, "patience": 2})
+    fitted = fit_here(SMALL, config, data, tmp_path)
+    assert len(fitted.history) == fitted.epoch + 2 < 60
+
+
+def test_without_validation_the_last_epoch_is_the_best(data: TrainingSet, tmp_path: Path) -> None:
+    fitted = fit_here(SMALL, FIT, TrainingSet(train=data.train, n_items=20), tmp_path)
+    assert fitted.epoch == best_epoch(fitted.history) == 5
+    newest = newest_checkpoint(tmp_path)
+    assert newest is not None
+    assert torch.equal(load_model(SMALL, newest).item_vectors(), fitted.model.item_vectors())

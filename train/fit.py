@@ -1,0 +1,100 @@
+"""Training on one or many workers of a Ray cluster."""
+
+import os
+import secrets
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.train
+import ray.train.torch
+from pydantic import Field
+from ray.experimental.tqdm_ray import tqdm as remote_bar
+
+from cluster.config import Config
+from cluster.errors import RuntimeStartError
+from cluster.runtime import connect
+from train.checkpoint import checkpoint_facts, fill_checkpoint
+from train.loop import FitConfig
+from train.models.transformer import TransformerConfig
+from train.session import SCORE, Fitted, TrainingSet, best_epoch, fit_here, load_model, run_epochs
+
+
+class WorkersConfig(Config):
+    """Where training runs."""
+
+    workers: int = Field(default=1, ge=0, le=1024, description="Ray Train workers; 0 trains in this process")
+    gpu: bool | None = Field(default=None, description="one GPU a worker; empty: where the cluster has enough")
+    cores: int = Field(default=1, ge=1, le=256, description="CPU cores, and so threads, of each worker")
+    max_failures: int = Field(default=3, ge=0, description="lost workers that a run survives")
+
+
+def fit(
+    model_config: TransformerConfig, config: FitConfig, data: TrainingSet, folder: Path, workers: WorkersConfig
+) -> Fitted:
+    """Train and return the best epoch's model; checkpoints lie under `folder`.
+
+    With Ray, every call is a new run in a folder of its own, which goes on by itself when a worker is lost.
+    """
+    if workers.workers == 0:
+        return fit_here(model_config, config, data, folder)
+    connect()
+    # Ray's controller reads it; the default makes each epoch's report wait up to 2 s.
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
+    result = _trainer(model_config, config, data, folder, workers).fit()
+    newest = result.checkpoint
+    best = newest if data.valid is None else result.get_best_checkpoint(SCORE, "max")
+    if newest is None or best is None:
+        raise RuntimeStartError(f"training left no checkpoint in {folder}: {result.error}")
+    with newest.as_directory() as place:
+        history = checkpoint_facts(Path(place))["history"]
+    with best.as_directory() as place:
+        model = load_model(model_config, Path(place))
+    return Fitted(model=model, history=history, epoch=best_epoch(history), checkpoint=best.path)
+
+
+def _trainer(
+    model_config: TransformerConfig, config: FitConfig, data: TrainingSet, folder: Path, workers: WorkersConfig
+) -> ray.train.torch.TorchTrainer:
+    gpu = workers.gpu
+    if gpu is None:
+        gpu = ray.cluster_resources().get("GPU", 0) >= workers.workers
+    resources: dict[str, float] = {"CPU": workers.cores, "GPU": int(gpu)}
+    return ray.train.torch.TorchTrainer(
+        _work,
+        train_loop_config={"model": model_config, "training": config, "data": ray.put(data)},
+        torch_config=ray.train.torch.TorchConfig(backend="nccl" if gpu else "gloo"),
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=workers.workers, use_gpu=gpu, resources_per_worker=resources
+        ),
+        run_config=ray.train.RunConfig(
+            # The same name would silently resume an older run.
+            name=f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
+            storage_path=str(folder.absolute()),
+            checkpoint_config=ray.train.CheckpointConfig(
+                num_to_keep=2, checkpoint_score_attribute=None if data.valid is None else SCORE
+            ),
+            failure_config=ray.train.FailureConfig(max_failures=workers.max_failures),
+        ),
+    )  # fmt: skip
+
+
+def _work(task: dict[str, Any]) -> None:
+    """Train as one worker, from the newest checkpoint if there is one."""
+    context, checkpoint, device = ray.train.get_context(), ray.train.get_checkpoint(), ray.train.torch.get_device()
+    data: TrainingSet = ray.get(task["data"])
+    rank = context.get_world_rank()
+    with tempfile.TemporaryDirectory() as place:
+        resume_from = Path(checkpoint.to_directory(place)) if checkpoint else None
+        epochs = run_epochs(
+            task["model"], task["training"], data, device, rank, context.get_world_size(), resume_from, remote_bar
+        )
+        for epoch in epochs:
+            with tempfile.TemporaryDirectory() as aside:
+                if rank == 0:
+                    fill_checkpoint(Path(aside), epoch.state, {"history": epoch.history})
+                    ray.train.report(epoch.metrics, checkpoint=ray.train.Checkpoint.from_directory(aside))
+                else:
+                    ray.train.report(epoch.metrics)

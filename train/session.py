@@ -1,0 +1,141 @@
+"""One training run without Ray: a new model, its epochs, the metric after each, and which epoch was best."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+from tqdm import tqdm
+
+from cluster.errors import ConfigError
+from train.checkpoint import TrainState, checkpoint_facts, load_checkpoint, save_checkpoint
+from train.data.schema import Interactions
+from train.loop import Bar, FitConfig, train_epochs
+from train.models.initialise import svd_embeddings
+from train.models.transformer import Transformer, TransformerConfig
+from train.validation import ValidationSet
+
+Metrics = dict[str, float]  # epoch, loss, seconds, sequences_per_s, learning_rate and, where validated, ndcg@10
+SCORE = "ndcg@10"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSet:
+    """All that training reads."""
+
+    train: Interactions
+    n_items: int
+    attributes: csr_matrix | None = None  # (n_items, n_attributes) 0/1
+    valid: ValidationSet | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """Where a run stands after an epoch."""
+
+    state: TrainState  # live tensors, see EpochResult
+    history: list[Metrics]  # of every epoch so far, this one last
+
+    @property
+    def metrics(self) -> Metrics:
+        """The metrics of this epoch."""
+        return self.history[-1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """A trained model, on the CPU, with the weights of its best epoch."""
+
+    model: Transformer
+    history: list[Metrics]
+    epoch: int  # the best one, counted from 1
+    checkpoint: Path | str
+
+
+def new_model(config: TransformerConfig, data: TrainingSet, seed: int) -> Transformer:
+    """Return an untrained model whose item embeddings already know what is bought together."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = Transformer(config, data.n_items, data.attributes)
+    vectors = svd_embeddings(data.train, data.n_items, config.embedding_dim, seed)
+    with torch.no_grad():
+        model.items.embedding.weight.copy_(torch.from_numpy(vectors))
+    return model
+
+
+def run_epochs(
+    model_config: TransformerConfig, config: FitConfig, data: TrainingSet, device: torch.device,
+    rank: int = 0, world_size: int = 1, resume_from: Path | None = None, bar: Bar = tqdm,
+) -> Iterator[Epoch]:  # fmt: skip
+    """Train a model and yield after each epoch; the same on every worker, and stop early on all at once."""
+    model = new_model(model_config, data, config.seed).to(device)
+    state = load_checkpoint(resume_from) if resume_from else None
+    history: list[Metrics] = checkpoint_facts(resume_from)["history"] if resume_from else []
+    for result in train_epochs(model, data.train, config, rank, world_size, state, bar):
+        metrics = {
+            "epoch": result.epoch, "loss": result.loss, "seconds": result.seconds,
+            "sequences_per_s": result.sequences_per_s, "learning_rate": result.learning_rate,
+        }  # fmt: skip
+        if data.valid is not None:
+            metrics[SCORE] = data.valid.ndcg(model, rank, world_size)
+        history = [*history, metrics]
+        yield Epoch(state=result.state, history=history)
+        if config.patience is not None and result.epoch - best_epoch(history) >= config.patience:
+            return
+
+
+def fit_here(model_config: TransformerConfig, config: FitConfig, data: TrainingSet, folder: Path) -> Fitted:
+    """Train in this process and return the best epoch's model.
+
+    Checkpoints lie in `folder`: the newest and the best. Where it holds some of this very run, the run goes on.
+    """
+    facts = {"run": fingerprint(model_config, config, data)}
+    newest = newest_checkpoint(folder)
+    if newest is not None and checkpoint_facts(newest).get("run") != facts["run"]:
+        raise ConfigError(f"{folder} holds checkpoints of other settings or data; delete it or name another folder")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    for epoch in run_epochs(model_config, config, data, device, resume_from=newest):
+        newest = checkpoint_folder(folder, epoch.state.epoch)
+        save_checkpoint(newest, epoch.state, facts | {"history": epoch.history})
+        for done in range(1, epoch.state.epoch):
+            if done != best_epoch(epoch.history):
+                shutil.rmtree(checkpoint_folder(folder, done), ignore_errors=True)
+    if newest is None:
+        raise ConfigError(f"nothing was trained: epochs={config.epochs}")
+    history = checkpoint_facts(newest)["history"]
+    best = checkpoint_folder(folder, best_epoch(history))
+    return Fitted(model=load_model(model_config, best), history=history, epoch=best_epoch(history), checkpoint=best)
+
+
+def best_epoch(history: list[Metrics]) -> int:
+    """Return the number of the epoch with the highest metric, or the last where nothing was measured."""
+    measured = [metrics for metrics in history if SCORE in metrics]
+    return int(max(measured, key=lambda metrics: metrics[SCORE])["epoch"] if measured else history[-1]["epoch"])
+
+
+def load_model(config: TransformerConfig, folder: Path) -> Transformer:
+    """Return the model of a checkpoint, ready to answer."""
+    model = Transformer.from_state(config, load_checkpoint(folder).model)
+    model.eval()
+    return model
+
+
+def checkpoint_folder(folder: Path, epoch: int) -> Path:
+    """Return where an epoch's checkpoint lies."""
+    return folder / f"epoch-{epoch:05d}"
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """Return the newest whole checkpoint in a folder."""
+    return max(folder.glob("epoch-[0-9]*"), default=None)
+
+
+def fingerprint(model_config: TransformerConfig, config: FitConfig, data: TrainingSet) -> dict[str, Any]:
+    """Return what must be equal for one run to go on with another's checkpoint."""
+    content = {"rows": len(data.train), "n_items": data.n_items, "items_sum": int(np.sum(data.train.item_idx))}
+    return json.loads(json.dumps(content | {"model": model_config.model_dump(), "training": config.model_dump()}))

@@ -1,0 +1,62 @@
+"""How good the model is between two epochs: NDCG@10 over all items, on a sample of validation queries."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.distributed
+from torch import Tensor
+
+from train.data.schema import NO_ITEM, Queries, Split
+from train.models.base import SequenceModel
+
+K = 10
+CHUNK = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationSet:
+    """Queries with the histories that they may read, ready to travel to workers."""
+
+    histories: list[np.ndarray]  # one per query: item_idx, oldest first
+    truths: list[np.ndarray]  # one per query: distinct item_idx
+    filter_seen: bool  # whether items of the history are left out of the answer
+
+    @classmethod
+    def sample(cls, split: Split, size: int, filter_seen: bool, seed: int) -> "ValidationSet | None":
+        """Return at most `size` of the split's validation queries, or nothing when it has none."""
+        queries: Queries = split.valid
+        if len(queries) == 0:
+            return None
+        chosen = np.random.default_rng(seed).permutation(len(queries))[:size]
+        return cls(
+            histories=[split.history.items_of(int(queries.user_idx[q]))[: queries.cut[q]] for q in chosen],
+            truths=[queries.truth_of(int(q)) for q in chosen], filter_seen=filter_seen,
+        )  # fmt: skip
+
+    def ndcg(self, model: SequenceModel, rank: int = 0, world_size: int = 1) -> float:
+        """Return the mean NDCG@10 (Järvelin and Kekäläinen, 2002); each worker scores its part, all get the mean."""
+        mine = range(rank, len(self.truths), world_size)
+        vectors = torch.from_numpy(model.encode_histories([self.histories[query] for query in mine]))
+        with torch.inference_mode():
+            items = model.item_vectors().float()
+            chunks = [(mine[at : at + CHUNK], vectors[at : at + CHUNK]) for at in range(0, len(mine), CHUNK)]
+            found = sum(self._sum(queries, part.to(items.device) @ items.T) for queries, part in chunks)
+        total = torch.tensor([found, len(mine)], dtype=torch.float64, device=items.device)
+        if world_size > 1:
+            torch.distributed.all_reduce(total)
+        return float(total[0] / total[1])
+
+    def _sum(self, queries: range, scores: Tensor) -> float:
+        if self.filter_seen:
+            for row, query in enumerate(queries):
+                scores[row, torch.from_numpy(self.histories[query]).to(scores.device)] = -torch.inf
+        best = scores.topk(min(K, scores.shape[1]))
+        ranked = best.indices.masked_fill(best.values == -torch.inf, NO_ITEM).cpu().numpy()
+        return sum(ndcg_of(ranked[row], self.truths[query]) for row, query in enumerate(queries))
+
+
+def ndcg_of(ranked: np.ndarray, truth: np.ndarray) -> float:
+    """Return NDCG of one list, best first, against the items that were chosen; 0..1."""
+    discounts = 1 / np.log2(np.arange(len(ranked)) + 2)
+    return float(discounts[np.isin(ranked, truth)].sum() / discounts[: len(truth)].sum())
