@@ -22,20 +22,24 @@ class RuntimeConfig(Config):
     """Which cluster this process joins, or how it starts its own."""
 
     address: Literal["auto", "local", "head"] = Field(
-        "auto",
+        default="auto",
         description="auto: the cluster named by RAY_ADDRESS, else local; local: one of our own, gone when this "
         "process ends; head: the one that `serve/run.py start` left running",
     )
-    num_cpus: int | None = Field(None, ge=1, description="cores that a local cluster may use; empty: all of them")
-    num_gpus: int | None = Field(None, ge=0, description="GPUs that a local cluster may use; empty: all of them")
-    dashboard: bool = Field(False, description="whether a local cluster shows Ray's dashboard, on 127.0.0.1")
-    worker_output: bool = Field(False, description="whether what workers print appears here")
-    namespace: str = Field("liveshelf", description="where named actors are found")
+    num_cpus: int | None = Field(
+        default=None, ge=1, description="cores that a local cluster may use; empty: all of them"
+    )
+    num_gpus: int | None = Field(
+        default=None, ge=0, description="GPUs that a local cluster may use; empty: all of them"
+    )
+    dashboard: bool = Field(default=False, description="whether a local cluster shows Ray's dashboard, on 127.0.0.1")
+    worker_output: bool = Field(default=False, description="whether what workers print appears here")
+    namespace: str = Field(default="liveshelf", description="where named actors are found")
 
 
 def connect(config: RuntimeConfig | None = None) -> str:
     """Return the address of the cluster that this process is now part of; a second call changes nothing."""
-    config = config or RuntimeConfig.checked({})
+    config = config or RuntimeConfig()
     if not ray.is_initialized():
         prepare_files()
         try:

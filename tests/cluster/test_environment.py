@@ -1,0 +1,80 @@
+"""What a cluster finds in its environment."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cluster.environment import ROOT, cluster_variables, local_environment, scratch, token_path
+from cluster.haproxy import install_haproxy
+
+LONGEST_SOCKET = 107
+RAY_ADDS = len("/0123456789abcdef0123456789abcdef0123456789abcdef01234567")
+HAPROXY_ADDS = len(".4194304.tmp")
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """An environment as a user's shell has it."""
+    for name in [name for name in os.environ if name.startswith("RAY_")]:
+        monkeypatch.delenv(name)
+    return monkeypatch
+
+
+def test_token_authentication_is_on_unless_the_user_says_otherwise(bare: pytest.MonkeyPatch) -> None:
+    bare.setenv("LIVESHELF_HOME", "/somewhere")
+    assert cluster_variables()["RAY_AUTH_MODE"] == "token"
+    assert cluster_variables()["RAY_AUTH_TOKEN_PATH"] == "/somewhere/token"
+
+
+@pytest.mark.parametrize("given", [{"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_TOKEN": "0" * 64}])
+def test_a_token_of_the_users_own_is_left_alone(bare: pytest.MonkeyPatch, given: dict[str, str]) -> None:
+    for name, value in given.items():
+        bare.setenv(name, value)
+    assert token_path() is None
+    assert given.items() <= local_environment().items()
+
+
+def test_what_the_user_has_set_stays(bare: pytest.MonkeyPatch) -> None:
+    bare.setenv("RAY_SERVE_ENABLE_HA_PROXY", "0")
+    bare.setenv("PYTHONPATH", "/theirs")
+    assert local_environment()["RAY_SERVE_ENABLE_HA_PROXY"] == "0"
+    assert local_environment()["PYTHONPATH"] == f"{ROOT}{os.pathsep}/theirs"
+
+
+def test_every_haproxy_socket_fits_into_a_unix_address(bare: pytest.MonkeyPatch) -> None:
+    bare.setenv("LIVESHELF_HOME", "/a" * 100)
+    bare.setattr(os, "getuid", lambda: 99_999)
+    sockets = [value for name, value in cluster_variables().items() if name.endswith("SOCKET_PATH")]
+    assert len(sockets) == 2
+    assert max(map(len, sockets)) + RAY_ADDS + HAPROXY_ADDS <= LONGEST_SOCKET
+
+
+def test_two_homes_have_two_scratch_folders(bare: pytest.MonkeyPatch) -> None:
+    bare.setenv("LIVESHELF_HOME", "/one")
+    first = scratch()
+    bare.setenv("LIVESHELF_HOME", "/two")
+    assert scratch() != first
+
+
+def test_haproxy_starts_with_its_side_doors_on_loopback(tmp_path: Path) -> None:
+    config = tmp_path / "haproxy.cfg"
+    config.write_text(
+        "frontend prometheus\n    bind :9101\nlisten stats\n  bind *:8404\nfrontend http\n bind 10.0.0.1:80\n"
+    )
+    install_haproxy(tmp_path)
+    subprocess.run([tmp_path / "ha" / "haproxy", "-c", "-f", config], capture_output=True, check=False)
+    assert [line.strip() for line in config.read_text().splitlines() if "bind" in line] == [
+        "bind 127.0.0.1:9101", "bind 127.0.0.1:8404", "bind 10.0.0.1:80",
+    ]  # fmt: skip
+
+
+def test_a_shell_can_evaluate_the_variables(tmp_path: Path) -> None:
+    printed = subprocess.run(
+        [sys.executable, "-m", "cluster.environment"], capture_output=True, text=True, check=True, cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "LIVESHELF_HOME": str(tmp_path / "a home")},
+    ).stdout  # fmt: skip
+    shell = f'{printed}\ncat "$RAY_AUTH_TOKEN_PATH" | wc -c'
+    assert subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=True).stdout.strip() == "64"

@@ -1,0 +1,115 @@
+"""A background cluster: joined by other processes, closed to the network, ended whole."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster.environment import ROOT
+from cluster.errors import RuntimeStartError
+from cluster.head import Head, head_address, running_head, start_head, stop_head
+from cluster.processes import descendants, started_at
+
+LOOPBACK = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
+LISTEN = "0A"
+JOIN = """
+from cluster.runtime import RuntimeConfig, connect, disconnect
+print(connect(RuntimeConfig(address="head")))
+import ray
+
+@ray.remote
+def where() -> str:
+    from cluster.environment import ROOT
+    return str(ROOT)
+
+print(ray.get(where.remote()))
+disconnect()
+"""
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LIVESHELF_HOME", str(tmp_path_factory.mktemp("home")))
+        yield start_head(num_cpus=1)
+        stop_head()
+
+
+def run_elsewhere(code: str) -> list[str]:
+    """Run code in another process of this machine, in another folder; return its lines."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/", timeout=120
+    )
+    return done.stdout.split()
+
+
+@pytest.mark.ray
+def test_another_process_joins_and_its_workers_find_our_packages(head: Head) -> None:
+    assert run_elsewhere(f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{JOIN}") == [head.address, str(ROOT)]
+
+
+@pytest.mark.ray
+def test_starting_again_returns_the_same_cluster(head: Head) -> None:
+    assert start_head() == head == running_head()
+
+
+@pytest.mark.ray
+def test_nothing_listens_beyond_loopback(head: Head) -> None:
+    family = descendants(head.pid)
+    assert len(family) >= 3
+    addresses = listening_addresses(family)
+    assert addresses
+    assert addresses <= LOOPBACK
+
+
+@pytest.mark.ray
+def test_stopping_ends_every_process_and_no_other(head: Head) -> None:
+    family = descendants(head.pid)
+    bystander = subprocess.Popen(["sleep", "60"])
+    try:
+        assert stop_head()
+        assert [pid for pid, tick in family.items() if started_at(pid) == tick] == []
+        assert bystander.poll() is None
+        assert running_head() is None
+        assert not stop_head()
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+def test_without_a_cluster_the_address_is_one_clear_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIVESHELF_HOME", str(tmp_path))
+    with pytest.raises(RuntimeStartError, match=r"no cluster runs in .*serve/run.py start"):
+        head_address()
+
+
+def test_a_recycled_pid_is_not_taken_for_the_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIVESHELF_HOME", str(tmp_path))
+    record = {"pid": os.getpid(), "start_tick": 1, "address": "127.0.0.1:1", "mark": "none"}
+    (tmp_path / "head.json").write_text(json.dumps(record))
+    assert running_head() is None
+    assert not stop_head()
+
+
+def listening_addresses(pids: dict[int, int]) -> set[str]:
+    """Return the local addresses, in hex as the kernel prints them, on which these processes listen."""
+    inodes = {target for pid in pids for target in socket_inodes(pid)}
+    rows = [
+        line.split() for table in ("tcp", "tcp6") for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]
+    ]
+    return {row[1].partition(":")[0] for row in rows if row[3] == LISTEN and f"socket:[{row[9]}]" in inodes}
+
+
+def socket_inodes(pid: int) -> list[str]:
+    """Return what the sockets of a process are called."""
+    found = []
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            found.append(str(descriptor.readlink()))
+        except FileNotFoundError:
+            continue
+    return [name for name in found if name.startswith("socket:")]

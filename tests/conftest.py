@@ -1,0 +1,45 @@
+"""What every test shares: a home of its own, one Ray cluster a session, and reproducible generated cases."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Before cluster.runtime is imported: it prepares the environment that Ray reads once.
+HOME = Path(tempfile.mkdtemp(prefix="liveshelf-tests-"))
+os.environ["LIVESHELF_HOME"] = str(HOME)
+os.environ.pop("RAY_ADDRESS", None)
+
+from cluster.environment import scratch  # noqa: E402
+from cluster.runtime import RuntimeConfig, connect, disconnect  # noqa: E402
+
+settings.register_profile("default", deadline=None, max_examples=50)
+settings.register_profile(
+    "ci", deadline=None, max_examples=50, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[str]:
+    """A cluster of two cores on loopback, behind a token of its own; its address."""
+    yield connect(RuntimeConfig(address="local", num_cpus=2))
+    disconnect()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give all tests that start Ray to one worker, so that clusters do not compete for the cores."""
+    for item in items:
+        if item.get_closest_marker("ray"):
+            item.add_marker(pytest.mark.xdist_group("ray"))
+
+
+def pytest_unconfigure() -> None:
+    """Leave nothing behind."""
+    disconnect()
+    shutil.rmtree(scratch(), ignore_errors=True)
+    shutil.rmtree(HOME, ignore_errors=True)
