@@ -65,5 +65,15 @@ class UnavailableError(LiveshelfError):
     status = 503
 
 
+class LogError(LiveshelfError):
+    """The event log is missing, damaged, or held by another process."""
+
+    status = 503
+
+
+class OutOfStepError(UnavailableError):
+    """A copy of the live state cannot be carried forward; make it anew from the store's image."""
+
+
 class RuntimeStartError(LiveshelfError):
     """Ray or the server could not be started here."""

@@ -7,7 +7,8 @@ from pyarrow.fs import FileSelector, FileSystem, FileType, LocalFileSystem, copy
 
 from cluster.errors import BundleError, NotFoundError
 from cluster.storage import whole_folder, write_whole
-from train.bundle import MANIFEST, Bundle, check_bundle, write_bundle
+from train.bundle import Bundle, write_bundle
+from train.bundle_state import MANIFEST, check_bundle
 
 POINTER = "current"
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")

@@ -1,5 +1,6 @@
 """What is known of the items at one moment: vectors, popularity and transitions; a bundle's, or a live one."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ DAY_MS = 86_400_000
 class ItemStateConfig(Config):
     """How behaviour becomes counts."""
 
-    transitions: TransitionsConfig = TransitionsConfig()
+    transitions: TransitionsConfig = TransitionsConfig.parse([])
     half_life_days: float = Field(30, gt=0, description="age at which an event counts half for recent popularity")
     repeat_prior: float = Field(5, gt=0, description="shoppers of doubt in an item's repeat rate")
 
@@ -41,7 +42,7 @@ class ItemState:
 
     def recency_weight(self, timestamp_ms: int) -> float:
         """Return what an event at `timestamp_ms` adds to `recent`."""
-        return 2.0 ** ((timestamp_ms - self.epoch_ms) / (self.config.half_life_days * DAY_MS))
+        return _exp2((timestamp_ms - self.epoch_ms) / (self.config.half_life_days * DAY_MS))
 
     def count(self, item_idx: int, timestamp_ms: int) -> None:
         """Count one event of an item."""
@@ -72,6 +73,17 @@ def fit_item_state(
         recent_total=float(recent.sum()),
         epoch_ms=epoch_ms,
     )
+
+
+def _exp2(x: float) -> float:
+    """Return 2^x from sums and products alone: libm's last bit differs between processors, a replay's must not."""
+    whole = math.floor(x)
+    y = (x - whole) * math.log(2)
+    term = total = 1.0
+    for k in range(1, 18):
+        term *= y / k
+        total += term
+    return math.ldexp(total, whole)
 
 
 def _repeat_rate(interactions: Interactions, n_items: int, prior: float) -> np.ndarray:

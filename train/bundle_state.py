@@ -1,0 +1,149 @@
+"""The bundle's torch-free half: manifest, catalogue, counts and histories, all that the store needs to start."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+from scipy.sparse import csr_matrix
+
+from cluster.config import Config
+from cluster.errors import BundleError
+from cluster.storage import sha256
+from train.data.schema import Interactions
+from train.models.item_state import ItemState, ItemStateConfig
+from train.models.transitions import Transitions
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+
+
+class Manifest(Config):
+    """What a bundle is, where it came from, and the sha256 of each of its files."""
+
+    format: int = Field(FORMAT, description="layout of the folder")
+    name: str = Field(description="what it was trained on")
+    version: str = Field(description="its folder's name in the registry")
+    parent: str | None = Field(None, description="version it was warm-started from")
+    created: datetime = Field(description="UTC")
+    data_cutoff_ms: int = Field(description="time of the newest event in it")
+    keep_seen: bool = Field(description="whether items a shopper had before may be shown again")
+    code_version: str = Field(description="version of liveshelf that wrote it")
+    config: dict[str, Any] = Field(description="settings of the run")
+    metrics: dict[str, dict[str, float]] = Field(description="row of the evaluation table → metric → value")
+    files: dict[str, str] = Field({}, description="file → sha256")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleState:
+    """What a bundle knows of items and shoppers."""
+
+    manifest: Manifest
+    items: pd.DataFrame  # (n_items), the catalogue in order of item_idx
+    state: ItemState  # as of the end of training
+    histories: Interactions  # every shopper up to the data's cut-off
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Return what a bundle says of itself; its files are not looked at."""
+    try:
+        manifest = Manifest.model_validate_json((folder / MANIFEST).read_text())
+    except FileNotFoundError:
+        raise BundleError(
+            f"{folder} is no bundle: it has no {MANIFEST}; fit one with `python train/run.py fit`"
+        ) from None
+    except (OSError, ValidationError, ValueError) as error:
+        raise BundleError(f"{folder / MANIFEST} cannot be read: {error}") from None
+    if manifest.format != FORMAT:
+        raise BundleError(f"{folder} has bundle format {manifest.format}, this code reads {FORMAT}; fit a new bundle")
+    return manifest
+
+
+def check_bundle(folder: Path) -> Manifest:
+    """Return the manifest after comparing every file with its checksum."""
+    manifest = read_manifest(folder)
+    for name, digest in manifest.files.items():
+        path = folder / name
+        if not path.is_file():
+            raise BundleError(f"{folder} lacks {name}; copy the bundle again or promote another")
+        if sha256(path) != digest:
+            raise BundleError(f"{path} was altered after it was published; copy the bundle again or promote another")
+    return manifest
+
+
+def read_bundle_state(folder: Path) -> BundleState:
+    """Return this half of a bundle after checking all of it; nothing in it is executed."""
+    manifest = check_bundle(folder)
+    try:
+        config = json.loads((folder / "calibration.json").read_text())["item_state"]
+        vectors = np.load(folder / "item_vectors.npy", allow_pickle=False)
+        return BundleState(
+            manifest=manifest,
+            items=pd.read_parquet(folder / "items.parquet"),
+            state=_item_state(vectors, load_file(folder / "transitions.safetensors"), config),
+            histories=_histories(
+                pd.read_parquet(folder / "users.parquet"), pd.read_parquet(folder / "histories.parquet")
+            ),
+        )
+    except (KeyError, ValueError, OSError, SafetensorError) as error:
+        raise BundleError(f"{folder} holds a part that this code cannot read: {error}; fit a new bundle") from error
+
+
+def write_bundle_state(items: pd.DataFrame, state: ItemState, histories: Interactions, folder: Path) -> None:
+    """Write the files that `read_bundle_state` reads into `folder`, but the manifest and the calibration."""
+    np.save(folder / "item_vectors.npy", state.vectors, allow_pickle=False)
+    items.to_parquet(folder / "items.parquet")
+    save_file(_arrays(state), folder / "transitions.safetensors")
+    _history_frame(histories).to_parquet(folder / "histories.parquet")
+    pd.DataFrame({"user_id": histories.user_ids}).to_parquet(folder / "users.parquet")
+
+
+def _arrays(state: ItemState) -> dict[str, np.ndarray]:
+    base = state.transitions.base
+    return {
+        "indptr": base.indptr.astype(np.int64), "indices": base.indices.astype(np.int32), "data": base.data,
+        "rows": state.transitions.rows, "columns": state.transitions.columns,
+        "popularity": state.popularity, "recent": state.recent, "repeat_rate": state.repeat_rate,
+        "totals": np.array([state.n_events, state.recent_total]), "epoch_ms": np.array([state.epoch_ms]),
+    }  # fmt: skip
+
+
+def _item_state(vectors: np.ndarray, arrays: dict[str, np.ndarray], config: dict[str, Any]) -> ItemState:
+    parsed = ItemStateConfig.checked(config)
+    n_base = len(arrays["indptr"]) - 1
+    base = csr_matrix((arrays["data"], arrays["indices"], arrays["indptr"]), shape=(n_base, n_base))
+    if len(vectors) != len(arrays["popularity"]):
+        raise BundleError(
+            f"{len(vectors)} item vectors but {len(arrays['popularity'])} popularity counts in one bundle"
+        )
+    return ItemState(
+        config=parsed, vectors=vectors, popularity=arrays["popularity"], recent=arrays["recent"],
+        repeat_rate=arrays["repeat_rate"], n_events=float(arrays["totals"][0]),
+        recent_total=float(arrays["totals"][1]), epoch_ms=int(arrays["epoch_ms"][0]),
+        transitions=Transitions(
+            config=parsed.transitions, base=base, rows=arrays["rows"], columns=arrays["columns"]
+        ),
+    )  # fmt: skip
+
+
+def _history_frame(histories: Interactions) -> pd.DataFrame:
+    return pd.DataFrame({
+        "user_idx": histories.user_idx, "item_idx": histories.item_idx, "timestamp_ms": histories.timestamp_ms,
+        "order_idx": histories.order_idx, "weight": histories.weight,
+    })  # fmt: skip
+
+
+def _histories(users: pd.DataFrame, rows: pd.DataFrame) -> Interactions:
+    counts = np.bincount(rows["user_idx"], minlength=len(users))
+    return Interactions(
+        user_ids=users["user_id"].to_numpy(dtype=object),
+        offsets=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
+        item_idx=rows["item_idx"].to_numpy(), timestamp_ms=rows["timestamp_ms"].to_numpy(),
+        order_idx=rows["order_idx"].to_numpy(), weight=rows["weight"].to_numpy(),
+    )  # fmt: skip
