@@ -43,7 +43,7 @@ def as_lists(raw: pd.Series) -> pd.Series:
 def as_mappings(frame: pd.DataFrame) -> pd.Series:
     """Return a mapping from column to value per row, without the missing ones."""
     rows = frame.astype(object).to_dict("records")
-    return pd.Series([{str(k): v for k, v in row.items() if pd.notna(v)} for row in rows], frame.index, dtype=object)
+    return pd.Series([{str(k): v for k, v in row.items() if _is_there(v)} for row in rows], frame.index, dtype=object)
 
 
 def _from_epoch(numbers: pd.Series) -> pd.Series:
@@ -71,6 +71,8 @@ def _parse(texts: pd.Series, spelling: str) -> pd.Series:
 def _list(value: Any) -> list[str]:
     if isinstance(value, list | tuple | np.ndarray):
         return [str(entry) for entry in value]
-    if value is None or value is pd.NA or value != value:
-        return []
-    return [part.strip() for part in str(value).split("|") if part.strip()]
+    return [part.strip() for part in str(value).split("|") if part.strip()] if _is_there(value) else []
+
+
+def _is_there(value: Any) -> bool:
+    return not pd.api.types.is_scalar(value) or bool(pd.notna(value))

@@ -7,7 +7,7 @@ import pandas as pd
 
 from cluster.errors import DataError
 from train.data.columns import as_mappings
-from train.data.loaders.names import EVENT_NAMES, ITEM_NAMES, USER_NAMES, canonical, require
+from train.data.loaders.names import EVENT_NAMES, ITEM_NAMES, USER_NAMES, canonical, plain, require
 from train.data.loaders.read import SUFFIXES, read_table
 from train.data.schema import EVENT_COLUMNS, Tables
 
@@ -20,11 +20,12 @@ def load_folder(folder: Path) -> Tables:
     if path is None:
         found = ", ".join(sorted(child.name for child in folder.iterdir())) or "nothing"
         raise DataError(f"{folder} holds no events.parquet or events.csv, but {found}; add one or pass a file")
-    tables = to_tables(folder.name, read_table(path), path)
-    items, users = _find(folder, ("items",)), _find(folder, ("users",))
-    return replace(
-        tables, items=_items(items) if items else tables.items, users=_users(users) if users else tables.users
-    )
+    tables = to_tables(folder.resolve().name, read_table(path), path)
+    if items := _find(folder, ("items",)):
+        tables = replace(tables, items=_items(items))
+    if users := _find(folder, ("users",)):
+        tables = replace(tables, users=_users(users))
+    return tables
 
 
 def to_tables(name: str, frame: pd.DataFrame, path: Path, default_type: str | None = None) -> Tables:
@@ -74,5 +75,6 @@ def _users(path: Path) -> pd.DataFrame:
     users = canonical(frame, USER_NAMES)
     require(users, ("user_id",), USER_NAMES, path, frame.columns)
     if "traits" not in users:
-        users["traits"] = as_mappings(frame)
+        ids = [column for column in frame.columns if plain(column) in USER_NAMES["user_id"]]
+        users["traits"] = as_mappings(frame.drop(columns=ids))
     return users

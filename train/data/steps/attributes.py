@@ -52,9 +52,9 @@ def _brands(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _price_bands(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the fifth of the price range, by number of items, that each item is in."""
+    """Return which fifth of the items, cheapest first, each item is in; equal prices stay together."""
     known = frame["price"].dropna()
-    bands = pd.qcut(known, PRICE_BANDS, labels=False, duplicates="drop") if known.nunique() > 1 else known.iloc[:0]
+    bands = (known.rank(method="min") - 1) * PRICE_BANDS // len(known)
     return _pairs(bands.astype(int).astype("str"), "price")
 
 

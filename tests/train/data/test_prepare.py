@@ -1,0 +1,212 @@
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cluster.errors import DataError
+from tests.world import tiny_world
+from train.data.prepare import PrepareConfig, prepare
+from train.data.prepared import Prepared
+from train.data.schema import Interactions, Tables
+
+NOW = datetime(2025, 1, 1, tzinfo=UTC)
+NO_ITEMS = pd.DataFrame({"item_id": pd.Series(dtype="str")})
+NO_USERS = pd.DataFrame({"user_id": pd.Series(dtype="str")})
+
+
+def tables(rows: list[tuple], columns: str = "user_id item_id timestamp", has_clock: bool = True) -> Tables:
+    events = pd.DataFrame(rows, columns=columns.split())
+    return Tables(name="hand", events=events, items=NO_ITEMS, users=NO_USERS, has_clock=has_clock)
+
+
+def prepared(source: Tables, *words: str) -> Prepared:
+    with TemporaryDirectory() as folder:
+        return prepare(source, PrepareConfig.parse(list(words)), NOW, Path(folder))
+
+
+def history(result: Prepared) -> dict[str, list[str]]:
+    ids, rows = result.catalogue.item_ids, result.interactions
+    return {user_id: ids[rows.items_of(user_idx)].tolist() for user_idx, user_id in enumerate(rows.user_ids)}
+
+
+def test_history_is_oldest_first_whatever_the_order_of_the_file() -> None:
+    source = tables([("b", "x", 30), ("a", "z", 20), ("a", "y", 10), ("b", "w", 5)])
+    assert history(prepared(source)) == {"a": ["y", "z"], "b": ["w", "x"]}
+
+
+def test_items_are_numbered_by_id_and_not_by_first_appearance() -> None:
+    source = tables([("a", "9", 1), ("a", "10", 2), ("a", "2", 3)])
+    assert prepared(source).catalogue.item_ids.tolist() == ["10", "2", "9"]
+
+
+def test_lines_of_one_moment_are_one_order_where_no_orders_are_named() -> None:
+    rows = prepared(tables([("a", "x", 1), ("a", "y", 1), ("a", "z", 2), ("b", "x", 1)])).interactions
+    assert rows.order_idx.tolist() == [0, 0, 1, 2]
+
+
+def test_without_a_clock_each_row_is_an_order_and_nothing_is_merged() -> None:
+    source = tables([("a", "x", 0), ("a", "x", 1), ("a", "y", 2)], has_clock=False)
+    assert prepared(source).interactions.order_idx.tolist() == [0, 1, 2]
+
+
+def test_an_order_stays_together_and_happens_at_its_last_line() -> None:
+    rows = [("a", "x", 10, "o1"), ("a", "y", 20, "o2"), ("a", "z", 30, "o1")]
+    result = prepared(tables(rows, "user_id item_id timestamp order_id"))
+    assert history(result) == {"a": ["y", "x", "z"]}
+    assert result.interactions.timestamp_ms.tolist() == [20_000, 30_000, 30_000]
+    assert result.interactions.order_idx.tolist() == [0, 1, 1]
+
+
+def test_lines_without_an_order_id_are_ordered_by_time() -> None:
+    rows = [("a", "x", 10, None), ("a", "y", 10, None), ("a", "z", 10, "o1")]
+    result = prepared(tables(rows, "user_id item_id timestamp order_id"))
+    assert sorted(Counter(result.interactions.order_idx.tolist()).values()) == [1, 2]
+
+
+def test_one_order_id_of_two_users_is_two_orders() -> None:
+    result = prepared(tables([("a", "x", 1, "1"), ("b", "x", 1, "1")], "user_id item_id timestamp order_id"))
+    assert result.interactions.order_idx.tolist() == [0, 1]
+
+
+def test_the_same_item_twice_in_an_order_counts_once_at_its_greatest_worth() -> None:
+    rows = [("a", "x", 1, "view"), ("a", "x", 1, "purchase"), ("a", "x", 2, "view")]
+    result = prepared(tables(rows, "user_id item_id timestamp event_type"))
+    assert result.interactions.weight.tolist() == [5.0, 1.0]
+    assert result.report.step("merge duplicates").after == 2
+
+
+def test_negative_events_leave_the_history_and_take_nothing_back() -> None:
+    rows = [("a", "x", 1, "purchase"), ("a", "x", 2, "return"), ("a", "y", 3, "dislike"), ("a", "z", 4, "impression")]
+    result = prepared(tables(rows, "user_id item_id timestamp event_type"))
+    assert history(result) == {"a": ["x"]}
+    assert result.report.step("keep positive events").why == "return: 1; dislike: 1; impression: 1"
+
+
+def test_weights_come_from_the_type_the_settings_and_the_stars() -> None:
+    rows = [("a", "v", 1, "view", None), ("a", "w", 2, "wish", None), ("a", "x", 3, "rating", 4.0),
+            ("a", "y", 4, "review", None), ("a", "z", 5, "purchase", 99.0)]  # fmt: skip
+    source = tables(rows, "user_id item_id timestamp event_type value")
+    result = prepared(source, "weights.view=0.5", "custom_weight=2")
+    assert result.interactions.weight.tolist() == [0.5, 2.0, 4.0, 1.0, 5.0]
+
+
+def test_only_the_newest_events_of_each_user_are_kept() -> None:
+    source = tables([("a", str(n), n) for n in range(5)] + [("b", "0", 0)])
+    assert history(prepared(source, "max_user_events=2")) == {"a": ["3", "4"], "b": ["0"]}
+
+
+def test_k_core_removes_until_nothing_more_falls() -> None:
+    # Without z, c has one event left; without c, y has one; what holds together is a and b on w and x.
+    rows = [("a", "w"), ("a", "x"), ("b", "w"), ("b", "x"), ("a", "y"), ("c", "y"), ("c", "z")]
+    source = tables([(user, item, n) for n, (user, item) in enumerate(rows)])
+    result = prepared(source, "min_user_events=2", "min_item_events=2")
+    assert history(result) == {"a": ["w", "x"], "b": ["w", "x"]}
+
+
+def test_a_k_core_of_nothing_is_an_error_with_its_remedy() -> None:
+    with pytest.raises(DataError, match="lower min_user_events or min_item_events"):
+        prepared(tables([("a", "x", 1)]), "min_user_events=2")
+
+
+def test_a_history_of_negative_events_only_is_an_error_with_its_remedy() -> None:
+    with pytest.raises(DataError, match=r"no event is worth more than 0 \(return: 1\)"):
+        prepared(tables([("a", "x", 1, "return")], "user_id item_id timestamp event_type"))
+
+
+@pytest.mark.parametrize(("keep", "n_items"), [("true", 3), ("false", 2)])
+def test_listed_items_that_nobody_had_are_kept_on_request(keep: str, n_items: int) -> None:
+    source = replace(tables([("a", "x", 1), ("a", "y", 2)]), items=pd.DataFrame({"item_id": ["x", "n"]}))
+    assert prepared(source, f"keep_unseen_items={keep}").catalogue.n_items == n_items
+
+
+def test_a_missing_price_is_taken_from_events_and_normalised() -> None:
+    items = pd.DataFrame({"item_id": ["x", "y", "z"], "price": [7.0, None, None], "title": ["X", None, "Z"]})
+    source = tables([("a", "x", 1, 9.0), ("a", "y", 2, 1.0), ("a", "y", 3, 3.0)], "user_id item_id timestamp price")
+    result = prepared(replace(source, items=items))
+    frame = result.catalogue.frame
+    assert frame["price"].tolist()[:2] == [7.0, 2.0]
+    assert frame["price_z"].mean() == pytest.approx(0, abs=1e-12)
+    assert frame["price_z"].std(ddof=0) == pytest.approx(1)
+    assert frame["price_z"][1] < frame["price_z"][2] < frame["price_z"][0]  # a missing price is the median
+    assert result.report.step("missing values").why == "no title: 1; no price: 1"
+
+
+def test_attributes_are_what_two_items_to_half_of_them_share() -> None:
+    items = pd.DataFrame({
+        "item_id": list("abcdef"),
+        "category_path": ["Shop > Tea > Green", "Shop > Tea", "Shop > Mugs", "Shop > Mugs", "Shop", None],
+        "brand": ["Acme", "Acme", "Bolt", None, None, None],
+        "tags": [["new"], ["new"], ["new"], ["new"], [], None],
+        "attributes": [[1, 2], [1], [], [], [], []],
+        "price": [1.0, 1.0, 2.0, 3.0, 4.0, 5.0],
+    })  # fmt: skip
+    catalogue = prepared(replace(tables([("u", "a", 1)]), items=items)).catalogue
+    members = {
+        name: catalogue.item_ids[catalogue.attributes[:, [column]].toarray().ravel() == 1].tolist()
+        for column, name in enumerate(catalogue.attribute_names)
+    }
+    assert members == {
+        "attribute:1": ["a", "b"], "brand:Acme": ["a", "b"], "price:0": ["a", "b"],
+        "category:Shop > Tea": ["a", "b"], "category:Shop > Mugs": ["c", "d"],
+    }  # fmt: skip
+
+
+def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
+    before = prepared(tiny_world(order_size=2))
+    before.save(tmp_path / "prepared")
+    after = Prepared.load(tmp_path / "prepared")
+    assert history(after) == history(before)
+    assert after.interactions.weight.dtype == np.float32
+    assert (after.catalogue.attributes != before.catalogue.attributes).nnz == 0
+    pd.testing.assert_frame_equal(
+        after.catalogue.frame.drop(columns="tags"), before.catalogue.frame.drop(columns="tags")
+    )
+    assert (after.report, after.has_clock, after.name) == (before.report, True, "tiny_world")
+
+
+def test_a_half_missing_folder_is_refused(tmp_path: Path) -> None:
+    prepared(tiny_world()).save(tmp_path / "prepared")
+    (tmp_path / "prepared" / "interactions.npz").unlink()
+    with pytest.raises(DataError, match="prepare it again"):
+        Prepared.load(tmp_path / "prepared")
+
+
+EVENTS = st.lists(
+    st.tuples(st.sampled_from("abc"), st.sampled_from("vwxyz"), st.integers(0, 9), st.sampled_from(["1", "2", None])),
+    min_size=1, max_size=40,
+)  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows=EVENTS, least=st.integers(1, 3))
+def test_prepared_history_keeps_its_promises(rows: list[tuple], least: int) -> None:
+    source = tables(rows, "user_id item_id timestamp order_id")
+    try:
+        result = prepared(source, f"min_user_events={least}", f"min_item_events={least}")
+    except DataError:
+        assert least > 1  # a k-core can be empty, a history cannot
+        return
+    check_promises(result.interactions, least)
+    assert {item for items in history(result).values() for item in items} <= {item for _, item, *_ in rows}
+
+
+def check_promises(rows: Interactions, least: int) -> None:
+    assert rows.offsets[0] == 0
+    assert rows.offsets[-1] == len(rows) == len(rows.order_idx) == len(rows.weight) == len(rows.timestamp_ms)
+    assert (np.diff(rows.offsets) >= least).all()
+    assert min(Counter(rows.item_idx.tolist()).values()) >= least
+    assert list(rows.user_ids) == sorted(set(rows.user_ids))
+    assert (np.diff(rows.order_idx) >= 0).all()
+    for user_idx in range(rows.n_users):
+        mine = slice(rows.offsets[user_idx], rows.offsets[user_idx + 1])
+        assert (np.diff(rows.timestamp_ms[mine]) >= 0).all()
+    lines = set(zip(rows.user_idx, rows.order_idx, rows.item_idx, strict=True))
+    assert len(lines) == len(rows)
+    assert len({(user, order) for user, order, _ in lines}) == len(set(rows.order_idx.tolist()))
