@@ -27,10 +27,10 @@ class RuntimeConfig(Config):
         "process ends; head: the one that `serve/run.py start` left running",
     )
     num_cpus: int | None = Field(
-        default=None, ge=1, description="cores that a local cluster may use; empty: all of them"
+        default=None, ge=1, description="cores of a local cluster; empty: all"
     )
     num_gpus: int | None = Field(
-        default=None, ge=0, description="GPUs that a local cluster may use; empty: all of them"
+        default=None, ge=0, description="GPUs of a local cluster; empty: all"
     )
     dashboard: bool = Field(default=False, description="whether a local cluster shows Ray's dashboard, on 127.0.0.1")
     worker_output: bool = Field(default=False, description="whether what workers print appears here")
