@@ -19,7 +19,7 @@ class Config(BaseModel):
     def parse(cls, words: list[str], base: dict[str, Any] | None = None) -> Self:
         """Return settings from `base` overridden by `key=value` words.
 
-        `a.b=1` reaches into the group of settings `a`; plain `b=1` does too where only one group knows a `b`.
+        `a.b=1` reaches into the group of settings `a`; plain `b=1` reaches into the first group that knows a `b`.
         """
         values: dict[str, Any] = dict(base or {})
         for word in words:
@@ -32,21 +32,19 @@ class Config(BaseModel):
     @classmethod
     def _path(cls, key: str) -> list[str]:
         """Return where a setting lives: ["epochs"] may be short for ["training", "epochs"]."""
-        if "." in key or key in cls.model_fields:
-            return key.split(".")
-        found = [path for path in cls._paths() if path[-1] == key]
-        if len(found) > 1:
-            raise ConfigError(
-                f"setting {key!r} is ambiguous; write one of {', '.join('.'.join(path) for path in found)}"
-            )
-        return found[0] if found else [key]
+        return next((path for path in cls._paths() if path[-1] == key), key.split("."))
 
     @classmethod
     def _paths(cls) -> Iterator[list[str]]:
+        """Yield the path of every single setting, those of the whole before those of its groups."""
+        groups = {}
         for name, field in cls.model_fields.items():
-            yield [name]
             if isinstance(field.annotation, type) and issubclass(field.annotation, Config):
-                yield from ([name, *path] for path in field.annotation._paths())
+                groups[name] = field.annotation
+            else:
+                yield [name]
+        for name, group in groups.items():
+            yield from ([name, *path] for path in group._paths())
 
     @classmethod
     def checked(cls, values: dict[str, Any]) -> Self:

@@ -1,25 +1,27 @@
 """Training on one or many workers of a Ray cluster."""
 
-import os
 import secrets
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from cluster.runtime import connect  # before Ray, which reads its environment on import
+
+# isort: split
 import ray
 import ray.train
 import ray.train.torch
 from pydantic import Field
-from ray.experimental.tqdm_ray import tqdm as remote_bar
+from ray.util.queue import Queue
 
 from cluster.config import Config
 from cluster.errors import RuntimeStartError
-from cluster.runtime import connect
 from train.checkpoint import checkpoint_facts, fill_checkpoint
 from train.loop import FitConfig
 from train.models.transformer import TransformerConfig
-from train.session import SCORE, Fitted, TrainingSet, best_epoch, fit_here, load_model, run_epochs
+from train.progress import SentBar, drawn
+from train.session import SCORE, Epoch, Fitted, TrainingSet, best_epoch, fit_here, load_model, run_epochs
 
 
 class WorkersConfig(Config):
@@ -41,9 +43,12 @@ def fit(
     if workers.workers == 0:
         return fit_here(model_config, config, data, folder)
     connect()
-    # Ray's controller reads it; the default makes each epoch's report wait up to 2 s.
-    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
-    result = _trainer(model_config, config, data, folder, workers).fit()
+    channel = Queue(actor_options={"num_cpus": 0})
+    task = {"model": model_config, "training": config, "data": ray.put(data), "channel": channel}
+    task["validated"] = data.valid is not None
+    with drawn(channel):
+        result = _trainer(task, folder, workers).fit()
+    channel.shutdown()
     newest = result.checkpoint
     best = newest if data.valid is None else result.get_best_checkpoint(SCORE, "max")
     if newest is None or best is None:
@@ -55,16 +60,14 @@ def fit(
     return Fitted(model=model, history=history, epoch=best_epoch(history), checkpoint=best.path)
 
 
-def _trainer(
-    model_config: TransformerConfig, config: FitConfig, data: TrainingSet, folder: Path, workers: WorkersConfig
-) -> ray.train.torch.TorchTrainer:
+def _trainer(task: dict[str, Any], folder: Path, workers: WorkersConfig) -> ray.train.torch.TorchTrainer:
     gpu = workers.gpu
     if gpu is None:
         gpu = ray.cluster_resources().get("GPU", 0) >= workers.workers
     resources: dict[str, float] = {"CPU": workers.cores, "GPU": int(gpu)}
     return ray.train.torch.TorchTrainer(
         _work,
-        train_loop_config={"model": model_config, "training": config, "data": ray.put(data)},
+        train_loop_config=task,
         torch_config=ray.train.torch.TorchConfig(backend="nccl" if gpu else "gloo"),
         scaling_config=ray.train.ScalingConfig(
             num_workers=workers.workers, use_gpu=gpu, resources_per_worker=resources
@@ -74,7 +77,7 @@ def _trainer(
             name=f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
             storage_path=str(folder.absolute()),
             checkpoint_config=ray.train.CheckpointConfig(
-                num_to_keep=2, checkpoint_score_attribute=None if data.valid is None else SCORE
+                num_to_keep=2, checkpoint_score_attribute=SCORE if task["validated"] else None
             ),
             failure_config=ray.train.FailureConfig(max_failures=workers.max_failures),
         ),
@@ -83,18 +86,21 @@ def _trainer(
 
 def _work(task: dict[str, Any]) -> None:
     """Train as one worker, from the newest checkpoint if there is one."""
-    context, checkpoint, device = ray.train.get_context(), ray.train.get_checkpoint(), ray.train.torch.get_device()
-    data: TrainingSet = ray.get(task["data"])
-    rank = context.get_world_rank()
+    context, checkpoint = ray.train.get_context(), ray.train.get_checkpoint()
     with tempfile.TemporaryDirectory() as place:
-        resume_from = Path(checkpoint.to_directory(place)) if checkpoint else None
-        epochs = run_epochs(
-            task["model"], task["training"], data, device, rank, context.get_world_size(), resume_from, remote_bar
-        )
-        for epoch in epochs:
-            with tempfile.TemporaryDirectory() as aside:
-                if rank == 0:
-                    fill_checkpoint(Path(aside), epoch.state, {"history": epoch.history})
-                    ray.train.report(epoch.metrics, checkpoint=ray.train.Checkpoint.from_directory(aside))
-                else:
-                    ray.train.report(epoch.metrics)
+        for epoch in run_epochs(
+            task["model"], task["training"], ray.get(task["data"]), ray.train.torch.get_device(),
+            context.get_world_rank(), context.get_world_size(),
+            resume_from=Path(checkpoint.to_directory(place)) if checkpoint else None, bar=SentBar(task["channel"]),
+        ):  # fmt: skip
+            if context.get_world_rank() == 0:
+                task["channel"].put(epoch.metrics)
+                _report_with_checkpoint(epoch)
+            else:
+                ray.train.report(epoch.metrics)
+
+
+def _report_with_checkpoint(epoch: Epoch) -> None:
+    with tempfile.TemporaryDirectory() as aside:
+        fill_checkpoint(Path(aside), epoch.state, {"history": epoch.history})
+        ray.train.report(epoch.metrics, checkpoint=ray.train.Checkpoint.from_directory(aside))

@@ -18,6 +18,7 @@ from train.data.schema import Interactions
 from train.loop import Bar, FitConfig, train_epochs
 from train.models.initialise import svd_embeddings
 from train.models.transformer import Transformer, TransformerConfig
+from train.progress import log_epoch
 from train.validation import ValidationSet
 
 Metrics = dict[str, float]  # epoch, loss, seconds, sequences_per_s, learning_rate and, where validated, ndcg@10
@@ -100,6 +101,7 @@ def fit_here(model_config: TransformerConfig, config: FitConfig, data: TrainingS
         raise ConfigError(f"{folder} holds checkpoints of other settings or data; delete it or name another folder")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     for epoch in run_epochs(model_config, config, data, device, resume_from=newest):
+        log_epoch(epoch.metrics)
         newest = checkpoint_folder(folder, epoch.state.epoch)
         save_checkpoint(newest, epoch.state, facts | {"history": epoch.history})
         for done in range(1, epoch.state.epoch):

@@ -15,14 +15,15 @@ from train.models.ranker import Ranker, RankingExamples
 from train.models.shopper import history_of
 from train.recommender import Prospect, prospects
 
+Table = dict[str, dict[str, float]]  # row → metric → value
 Row = Callable[[Prospect, ItemState], Candidates]
 
 
 def evaluate(
     model: SequenceModel, state: ItemState, sources: SourcesConfig, ranker: Ranker,
     history: Interactions, queries: Queries, keep_seen: bool, k: int = 10,
-) -> dict[str, dict[str, float]]:  # fmt: skip
-    """Return row → metric → value; the rows are the engine, its parts, and the baselines every engine must beat."""
+) -> Table:  # fmt: skip
+    """Return the metrics of the engine, its parts, and the baselines every engine must beat."""
     rows: dict[str, Row] = {"liveshelf": lambda prospect, state: prospect.ranked(state, ranker)} | BASELINES
     if keep_seen:
         rows["personal top"] = personal_top

@@ -86,7 +86,7 @@ def gather(
     source = np.zeros(len(item_idx), dtype=np.uint8)
     start = 0
     for flag, items in proposals:
-        source[position[start : start + len(items)]] |= flag
+        source[position[start : start + len(items)]] |= np.uint8(flag)
         start += len(items)
     return Candidates(item_idx=item_idx.astype(np.int64), source=source, score=np.zeros(len(item_idx), np.float32))
 

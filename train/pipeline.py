@@ -1,0 +1,123 @@
+"""From a source of data to a published bundle, one line down."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from train.batch import in_vocabulary
+from train.bundle import Bundle, read_bundle
+from train.bundle_state import Manifest
+from train.config import EvaluateRun, FitRun
+from train.data.prepared import Prepared
+from train.data.schema import Interactions, Queries, Split
+from train.data.source import prepare_data
+from train.data.split import make_split
+from train.evaluation.offline import Table, evaluate, ranking_examples
+from train.fit import fit
+from train.models.base import SequenceModel
+from train.models.item_state import ItemState, fit_item_state
+from train.models.ranker import fit_ranker
+from train.registry import Registry
+from train.session import TrainingSet
+from train.validation import ValidationSet
+
+REPEAT_SHARE = 0.05  # of rows that repeat an item of the same user; above it, shoppers of this shop buy again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """A published bundle, where it is, and how it did."""
+
+    bundle: Bundle
+    folder: Path
+    table: Table
+
+
+def fit_bundle(config: FitRun, prepared: Prepared) -> Fitted:
+    """Train, choose the fusion on validation, measure on what is left, publish."""
+    split = make_split(prepared.interactions, config.holdout, prepared.has_clock)
+    keep_seen = buys_again(split.train) if config.keep_seen is None else config.keep_seen
+    choosing, reporting = _chosen_and_reported(split, config)
+    valid = ValidationSet.sample(
+        replace(split, valid=choosing), config.training.valid_queries, not keep_seen, config.training.seed
+    )
+    model, state = _learn(prepared, split.train, valid, config)
+    examples = ranking_examples(model, state, config.sources, split.history, choosing, keep_seen)
+    ranker = fit_ranker(examples, config.ranker)
+    table = evaluate(model, state, config.sources, ranker, split.history, reporting, keep_seen, config.k)
+    if config.refit:
+        model, state = _learn(prepared, split.history, None, config)
+    bundle = Bundle(
+        manifest=_manifest(config, prepared, keep_seen, table), model=model, items=prepared.catalogue.frame,
+        state=state, ranker=ranker, sources=config.sources, histories=split.history,
+    )  # fmt: skip
+    folder = Registry(config.registry).publish(bundle, config.promote)
+    return Fitted(bundle=bundle, folder=folder, table=table)
+
+
+def evaluate_bundle(config: EvaluateRun) -> Table:
+    """Return the table of a published bundle on the test queries (or validation queries) of other data."""
+    bundle = read_bundle(Registry(config.registry).find(config.bundle))
+    prepared = prepare_data(config)
+    history = in_vocabulary(prepared, bundle)
+    split = make_split(history, config.holdout, prepared.has_clock)
+    queries = split.test if len(split.test) else split.valid
+    keep_seen = bundle.manifest.keep_seen if config.keep_seen is None else config.keep_seen
+    return evaluate(
+        bundle.model, bundle.state, bundle.sources, bundle.ranker, history,
+        sampled(queries, config.report_queries), keep_seen, config.k,
+    )  # fmt: skip
+
+
+def buys_again(interactions: Interactions) -> bool:
+    """Return whether shoppers of this shop take the same items again."""
+    n_items = int(interactions.item_idx.max(initial=0)) + 1
+    distinct = len(np.unique(interactions.user_idx * n_items + interactions.item_idx))
+    return 1 - distinct / max(len(interactions), 1) > REPEAT_SHARE
+
+
+def sampled(queries: Queries, most: int, seed: int = 0) -> Queries:
+    """Return at most `most` of the queries, chosen by `seed`, in their order."""
+    if len(queries) <= most:
+        return queries
+    return queries.take(np.sort(np.random.default_rng(seed).choice(len(queries), most, replace=False)))
+
+
+def _learn(
+    prepared: Prepared, interactions: Interactions, valid: ValidationSet | None, config: FitRun
+) -> tuple[SequenceModel, ItemState]:
+    """Fit the sequence model and the counts on the same rows."""
+    catalogue = prepared.catalogue
+    data = TrainingSet(train=interactions, n_items=catalogue.n_items, attributes=catalogue.attributes, valid=valid)
+    model = fit(config.model, config.training, data, Path(config.checkpoints), config.workers).model
+    with torch.inference_mode():
+        vectors = model.item_vectors().numpy().copy()
+    return model, fit_item_state(vectors, interactions, prepared.has_clock, config.item_state)
+
+
+def _chosen_and_reported(split: Split, config: FitRun) -> tuple[Queries, Queries]:
+    """Return queries that fit the ranker and others that the metrics come from.
+
+    Where there is a test window it is reported; otherwise validation queries are parted in two, so that no
+    reported query was used for choosing.
+    """
+    if len(split.test):
+        return sampled(split.valid, config.ranker_queries), sampled(split.test, config.report_queries)
+    order = np.random.default_rng(config.training.seed).permutation(len(split.valid))
+    n_choosing = min(config.ranker_queries, len(order) // 2)
+    choosing = split.valid.take(np.sort(order[:n_choosing]))
+    return choosing, split.valid.take(np.sort(order[n_choosing : n_choosing + config.report_queries]))
+
+
+def _manifest(config: FitRun, prepared: Prepared, keep_seen: bool, table: Table) -> Manifest:
+    created = datetime.now(UTC)
+    name = config.name or prepared.name
+    return Manifest(
+        name=name, version=f"{name}-{created:%Y%m%dT%H%M%S%f}", parent=config.parent, created=created,
+        data_cutoff_ms=int(prepared.interactions.timestamp_ms.max()), keep_seen=keep_seen,
+        code_version=version("liveshelf"), config=config.model_dump(mode="json"), metrics=table,
+    )  # fmt: skip
