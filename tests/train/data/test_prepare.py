@@ -164,7 +164,8 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
     after = Prepared.load(tmp_path / "prepared")
     assert history(after) == history(before)
     assert after.interactions.weight.dtype == np.float32
-    assert (after.catalogue.attributes != before.catalogue.attributes).nnz == 0
+    assert after.catalogue.attribute_names == before.catalogue.attribute_names
+    assert (after.catalogue.attributes.toarray() == before.catalogue.attributes.toarray()).all()
     pd.testing.assert_frame_equal(
         after.catalogue.frame.drop(columns="tags"), before.catalogue.frame.drop(columns="tags")
     )

@@ -1,5 +1,6 @@
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,7 +18,8 @@ from train.data.schema import Interactions, Queries, Split
 from train.data.split import SplitConfig, make_split
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
-LEAVE_ONE_OUT = SplitConfig(split="leave_one_out")
+GLOBAL_TIME = SplitConfig.parse(["split=global_time"])
+LEAVE_ONE_OUT = SplitConfig.parse(["split=leave_one_out"])
 
 
 def interactions(orders_of: list[list[tuple[int, list[int]]]]) -> Interactions:
@@ -69,7 +71,7 @@ def test_leave_one_out_without_orders_asks_for_the_last_item() -> None:
 
 
 def test_global_time_asks_for_each_order_of_known_users_in_the_windows() -> None:
-    split = make_split(interactions(TWO_USERS), SplitConfig(split="global_time"), has_clock=True)
+    split = make_split(interactions(TWO_USERS), GLOBAL_TIME, has_clock=True)
     assert asked(split.valid) == [(1, 1, [2, 3]), (0, 3, [4, 5])]
     assert asked(split.test) == [(0, 6, [6])]
     assert split.train.timestamp_ms.max() < 80
@@ -78,7 +80,7 @@ def test_global_time_asks_for_each_order_of_known_users_in_the_windows() -> None
 
 def test_global_time_needs_a_clock() -> None:
     with pytest.raises(ConfigError, match="use split=leave_one_out"):
-        make_split(world_history(), SplitConfig(split="global_time"), has_clock=False)
+        make_split(world_history(), GLOBAL_TIME, has_clock=False)
 
 
 @pytest.mark.parametrize("split", ["leave_one_out", "global_time"])
@@ -95,7 +97,7 @@ def test_windows_must_leave_a_time_to_train_on() -> None:
 def test_a_sample_of_queries_is_the_same_for_the_same_seed_and_comes_by_time() -> None:
     history = world_history()
     first, again, other = (
-        make_split(history, SplitConfig(split="leave_one_out", max_queries=10, seed=seed), True).valid
+        make_split(history, SplitConfig.parse(["split=leave_one_out", "max_queries=10", f"seed={seed}"]), True).valid
         for seed in (1, 1, 2)
     )
     assert asked(first) == asked(again) != asked(other)
@@ -106,7 +108,7 @@ def test_a_sample_of_queries_is_the_same_for_the_same_seed_and_comes_by_time() -
 def test_a_sample_of_queries_leaves_the_other_answers_out_of_training_too() -> None:
     history = world_history()
     whole = make_split(history, LEAVE_ONE_OUT, True)
-    sampled = make_split(history, SplitConfig(split="leave_one_out", max_queries=3), True)
+    sampled = make_split(history, SplitConfig.parse(["split=leave_one_out", "max_queries=3"]), True)
     assert len(sampled.train) == len(whole.train) == len(history) - 2 * history.n_users
 
 
@@ -152,7 +154,7 @@ def test_a_split_that_leaks_is_refused(split: str, leak, words: str) -> None:  #
 
 
 def test_a_test_answer_in_training_is_refused() -> None:
-    sound = make_split(world_history(), SplitConfig(), has_clock=True)
+    sound = make_split(world_history(), GLOBAL_TIME, has_clock=True)
     test_row = sound.history.offsets[sound.test.user_idx[0]] + sound.test.cut[0]
     kept = np.isin(sound.history.order_idx, sound.train.order_idx)
     kept[test_row] = True
@@ -162,7 +164,7 @@ def test_a_test_answer_in_training_is_refused() -> None:
 
 def test_a_train_row_as_young_as_the_window_is_refused_though_nobody_is_asked_for_it() -> None:
     history = interactions(TWO_USERS)
-    split = make_split(history, SplitConfig(split="global_time"), has_clock=True)
+    split = make_split(history, GLOBAL_TIME, has_clock=True)
     strangers_row = history.where((history.timestamp_ms < 80) | (history.item_idx == 7))
     check_leakage(split, valid_from_ms=80)
     with pytest.raises(LeakageError, match="1 train rows are not older"):
@@ -191,8 +193,8 @@ def test_no_split_trains_on_or_reads_an_answer(orders_of: list, split: str) -> N
             before = sum(1 for n in range(len(orders)) if sum(map(len, orders[: n + 1])) <= cut)
             assert sum(map(len, orders[:before])) == cut > 0  # the cut lies between two orders
             assert sorted(truth) == sorted(set(orders[before]))
-            trained = [order for n, order in enumerate(orders) if n < before]
-            assert result.train.items_of(user).tolist() == sum(trained, [])[: len(result.train.items_of(user))]
+            trained = result.train.items_of(user).tolist()
+            assert trained == list(chain.from_iterable(orders[:before]))[: len(trained)]
 
 
 @given(orders_of=HISTORIES)

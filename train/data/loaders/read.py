@@ -1,6 +1,7 @@
 """Table files of the usual formats, read whole or refused with one sentence."""
 
 import gzip
+import json
 import logging
 import zlib
 from pathlib import Path
@@ -44,10 +45,18 @@ def _read(path: Path) -> pd.DataFrame:
         sheets = pd.read_excel(path, sheet_name=None, dtype=object)  # as written: "007" is no number
         return pd.concat(sheets.values(), ignore_index=True)
     if kind in ("json", "jsonl"):
-        return pd.read_json(path, lines=_first_line(path).startswith("{"), dtype=False, convert_dates=False)
+        return _read_json(path)
     if kind in ("csv", "tsv"):
         return _read_text(path)
     raise ValueError(f"its name ends in none of {', '.join(SUFFIXES)}")
+
+
+def _read_json(path: Path) -> pd.DataFrame:
+    """Return a row per object, of a list or of lines; pandas' own reader guesses at ids and times."""
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        if _first_line(path).lstrip().startswith("["):
+            return pd.DataFrame(json.load(file))
+        return pd.DataFrame([json.loads(line) for line in file if line.strip()])
 
 
 def _read_text(path: Path) -> pd.DataFrame:
