@@ -26,11 +26,11 @@ class Config(BaseModel):
             key, separator, text = word.partition("=")
             if not separator or not key:
                 raise ConfigError(f"cannot read {word!r}; write settings as key=value, for example epochs=3")
-            _place(values, cls._path(key), yaml.safe_load(text) if text else None, word)
+            _place(values, cls.path_of(key), yaml.safe_load(text) if text else None, word)
         return cls.checked(values)
 
     @classmethod
-    def _path(cls, key: str) -> list[str]:
+    def path_of(cls, key: str) -> list[str]:
         """Return where a setting lives: ["epochs"] may be short for ["training", "epochs"]."""
         return next((path for path in cls._paths() if path[-1] == key), key.split("."))
 

@@ -41,7 +41,7 @@ def fit_bundle(config: FitRun, prepared: Prepared) -> Fitted:
     """Train, choose the fusion on validation, measure on what is left, publish."""
     split = make_split(prepared.interactions, config.holdout, prepared.has_clock)
     keep_seen = buys_again(split.train) if config.keep_seen is None else config.keep_seen
-    choosing, reporting = _chosen_and_reported(split, config)
+    choosing, reporting = chosen_and_reported(split, config)
     valid = ValidationSet.sample(
         replace(split, valid=choosing), config.training.valid_queries, not keep_seen, config.training.seed
     )
@@ -87,19 +87,7 @@ def sampled(queries: Queries, most: int, seed: int = 0) -> Queries:
     return queries.take(np.sort(np.random.default_rng(seed).choice(len(queries), most, replace=False)))
 
 
-def _learn(
-    prepared: Prepared, interactions: Interactions, valid: ValidationSet | None, config: FitRun
-) -> tuple[SequenceModel, ItemState]:
-    """Fit the sequence model and the counts on the same rows."""
-    catalogue = prepared.catalogue
-    data = TrainingSet(train=interactions, n_items=catalogue.n_items, attributes=catalogue.attributes, valid=valid)
-    model = fit(config.model, config.training, data, Path(config.checkpoints), config.workers).model
-    with torch.inference_mode():
-        vectors = model.item_vectors().numpy().copy()
-    return model, fit_item_state(vectors, interactions, prepared.has_clock, config.item_state)
-
-
-def _chosen_and_reported(split: Split, config: FitRun) -> tuple[Queries, Queries]:
+def chosen_and_reported(split: Split, config: FitRun) -> tuple[Queries, Queries]:
     """Return queries that fit the ranker and others that the metrics come from.
 
     Where there is a test window it is reported; otherwise validation queries are parted in two, so that no
@@ -111,6 +99,18 @@ def _chosen_and_reported(split: Split, config: FitRun) -> tuple[Queries, Queries
     n_choosing = min(config.ranker_queries, len(order) // 2)
     choosing = split.valid.take(np.sort(order[:n_choosing]))
     return choosing, split.valid.take(np.sort(order[n_choosing : n_choosing + config.report_queries]))
+
+
+def _learn(
+    prepared: Prepared, interactions: Interactions, valid: ValidationSet | None, config: FitRun
+) -> tuple[SequenceModel, ItemState]:
+    """Fit the sequence model and the counts on the same rows."""
+    catalogue = prepared.catalogue
+    data = TrainingSet(train=interactions, n_items=catalogue.n_items, attributes=catalogue.attributes, valid=valid)
+    model = fit(config.model, config.training, data, Path(config.checkpoints), config.workers).model
+    with torch.inference_mode():
+        vectors = model.item_vectors().numpy().copy()
+    return model, fit_item_state(vectors, interactions, prepared.has_clock, config.item_state)
 
 
 def _manifest(config: FitRun, prepared: Prepared, keep_seen: bool, table: Table) -> Manifest:
