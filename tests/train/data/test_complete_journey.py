@@ -39,5 +39,5 @@ def test_baskets_products_and_households_become_orders_items_and_users(tiny_pack
 
 
 def test_a_package_that_is_not_installed_is_asked_for() -> None:
-    with pytest.raises(DataError, match=r"liveshelf\\[demo\\]"):
+    with pytest.raises(DataError, match=r"liveshelf\[demo\]"):
         load_complete_journey("not_installed_journey")

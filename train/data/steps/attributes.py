@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
 
+from train.data.columns import LEVEL
+
 PRICE_BANDS = 5
-LEVEL = " > "  # between the levels of a category path
 MIN_ITEMS = 2  # an attribute of one item teaches nothing beyond the item
 MAX_SHARE = 0.5  # one that most items have tells them apart little
 

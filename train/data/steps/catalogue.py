@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 
-from train.data.columns import as_lists
+from train.data.columns import as_lists, as_paths, as_texts
 from train.data.schema import ITEM_COLUMNS, Catalogue
 from train.data.steps.attributes import item_attributes
 
+TEXT_COLUMNS = ("title", "description", "brand", "image")
 LIST_COLUMNS = ("tags", "attributes")
 
 
@@ -23,8 +24,7 @@ def build_catalogue(items: pd.DataFrame, bought: np.ndarray, prices: pd.Series, 
     frame = listed[[name for name in ITEM_COLUMNS if name in listed]].reindex(item_ids)
     frame["price"] = _filled_prices(frame, prices)
     frame["price_z"] = normalised_price(frame["price"])
-    lists = {name: as_lists(frame[name]) for name in LIST_COLUMNS if name in frame}
-    frame = frame.assign(**lists).rename_axis("item_id").reset_index()
+    frame = _plain(frame).rename_axis("item_id").reset_index()
     attributes, names = item_attributes(frame)
     return Catalogue(frame=frame, attributes=attributes, attribute_names=names)
 
@@ -42,6 +42,15 @@ def missing_values(frame: pd.DataFrame) -> str:
     counts = {name: int(_lacks(frame[name]).sum()) for name in ITEM_COLUMNS if name in frame}
     absent = [f"no {name}: {count}" for name, count in counts.items() if count]
     return "; ".join(absent) or "nothing is missing"
+
+
+def _plain(frame: pd.DataFrame) -> pd.DataFrame:
+    kinds = {
+        **dict.fromkeys(TEXT_COLUMNS, as_texts),
+        **dict.fromkeys(LIST_COLUMNS, as_lists),
+        "category_path": as_paths,
+    }
+    return frame.assign(**{name: convert(frame[name]) for name, convert in kinds.items() if name in frame})
 
 
 def _filled_prices(frame: pd.DataFrame, prices: pd.Series) -> pd.Series:
