@@ -1,6 +1,5 @@
 """Training is exact: the same seed gives the same weights, whether or not it was interrupted."""
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +7,10 @@ import pytest
 import torch
 
 from train.checkpoint import TrainState, load_checkpoint, save_checkpoint
+from train.data.batches import Batches
 from train.data.schema import Interactions
 from train.loop import EpochResult, FitConfig, learning_rate_at, train_epochs
+from train.losses import Objective
 from train.models.transformer import Transformer, TransformerConfig
 
 N_ITEMS = 20
@@ -92,8 +93,20 @@ def test_the_rate_warms_up_and_ends_at_its_final_share() -> None:
     assert learning_rate_at(100, 1.0, FIT) == pytest.approx(1e-2 * FIT.final_rate)
 
 
-def test_half_precision_trains_too(cycles: Interactions) -> None:
-    config = FIT.model_copy(update={"precision": "bfloat16"})
-    loss = train(cycles, config).loss
-    assert math.isfinite(loss)
-    assert loss == pytest.approx(train(cycles).loss, rel=0.05)
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize("loss", ["sampled_softmax", "binary_cross_entropy"])
+def test_half_precision_trains_to_about_the_same_loss(cycles: Interactions, precision: str, loss: str) -> None:
+    config = FIT.model_copy(update={"precision": precision, "loss": loss})
+    whole = train(cycles, config.model_copy(update={"precision": "float32"})).loss
+    assert train(cycles, config).loss == pytest.approx(whole, rel=0.05)
+
+
+def test_the_temperature_divides_every_score(cycles: Interactions) -> None:
+    batch = next(iter(Batches(cycles, 6, 60, seed=0).epoch(0)))
+    parts = [torch.from_numpy(part) for part in (batch.item_idx, batch.target, batch.weight, np.arange(8))]
+    cold, warm = new_model().eval(), new_model().eval()
+    with torch.no_grad():
+        cold.output_norm.weight.mul_(2)
+    torch.testing.assert_close(
+        Objective(warm, "sampled_softmax", 0.5)(*parts), Objective(cold, "sampled_softmax", 1.0)(*parts)
+    )
