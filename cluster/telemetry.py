@@ -11,3 +11,4 @@ def configure_logging(level: str = "INFO") -> None:
     )
     for chatty in ("fsspec", "matplotlib", "urllib3", "pandera"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)  # it comments on each checkpoint

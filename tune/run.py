@@ -1,0 +1,106 @@
+"""`python tune/run.py [config.yaml] data=… key=value …`: search for better settings, and publish what they train."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+if not __package__:  # started as a file: let `tune.…` be found whatever the working directory
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from rich.console import Console
+
+from cluster.config import read_yaml
+from cluster.errors import ConfigError, LiveshelfError
+from cluster.telemetry import configure_logging
+from train.config import FitRun
+from train.data.prepared import Prepared
+from train.data.source import prepare_data
+from train.data.split import make_split
+from train.pipeline import buys_again, chosen_and_reported, fit_bundle
+from train.run import metrics_table
+from train.session import SCORE, TrainingSet
+from train.validation import ValidationSet
+from tune.config import SweepConfig
+from tune.plots import history_figure, parallel_figure, save
+from tune.results import Trial, as_table, best_first, is_complete, read_results, write_results
+from tune.spaces import check_space, with_params
+from tune.sweep import sweep
+
+QUICK = Path(__file__).with_name("configs") / "quick.yaml"
+INTERRUPTED = 130
+
+console = Console()
+
+
+def read_config(words: list[str]) -> SweepConfig:
+    """Return the settings of the command line, on top of those in a file."""
+    named = bool(words) and "=" not in words[0]
+    config = SweepConfig.parse(words[named:], read_yaml(Path(words[0]) if named else QUICK))
+    check_space(config.space, config.fit)
+    return config
+
+
+def run(config: SweepConfig) -> int:
+    """Run a sweep, or what is missing of it; show and write what it found; return the exit code."""
+    results = config.folder() / "results.json"
+    prepared = prepare_data(config.fit)
+    trials = read_results(results) if results.exists() else sweep(config, tuning_set(config.fit, prepared))
+    if trials:
+        console.print(as_table(trials, SCORE))
+    if not is_complete(trials, config):
+        ended = sum(trial.finished for trial in trials)
+        console.print(f"{ended} of {config.trials} trials ended; the same command runs the others")
+        return INTERRUPTED
+    write_results(results, trials, config, SCORE)
+    console.print(f"results: {results}", soft_wrap=True)
+    for path in draw(config, trials):
+        console.print(f"picture: {path}", soft_wrap=True)
+    if config.promote:
+        publish(with_params(config.fit, best_first(trials)[0].params), prepared)
+    return 0
+
+
+def tuning_set(config: FitRun, prepared: Prepared) -> TrainingSet:
+    """Return what trials train on and are compared by; the queries that a final report uses are not among them."""
+    split = make_split(prepared.interactions, config.holdout, prepared.has_clock)
+    keep_seen = buys_again(split.train) if config.keep_seen is None else config.keep_seen
+    queries, _ = chosen_and_reported(split, config)
+    valid = ValidationSet.sample(
+        replace(split, valid=queries), config.training.valid_queries, not keep_seen, config.training.seed
+    )
+    if valid is None:
+        raise ConfigError("nothing is held out to compare trials by; give more data or a larger valid_fraction")
+    catalogue = prepared.catalogue
+    return TrainingSet(train=split.train, n_items=catalogue.n_items, attributes=catalogue.attributes, valid=valid)
+
+
+def draw(config: SweepConfig, trials: list[Trial]) -> list[Path]:
+    """Write the pictures of a sweep and return their paths."""
+    return [
+        save(history_figure(trials, SCORE), config.folder() / "history.png"),
+        save(parallel_figure(trials, config.space, SCORE), config.folder() / "parallel.png"),
+    ]
+
+
+def publish(config: FitRun, prepared: Prepared) -> None:
+    """Train with the best settings and publish the bundle."""
+    fitted = fit_bundle(config, prepared)
+    console.print(metrics_table(fitted.table))
+    console.print(f"bundle: {fitted.folder}", soft_wrap=True)
+
+
+def main(words: list[str]) -> int:
+    """Run the command; return the exit code."""
+    configure_logging("WARNING")
+    try:
+        return run(read_config(words))
+    except LiveshelfError as error:
+        Console(stderr=True).print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+        return 1
+    except KeyboardInterrupt:
+        console.print("interrupted; the same command goes on")
+        return INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
