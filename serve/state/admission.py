@@ -1,0 +1,82 @@
+"""Admission: which events may enter the log, judged one by one so that a bad one spoils nothing beside it."""
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from serve.state.event_log import LogEntry
+from serve.state.events import Ack, Event, Problem
+from train.data.ids import id_problem
+from train.data.schema import NO_ITEM
+
+MAX_PAYLOAD_BYTES = 65_536
+MAX_WEIGHT = 1e6
+
+
+def event_problem(event: Event, vector: np.ndarray, n_items: int, latest_ms: int) -> Problem | None:
+    """Return why an event can mean nothing here, or None; vector: (d,) its h_u."""
+    for name, text in (("id", event.event_id), ("user", event.user_id), ("type", event.event_type)):
+        if problem := id_problem(text):
+            return Problem(422, f"{name} {text[:128]!r} {problem}")
+    if event.order_key and (problem := id_problem(event.order_key)):
+        return Problem(422, f"orderId {event.order_key[:128]!r} {problem}")
+    if not NO_ITEM <= event.item_idx < n_items:
+        return Problem(422, f"item_idx {event.item_idx} is not among the {n_items} items of the bundle")
+    if not abs(event.weight) <= MAX_WEIGHT:  # also false for NaN
+        return Problem(422, f"weight {event.weight} is not between -{MAX_WEIGHT:g} and {MAX_WEIGHT:g}")
+    if not 0 <= event.timestamp_ms <= latest_ms:
+        return Problem(422, f"time {event.timestamp_ms} ms is not between 0 and {latest_ms}, what the bundle can count")
+    if event.value is not None and not math.isfinite(event.value):
+        return Problem(422, f"value {event.value} is not finite")
+    if not np.isfinite(vector).all():
+        return Problem(422, "the shopper's vector is not finite")
+    return _payload_problem(event.payload)
+
+
+def fingerprint(event: Event, item_id: str | None) -> bytes:
+    """Return what tells a retry from other content under the same id.
+
+    The weight belongs to the configuration and the timestamp may be the gateway's own, so neither counts; a time that
+    the client gave is in the payload.
+    """
+    content = [event.user_id, item_id, event.event_type, event.order_key, event.value, event.payload]
+    return hashlib.sha256(json.dumps(content).encode()).digest()[:16]
+
+
+def judge(
+    events: Sequence[Event], entries: Sequence[LogEntry | Problem], known: dict[str, tuple[int, bytes]], next_seq: int
+) -> list[Ack]:
+    """Return an ack per event; the new ones get versions from `next_seq` on.
+
+    known: event_id → seq and fingerprint of those already in the log.
+    """
+    seen, acks = dict(known), []
+    for event, entry in zip(events, entries, strict=True):
+        if isinstance(entry, Problem):
+            acks.append(Ack(event.event_id, "rejected", None, entry))
+        elif event.event_id not in seen:
+            seen[event.event_id] = (next_seq, entry.fingerprint)
+            acks.append(Ack(event.event_id, "applied", next_seq, None))
+            next_seq += 1
+        else:
+            acks.append(_repeated(event.event_id, entry.fingerprint, *seen[event.event_id]))
+    return acks
+
+
+def _repeated(event_id: str, content: bytes, first_seq: int, first_content: bytes) -> Ack:
+    if content == first_content:
+        return Ack(event_id, "duplicate", first_seq, None)
+    return Ack(event_id, "rejected", None, Problem(409, f"event id {event_id!r} was used before with other content"))
+
+
+def _payload_problem(payload: str) -> Problem | None:
+    try:
+        size = len(payload.encode())
+    except UnicodeEncodeError:
+        return Problem(422, "the payload holds half of a surrogate pair")
+    if size > MAX_PAYLOAD_BYTES:
+        return Problem(422, f"the payload has {size} bytes, at most {MAX_PAYLOAD_BYTES} are kept")
+    return None

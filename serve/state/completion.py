@@ -1,0 +1,49 @@
+"""Completion: what an event alone does not say, looked up in the shopper's history before it is logged."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from serve.state.events import Event, MicroBatch
+from serve.state.shoppers import AllShoppers, Shopper
+from train.data.schema import NO_ITEM
+from train.models.shopper import History
+
+
+def draft(events: Sequence[Event], vectors: np.ndarray, first_seq: int) -> MicroBatch:
+    """Return events as a micro-batch that is not complete yet; vectors: (n, d) float32."""
+    n = len(events)
+    return MicroBatch(
+        first_seq=first_seq,
+        user_ids=tuple(event.user_id for event in events),
+        order_keys=tuple(event.order_key for event in events),
+        item_idx=np.fromiter((event.item_idx for event in events), np.int64, n),
+        weight=np.fromiter((event.weight for event in events), np.float64, n),
+        timestamp_ms=np.fromiter((event.timestamp_ms for event in events), np.int64, n),
+        same_order=np.zeros(n, dtype=bool), previous=np.empty((n, 0), np.int64), vectors=vectors,
+    )  # fmt: skip
+
+
+def complete(batch: MicroBatch, shoppers: AllShoppers, window: int) -> MicroBatch:
+    """Return the batch with `previous` and `same_order`, earlier events of the same batch counted."""
+    same_order = np.zeros(len(batch), dtype=bool)
+    previous = np.full((len(batch), window), NO_ITEM, dtype=np.int64)
+    tails: dict[str, Shopper] = {}
+    for position, (user_id, row) in enumerate(zip(batch.user_ids, batch.rows(), strict=True)):
+        if row.item_idx == NO_ITEM or batch.weight[position] <= 0:
+            continue
+        tail = tails.get(user_id) or _tail(shoppers.get(user_id), window)
+        newest = tail.history.newest_first(window)
+        previous[position, window - len(newest) :] = newest
+        same_order[position] = tail.in_last_order(row.timestamp_ms, row.order_key)
+        tails[user_id] = tail.appended(row)
+    return replace(batch, same_order=same_order, previous=previous)
+
+
+def _tail(shopper: Shopper, window: int) -> Shopper:
+    last = shopper.history
+    last = History(
+        item_idx=last.item_idx[-window:], timestamp_ms=last.timestamp_ms[-window:], order_idx=last.order_idx[-window:]
+    )
+    return replace(shopper, history=last)

@@ -1,0 +1,88 @@
+"""The values of the log: an event, its acknowledgement, a micro-batch, and a place in the log."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something a shopper did, as the gateway read it."""
+
+    event_id: str
+    user_id: str
+    item_idx: int  # NO_ITEM for an event without an item
+    event_type: str
+    weight: float  # what the type says about liking the item: > 0 is learned from, < 0 pushes away, 0 is only logged
+    timestamp_ms: int  # the client's time, clamped, or the gateway's
+    order_key: str = ""  # lines of one order share it; empty where there is none
+    value: float | None = None
+    payload: str = "{}"  # JSON: the rest of what the client sent, its `time` among it
+
+
+class Problem(NamedTuple):
+    """Why one event was refused."""
+
+    status: int  # HTTP: 409 or 422
+    detail: str
+
+
+class Ack(NamedTuple):
+    """What became of one event; `version` as minVersion makes an answer reflect it."""
+
+    event_id: str
+    status: Literal["applied", "duplicate", "rejected"]
+    version: int | None  # the event's own place in the log, the first one's for a duplicate
+    problem: Problem | None
+
+
+class Position(NamedTuple):
+    """How far a copy of the state has come, and in which history."""
+
+    lineage: str  # log, bundle and learning rule; versions of two lineages mean nothing to each other
+    version: int  # seq of the last event applied
+
+
+class Row(NamedTuple):
+    """One line that an event adds to a shopper's history."""
+
+    seq: int
+    item_idx: int
+    timestamp_ms: int
+    order_key: str
+    same_order: bool  # as the row before it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MicroBatch:
+    """Events committed together, with all that applying them needs; every array has length n.
+
+    It is the unit of commit, of replay and of what replicas receive. Event i has seq first_seq + i.
+    """
+
+    first_seq: int
+    user_ids: tuple[str, ...]
+    order_keys: tuple[str, ...]
+    item_idx: np.ndarray  # (n,) int64, NO_ITEM for an event without an item
+    weight: np.ndarray  # (n,) float64
+    timestamp_ms: np.ndarray  # (n,) int64
+    same_order: np.ndarray  # (n,) bool
+    previous: np.ndarray  # (n, window) int64, the shopper's items before it, newest first, NO_ITEM on the left
+    vectors: np.ndarray  # (n, d) float32, h_u as the gateway encoded it; zeros make no step
+
+    def __len__(self) -> int:
+        return len(self.user_ids)
+
+    @property
+    def version(self) -> int:
+        """Seq of the last event."""
+        return self.first_seq + len(self) - 1
+
+    def rows(self) -> Iterator[Row]:
+        """Yield what each event would add to its shopper's history."""
+        return map(
+            Row, range(self.first_seq, self.version + 1), self.item_idx.tolist(), self.timestamp_ms.tolist(),
+            self.order_keys, self.same_order.tolist(),
+        )  # fmt: skip

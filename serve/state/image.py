@@ -1,0 +1,99 @@
+"""The live state as named arrays: what a snapshot holds, a replica starts from, and two states are compared by."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from serve.state.events import Position
+from serve.state.live import LearnerConfig, LiveState
+from serve.state.shoppers import Shopper
+from train.models.shopper import History
+
+
+class Image(NamedTuple):
+    """The items of a live state at one moment."""
+
+    position: Position
+    bundle: str  # version
+    config: LearnerConfig
+    arrays: dict[str, np.ndarray]
+
+
+def item_arrays(state: LiveState) -> dict[str, np.ndarray]:
+    """Return copies of all that events change of the items."""
+    items, counted = state.items, state.items.transitions
+    links = [
+        (source, target, row[target]) for source, row in sorted(counted.added.items()) for target in sorted(row)
+    ]  # fmt: skip
+    source, target, weight = zip(*links, strict=True) if links else ((), (), ())
+    return {
+        "vectors": items.vectors.copy(), "squares": state.squares.copy(),
+        "popularity": items.popularity.copy(), "recent": items.recent.copy(),
+        "totals": np.array([items.n_events, items.recent_total]),
+        "rows": counted.rows.copy(), "columns": counted.columns.copy(),
+        "link_source": np.array(source, np.int64), "link_target": np.array(target, np.int64),
+        "link_weight": np.array(weight, np.float64),
+    }  # fmt: skip
+
+
+def restore_items(state: LiveState, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write the arrays of `item_arrays` into a state of the same bundle, in place."""
+    items, counted = state.items, state.items.transitions
+    for target, name in (
+        (items.vectors, "vectors"), (state.squares, "squares"), (items.popularity, "popularity"),
+        (items.recent, "recent"), (counted.rows, "rows"), (counted.columns, "columns"),
+    ):  # fmt: skip
+        np.copyto(target, arrays[name], casting="no")
+    items.n_events, items.recent_total = arrays["totals"].tolist()
+    counted.added.clear()
+    links = zip(*(arrays[f"link_{part}"].tolist() for part in ("source", "target", "weight")), strict=True)
+    for source, target, weight in links:
+        counted.added.setdefault(source, {})[target] = weight
+
+
+def shopper_arrays(live: Mapping[str, Shopper]) -> dict[str, np.ndarray]:
+    """Return all shoppers with live events, by user_id; the texts are one JSON list in bytes."""
+    user_ids = sorted(live)
+    shoppers = [live[user_id] for user_id in user_ids]
+    texts = json.dumps([user_ids, [shopper.order_key for shopper in shoppers]])
+    histories = [shopper.history for shopper in shoppers]
+    return {
+        "shopper_texts": np.frombuffer(texts.encode(), dtype=np.uint8),
+        "shopper_version": np.array([shopper.version for shopper in shoppers], np.int64),
+        "history_length": np.array([len(history) for history in histories], np.int64),
+    } | {
+        f"history_{name}": np.concatenate([getattr(history, name) for history in histories] or [np.empty(0, np.int64)])
+        for name in ("item_idx", "timestamp_ms", "order_idx")
+    }  # fmt: skip
+
+
+def read_shoppers(arrays: Mapping[str, np.ndarray]) -> dict[str, Shopper]:
+    """Return the shoppers of `shopper_arrays`."""
+    user_ids, order_keys = json.loads(arrays["shopper_texts"].tobytes())
+    if not user_ids:
+        return {}
+    ends = np.cumsum(arrays["history_length"])[:-1]
+    parts = [np.split(arrays[f"history_{name}"], ends) for name in ("item_idx", "timestamp_ms", "order_idx")]
+    versions = arrays["shopper_version"].tolist()
+    return {
+        user_id: Shopper(
+            version=version, order_key=order_key,
+            history=History(item_idx=item_idx, timestamp_ms=timestamp_ms, order_idx=order_idx),
+        )
+        for user_id, order_key, version, item_idx, timestamp_ms, order_idx in zip(
+            user_ids, order_keys, versions, *parts, strict=True
+        )
+    }  # fmt: skip
+
+
+def digest(arrays: Mapping[str, np.ndarray]) -> str:
+    """Return the sha256 of arrays with their names, types and shapes."""
+    total = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        total.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        total.update(array.data)
+    return total.hexdigest()

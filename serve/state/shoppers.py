@@ -1,0 +1,116 @@
+"""The shoppers of a live state: all of them in the store, the lately seen ones in a replica."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Protocol
+
+from serve.state.events import Row
+from train.data.schema import Interactions
+from train.models.shopper import NO_HISTORY, History, history_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shopper:
+    """A history, as of the event `version` that was the last to change it (0: none since the bundle)."""
+
+    version: int = 0
+    history: History = NO_HISTORY
+    order_key: str = ""  # of the newest row
+
+    def appended(self, row: Row) -> "Shopper":
+        """Return the shopper after one more event."""
+        history = self.history.appended(row.item_idx, row.timestamp_ms, row.same_order)
+        return Shopper(version=row.seq, history=history, order_key=row.order_key)
+
+    def in_last_order(self, timestamp_ms: int, order_key: str) -> bool:
+        """Tell whether an event belongs to the newest row's order: one key, or no keys and one time."""
+        if not len(self.history) or order_key != self.order_key:
+            return False
+        return bool(order_key) or timestamp_ms == int(self.history.timestamp_ms[-1])
+
+
+class Shoppers(Protocol):
+    """Whoever keeps histories while events are applied."""
+
+    def append(self, user_id: str, row: Row) -> None:
+        """Add a row to a shopper's history, or pass over a shopper that is not kept."""
+
+
+class AllShoppers:
+    """Every shopper: those with live events in memory, the others as the bundle knew them."""
+
+    def __init__(self, histories: Interactions) -> None:
+        self._histories = histories
+        self.live: dict[str, Shopper] = {}
+
+    def get(self, user_id: str) -> Shopper:
+        """Return a shopper; a stranger has no history."""
+        if (shopper := self.live.get(user_id)) is not None:
+            return shopper
+        user_idx = self._histories.index.get(user_id)
+        return Shopper() if user_idx is None else Shopper(history=history_of(self._histories, user_idx))
+
+    def append(self, user_id: str, row: Row) -> None:
+        """Add a row to a shopper's history."""
+        self.live[user_id] = self.get(user_id).appended(row)
+
+
+class CachedShoppers:
+    """The shoppers a replica saw last, at most `capacity`; the others must be asked for.
+
+    An answer may be older or newer than the replica. So rows of a shopper who is being asked for are kept until the
+    answer is here, and a row that a history already holds is passed over.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self._kept: OrderedDict[str, Shopper] = OrderedDict()
+        self._awaited: dict[str, list[Row]] = {}
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def get(self, user_id: str) -> Shopper | None:
+        """Return a kept shopper, who becomes the newest seen."""
+        if (shopper := self._kept.get(user_id)) is not None:
+            self._kept.move_to_end(user_id)
+        return shopper
+
+    def append(self, user_id: str, row: Row) -> None:
+        """Add a row to the history of a kept shopper; hold it back for one who is awaited."""
+        if (shopper := self._kept.get(user_id)) is not None:
+            self._kept[user_id] = _caught_up(shopper, [row])
+        elif user_id in self._awaited:
+            self._awaited[user_id].append(row)
+
+    def expect(self, user_id: str) -> None:
+        """Hold rows back from now on, because the store is being asked for this shopper."""
+        self._awaited[user_id] = []
+
+    def put(self, user_id: str, shopper: Shopper) -> Shopper:
+        """Return an awaited shopper with the rows that came meanwhile, and keep them.
+
+        One who is awaited no longer, because of `clear`, is not kept: rows may be missing.
+        """
+        if user_id not in self._awaited:
+            return shopper
+        self._kept[user_id] = shopper = _caught_up(shopper, self._awaited.pop(user_id))
+        while len(self._kept) > self.capacity:
+            self._kept.popitem(last=False)
+        return shopper
+
+    def clear(self) -> None:
+        """Forget everybody."""
+        self._kept.clear()
+        self._awaited.clear()
+
+    def give_up(self, user_id: str) -> None:
+        """Hold no more rows back for a shopper the store could not be asked for."""
+        self._awaited.pop(user_id, None)
+
+
+def _caught_up(shopper: Shopper, rows: list[Row]) -> Shopper:
+    for row in rows:
+        if row.seq > shopper.version:
+            shopper = shopper.appended(row)
+    return shopper

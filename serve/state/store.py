@@ -1,0 +1,129 @@
+"""The store: the one writer of the live state, as the gateways call it."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from pydantic import Field
+
+from cluster.config import Config
+from cluster.errors import OutOfStepError
+from serve.state.event_log import EventLog
+from serve.state.events import Ack, Event, MicroBatch, Position
+from serve.state.group_commit import GroupCommit
+from serve.state.image import Image
+from serve.state.live import LearnerConfig
+from serve.state.machine import Request, StateMachine
+from serve.state.recent import Recent
+from serve.state.shoppers import Shopper
+from train.bundle_state import read_bundle_state
+
+T = TypeVar("T")
+
+
+class StoreConfig(Config):
+    """How the store groups, remembers and saves."""
+
+    learner: LearnerConfig = LearnerConfig()
+    commit_events: int = Field(512, ge=1, le=10_000, description="a group commit takes no more requests after so many")
+    recent_events: int = Field(16_384, ge=1, description="events kept in memory for replicas that lag")
+    changes_events: int = Field(512, ge=1, description="a replica that lags gets about so many at once")
+
+
+class AppendResult(NamedTuple):
+    """What became of some events, and what the caller's view needs to show them."""
+
+    acks: list[Ack]
+    batches: list[MicroBatch]  # all after the caller's position, or none when it lags too far
+    version: int  # the newest that `batches` may reach
+
+
+class Store:
+    """One event loop asks, one thread does all the work on state and disk, in the order of the log."""
+
+    def __init__(self, machine: StateMachine, config: StoreConfig) -> None:
+        self._machine = machine
+        self._config = config
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._recent = Recent(machine.state.version, config.recent_events)
+        self._group_commit = GroupCommit(self._commit, config.commit_events)
+
+    @classmethod
+    def open(
+        cls, bundle_folder: Path, data_folder: Path, bootstrap: bool = False, config: StoreConfig | None = None
+    ) -> "Store":
+        """Return the store after recovery; a folder without a log is refused unless `bootstrap`."""
+        config = config or StoreConfig()
+        machine = StateMachine(read_bundle_state(bundle_folder), EventLog.open(data_folder, bootstrap), config.learner)
+        machine.replay()
+        return cls(machine, config)
+
+    @property
+    def position(self) -> Position:
+        """The newest version that was given out."""
+        return Position(self._machine.lineage, self._recent.version)
+
+    async def append(self, events: Sequence[Event], vectors: np.ndarray, since: Position) -> AppendResult:
+        """Return when each event is durable and applied, or refused.
+
+        vectors: (n, d) float32, h_u of each event's shopper, zeros for none; since: where the caller's view stands.
+        An error means that nobody knows whether the events are durable: send the same ids again.
+        """
+        self._check(since)
+        request = Request(events, vectors)
+        self._machine.check(request)
+        acks = await self._group_commit.submit(request)
+        return AppendResult(acks, self._recent.after(since.version) or [], self._recent.version)
+
+    async def changes(self, since: Position, timeout_s: float) -> list[MicroBatch]:
+        """Return the next batches after `since`, waiting up to `timeout_s` for one; none when the time is up."""
+        self._check(since)
+        if since.version == self._recent.version and not await self._recent.wait(timeout_s):
+            return []
+        batches = self._recent.after(since.version)
+        if batches is None:
+            until = min(since.version + self._config.changes_events, self._recent.version)
+            return await self._in_thread(self._machine.logged, since.version, until)
+        return [batch for batch in batches if batch.first_seq <= since.version + self._config.changes_events]
+
+    async def user(self, user_id: str, since: Position) -> Shopper:
+        """Return a shopper's history, with every event that was acknowledged before the call; a stranger has none."""
+        self._check(since)
+        return self._machine.shoppers.get(user_id)
+
+    async def image(self) -> Image:
+        """Return a copy of the items, for a replica to start from."""
+        return await self._in_thread(self._machine.image)
+
+    async def state_hash(self) -> tuple[int, str]:
+        """Return a version, and the hash of the whole state at it."""
+        return await self._in_thread(self._machine.hashed)
+
+    async def close(self) -> None:
+        """Finish what is queued and let go of the log."""
+        await self._group_commit.drain()
+        await self._in_thread(self._machine.log.close)
+        self._thread.shutdown()
+
+    async def _commit(self, requests: list[Request]) -> list[list[Ack]]:
+        commit = await self._in_thread(self._machine.commit, requests)
+        if commit.batch is not None:
+            self._recent.append(commit.batch)
+        return commit.acks
+
+    def _check(self, since: Position) -> None:
+        oldest, newest = self._machine.floor, self._recent.version
+        if since.lineage != self._machine.lineage:
+            raise OutOfStepError(
+                f"{since.lineage} is another history than {self._machine.lineage}; load the store's bundle and image"
+            )
+        if not oldest <= since.version <= newest:
+            raise OutOfStepError(
+                f"version {since.version} is not between {oldest} and {newest}; load the store's image"
+            )
+
+    async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)

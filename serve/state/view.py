@@ -1,0 +1,124 @@
+"""The view: a replica's copy of the live state, from which requests are answered."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from cluster.errors import OutOfStepError
+from serve.state.events import MicroBatch, Position
+from serve.state.image import Image, restore_items
+from serve.state.learner import apply
+from serve.state.live import live_state
+from serve.state.shoppers import CachedShoppers, Shopper
+from train.bundle_state import BundleState
+from train.models.item_state import ItemState
+from train.models.shopper import History
+
+
+class Source(Protocol):
+    """Where a view gets what it lacks: the store, or a handle to it."""
+
+    async def changes(self, since: Position, timeout_s: float) -> list[MicroBatch]:
+        """As Store.changes."""
+        ...
+
+    async def user(self, user_id: str, since: Position) -> Shopper:
+        """As Store.user."""
+        ...
+
+
+class View:
+    """Items as of `version` and the shoppers seen last; it belongs to one event loop."""
+
+    def __init__(
+        self, bundle: BundleState, image: Image, max_shoppers: int = 10_000, vectors: np.ndarray | None = None
+    ) -> None:
+        """Start from the store's image.
+
+        vectors: (n_items, d) float32 that the item vectors shall live in, such as an index's own memory.
+        """
+        self._shoppers = CachedShoppers(max_shoppers)
+        self._state = live_state(bundle, self._shoppers, image.config, vectors)
+        self._asked: dict[str, asyncio.Task[Shopper]] = {}
+        self._news = asyncio.Event()
+        self.load(image)
+
+    @property
+    def items(self) -> ItemState:
+        """The live items, written in place: the object and its arrays stay the same for the view's life."""
+        return self._state.items
+
+    @property
+    def version(self) -> int:
+        """Seq of the last event that answers reflect."""
+        return self._state.version
+
+    @property
+    def position(self) -> Position:
+        """What the store is told of this view."""
+        return Position(self._lineage, self.version)
+
+    def load(self, image: Image) -> None:
+        """Go to the store's image, in place, and forget the shoppers, who may lack events."""
+        if image.bundle != self._state.bundle:
+            raise OutOfStepError(
+                f"the store serves bundle {image.bundle}, this view {self._state.bundle}; load {image.bundle} first"
+            )
+        restore_items(self._state, image.arrays)
+        self._shoppers.clear()
+        self._lineage, self._state.version = image.position
+        self._announce()
+
+    def apply(self, batches: Sequence[MicroBatch]) -> None:
+        """Carry the view over batches; those it has are passed over, a gap is an error."""
+        for batch in batches:
+            if batch.version <= self.version:
+                continue
+            if batch.first_seq != self.version + 1:
+                raise OutOfStepError(
+                    f"the view is at {self.version}, the batch begins at {batch.first_seq}; load the image"
+                )
+            apply(self._state, batch)
+        self._announce()
+
+    async def follow(self, source: Source, timeout_s: float = 30) -> None:
+        """Apply what the store reports, until cancelled or an error ends it."""
+        while True:
+            self.apply(await source.changes(self.position, timeout_s))
+
+    async def wait_for(self, version: int, timeout_s: float) -> bool:
+        """Tell whether the view reflects `version`, waiting up to `timeout_s` for it."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self.version < version:
+                    await self._news.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def user(self, user_id: str) -> History | None:
+        """Return a shopper's history, or None when the store must be asked."""
+        shopper = self._shoppers.get(user_id)
+        return None if shopper is None else shopper.history
+
+    async def fetch(self, user_id: str, source: Source) -> History:
+        """Return a shopper's history, from the store on a miss; however many wait for a shopper, it is asked once."""
+        if (history := self.user(user_id)) is not None:
+            return history
+        if user_id not in self._asked:
+            self._shoppers.expect(user_id)
+            self._asked[user_id] = asyncio.create_task(self._ask(user_id, source))
+        return (await asyncio.shield(self._asked[user_id])).history
+
+    async def _ask(self, user_id: str, source: Source) -> Shopper:
+        try:
+            return self._shoppers.put(user_id, await source.user(user_id, self.position))
+        finally:
+            self._shoppers.give_up(user_id)
+            del self._asked[user_id]
+
+    def _announce(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()

@@ -1,0 +1,92 @@
+"""A small bundle for the store, and events for it; all of it follows from a seed."""
+
+import asyncio
+import json
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from cluster.storage import sha256
+from serve.state.events import Event, Position
+from serve.state.live import LearnerConfig
+from serve.state.store import AppendResult, Store, StoreConfig
+from train.bundle_state import MANIFEST, Manifest, write_bundle_state
+from train.data.schema import Interactions
+from train.models.item_state import ItemStateConfig, fit_item_state
+
+T = TypeVar("T")
+
+N_ITEMS = 12
+DIM = 6
+N_USERS = 4
+ROWS_PER_USER = 3
+CUTOFF_MS = 1_700_000_000_000
+FAST = StoreConfig(learner=LearnerConfig(negatives=4, learning_rate=0.05))
+
+
+def write_small_bundle(folder: Path, version: str = "b1", item_ids: list[str] | None = None, seed: int = 0) -> Path:
+    """Write the store's half of a bundle and return its folder."""
+    rng = np.random.default_rng(seed)
+    item_ids = item_ids or [f"i{index}" for index in range(N_ITEMS)]
+    histories = small_histories(rng, len(item_ids))
+    vectors = rng.normal(scale=0.5, size=(len(item_ids), DIM)).astype(np.float32)
+    folder.mkdir(parents=True)
+    state = fit_item_state(vectors, histories, True, ItemStateConfig())
+    write_bundle_state(pd.DataFrame({"item_id": item_ids}), state, histories, folder)
+    (folder / "calibration.json").write_text(json.dumps({"item_state": ItemStateConfig().model_dump()}))
+    manifest = Manifest(
+        name="small", version=version, parent=None, created=datetime(2024, 1, 1, tzinfo=UTC), keep_seen=True,
+        data_cutoff_ms=CUTOFF_MS, code_version="0", config={}, metrics={}, format=1,
+        files={path.name: sha256(path) for path in folder.iterdir()},
+    )  # fmt: skip
+    (folder / MANIFEST).write_text(manifest.model_dump_json())
+    return folder
+
+
+def small_histories(rng: np.random.Generator, n_items: int) -> Interactions:
+    """Return N_USERS shoppers u0, u1, … with ROWS_PER_USER rows each, the last at the cut-off."""
+    n = N_USERS * ROWS_PER_USER
+    ago = np.tile(np.arange(ROWS_PER_USER)[::-1], N_USERS)
+    return Interactions(
+        user_ids=np.array([f"u{index}" for index in range(N_USERS)], dtype=object),
+        offsets=np.arange(0, n + 1, ROWS_PER_USER), item_idx=rng.integers(n_items, size=n),
+        timestamp_ms=CUTOFF_MS - ago * 86_400_000, order_idx=np.arange(n), weight=np.ones(n, np.float32),
+    )  # fmt: skip
+
+
+def event(event_id: str, user_id: str = "u0", item_idx: int = 0, **changes: Any) -> Event:
+    """Return a click, with changes."""
+    values = {"event_type": "click", "weight": 1.0, "timestamp_ms": CUTOFF_MS + 1_000}
+    return Event(event_id=event_id, user_id=user_id, item_idx=item_idx, **(values | changes))
+
+
+def random_events(n: int, seed: int = 0, prefix: str = "e") -> list[Event]:
+    """Return events of known users and strangers, with and without items and orders, of all signs."""
+    rng = np.random.default_rng(seed)
+    return [
+        event(
+            f"{prefix}{index}", f"u{rng.integers(2 * N_USERS)}", int(rng.integers(-1, N_ITEMS)),
+            weight=float(rng.choice([1, 1, 5, 0, -1])), timestamp_ms=CUTOFF_MS + int(rng.integers(5)) * 1_000,
+            order_key=str(rng.choice(["", "", "o1", "o2"])),
+        )
+        for index in range(n)
+    ]  # fmt: skip
+
+
+def vectors_for(events: list[Event], seed: int = 0) -> np.ndarray:
+    """Return an h_u per event."""
+    return np.random.default_rng(seed).normal(size=(len(events), DIM)).astype(np.float32)
+
+
+async def send(store: Store, events: list[Event], since: Position | None = None, seed: int = 0) -> AppendResult:
+    """Append events with vectors."""
+    return await store.append(events, vectors_for(events, seed), since or store.position)
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a test's coroutine; what hangs fails after a minute."""
+    return asyncio.run(asyncio.wait_for(work, 60))
