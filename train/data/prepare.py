@@ -33,7 +33,7 @@ class PrepareConfig(Config):
     custom_weight: float = Field(1.0, ge=0, description="worth of an event type of your own; 0 leaves it out")
     min_user_events: int = Field(1, ge=1, description="k-core: users with fewer events are left out")
     min_item_events: int = Field(1, ge=1, description="k-core: items with fewer events are left out")
-    max_user_events: int = Field(1000, ge=2, description="only the newest events of each user are kept")
+    max_user_events: int = Field(5000, ge=2, description="only the newest events of each user are kept")
     keep_unseen_items: bool = Field(True, description="items nobody has had yet can be recommended too")
 
 

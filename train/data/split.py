@@ -1,5 +1,6 @@
 """What training may read and what it is tested on."""
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -16,8 +17,8 @@ from train.data.schema import Interactions, Queries, Split
 class SplitConfig(Config):
     """How held-out orders are chosen."""
 
-    split: Literal["leave_one_out", "global_time"] = Field(
-        "global_time", description="hold out each user's last order, or everyone's orders after one moment"
+    split: Literal["leave_one_out", "global_time"] | None = Field(
+        None, description="each user's last item, or everyone's orders after one moment; by the source when absent"
     )
     valid_fraction: float = Field(0.1, gt=0, lt=0.5, description="share of the time span just before the test window")
     test_fraction: float = Field(0.1, gt=0, lt=0.5, description="share of the time span at its end")
@@ -34,11 +35,11 @@ class SplitConfig(Config):
 def make_split(interactions: Interactions, config: SplitConfig, has_clock: bool) -> Split:
     """Return the split that `config` describes, checked for leakage.
 
-    leave_one_out: each user's last order is held out for validation where another came before it; in a source
-    without orders that is the last item. global_time: one query per order in the windows at the end of the time
-    span, each asked with everything that its user did before.
+    leave_one_out: each user's last item is held out for validation where another came before it, whatever order it
+    belongs to. global_time: one query per order in the windows at the end of the time span, each asked with
+    everything that its user did before. When absent: global_time where the source has a clock.
     """
-    if config.split == "leave_one_out":
+    if config.split == "leave_one_out" or (config.split is None and not has_clock):
         return _leave_one_out(interactions, config)
     if not has_clock:
         raise ConfigError("split=global_time needs times, but this source only counts events; use split=leave_one_out")
@@ -46,21 +47,30 @@ def make_split(interactions: Interactions, config: SplitConfig, has_clock: bool)
 
 
 def _leave_one_out(interactions: Interactions, config: SplitConfig) -> Split:
+    interactions = _last_item_apart(interactions)
     starts = order_starts(interactions)
     owner = interactions.user_idx[starts]
     is_last = np.diff(owner, append=-1) != 0
     is_first = np.diff(owner, prepend=-1) != 0
     held_out = starts[is_last & ~is_first]
-    _refuse_no_query(held_out, "no user has two orders")
+    _refuse_no_query(held_out, "no user has two events")
     train = interactions.where(~np.isin(interactions.order_idx, interactions.order_idx[held_out]))
     alone = int((is_last & is_first).sum())
-    why = f"one query for each user; {alone} users have a single order and are only trained on"
+    why = f"one query for each user; {alone} users have a single event and are only trained on"
     split = Split(
         history=interactions, train=train, valid=_ask(interactions, held_out, config), test=no_queries(),
         report=NOTHING.add("leave one out", len(interactions), len(train), why),
     )  # fmt: skip
     check_leakage(split)
     return split
+
+
+def _last_item_apart(interactions: Interactions) -> Interactions:
+    """Return the same rows with each user's last one an order of its own, as the literature holds it out."""
+    order_idx = 2 * interactions.order_idx
+    last = interactions.offsets[1:][np.diff(interactions.offsets) > 0] - 1
+    order_idx[last] += 1
+    return replace(interactions, order_idx=order_idx)
 
 
 def _global_time(interactions: Interactions, config: SplitConfig) -> Split:

@@ -55,13 +55,20 @@ TWO_USERS = [
 ]  # fmt: skip
 
 
-def test_leave_one_out_asks_for_the_last_order_of_whoever_had_two() -> None:
+def test_leave_one_out_asks_for_the_last_item_of_whoever_had_two() -> None:
     history = interactions(TWO_USERS)
     split = make_split(history, LEAVE_ONE_OUT, has_clock=True)
-    assert asked(split.valid) == [(1, 1, [2, 3]), (0, 6, [6])]
+    assert asked(split.valid) == [(1, 2, [3]), (0, 6, [6])]
     assert len(split.test) == 0
-    assert [split.train.items_of(user).tolist() for user in range(3)] == [[1, 2, 3, 4, 5, 4], [1], [7]]
-    assert "1 users have a single order" in split.report.steps[0].why
+    assert [split.train.items_of(user).tolist() for user in range(3)] == [[1, 2, 3, 4, 5, 4], [1, 2], [7]]
+    assert "1 users have a single event" in split.report.steps[0].why
+
+
+def test_without_a_clock_the_last_item_is_held_out_unless_told_otherwise() -> None:
+    history = interactions([[(0, [1]), (1, [2]), (2, [3])], [(0, [1])]])
+    assert asked(make_split(history, SplitConfig.parse([]), has_clock=False).valid) == [(0, 2, [3])]
+    with_clock = make_split(interactions(TWO_USERS), SplitConfig.parse([]), has_clock=True)
+    assert asked(with_clock.test) == [(0, 6, [6])]
 
 
 def test_leave_one_out_without_orders_asks_for_the_last_item() -> None:
@@ -109,7 +116,7 @@ def test_a_sample_of_queries_leaves_the_other_answers_out_of_training_too() -> N
     history = world_history()
     whole = make_split(history, LEAVE_ONE_OUT, True)
     sampled = make_split(history, SplitConfig.parse(["split=leave_one_out", "max_queries=3"]), True)
-    assert len(sampled.train) == len(whole.train) == len(history) - 2 * history.n_users
+    assert len(sampled.train) == len(whole.train) == len(history) - history.n_users
 
 
 def leaking_cut(split: Split) -> Split:
@@ -180,11 +187,29 @@ HISTORIES = st.lists(
 
 
 @settings(max_examples=150, deadline=None)
-@given(orders_of=HISTORIES, split=st.sampled_from(["leave_one_out", "global_time"]))
-def test_no_split_trains_on_or_reads_an_answer(orders_of: list, split: str) -> None:
+@given(orders_of=HISTORIES)
+def test_leave_one_out_trains_on_all_but_the_answers(orders_of: list) -> None:
+    history = interactions(orders_of)
+    rows_of = [list(chain.from_iterable(items for _, items in orders)) for orders in orders_of]
+    if max(map(len, rows_of)) < 2:
+        with pytest.raises(DataError, match="no user has two events"):
+            make_split(history, LEAVE_ONE_OUT, has_clock=True)
+        return
+    result = make_split(history, LEAVE_ONE_OUT, has_clock=True)
+    assert sorted(asked(result.valid)) == [
+        (user, len(rows) - 1, rows[-1:]) for user, rows in enumerate(rows_of) if len(rows) > 1
+    ]
+    assert [result.train.items_of(user).tolist() for user in range(len(rows_of))] == [
+        rows[:-1] if len(rows) > 1 else rows for rows in rows_of
+    ]
+
+
+@settings(max_examples=150, deadline=None)
+@given(orders_of=HISTORIES)
+def test_global_time_neither_trains_on_nor_reads_an_answer(orders_of: list) -> None:
     history = interactions(orders_of)
     try:
-        result = make_split(history, SplitConfig.parse([f"split={split}"]), has_clock=True)
+        result = make_split(history, GLOBAL_TIME, has_clock=True)
     except DataError:
         return
     for queries in (result.valid, result.test):
