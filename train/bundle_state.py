@@ -27,17 +27,17 @@ MANIFEST = "manifest.json"
 class Manifest(Config):
     """What a bundle is, where it came from, and the sha256 of each of its files."""
 
-    format: int = Field(FORMAT, description="layout of the folder")
+    format: int = Field(default=FORMAT, description="layout of the folder")
     name: str = Field(description="what it was trained on")
     version: str = Field(description="its folder's name in the registry")
-    parent: str | None = Field(None, description="version it was warm-started from")
+    parent: str | None = Field(default=None, description="version it was warm-started from")
     created: datetime = Field(description="UTC")
     data_cutoff_ms: int = Field(description="time of the newest event in it")
     keep_seen: bool = Field(description="whether items a shopper had before may be shown again")
     code_version: str = Field(description="version of liveshelf that wrote it")
     config: dict[str, Any] = Field(description="settings of the run")
     metrics: dict[str, dict[str, float]] = Field(description="row of the evaluation table → metric → value")
-    files: dict[str, str] = Field({}, description="file → sha256")
+    files: dict[str, str] = Field(default={}, description="file → sha256")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ EPSILON = 1e-12  # keeps the first step of a row finite
 def apply(state: LiveState, batch: MicroBatch) -> None:
     """Carry `state` over the next micro-batch, event by event, so that it matters not how events were batched."""
     negatives = sample_negatives(batch.first_seq, len(batch), state.config.negatives, state.items.n_items)
+    stepped = np.column_stack((negatives, batch.item_idx))
     mean_squares = dot(batch.vectors, batch.vectors) / np.float32(batch.vectors.shape[1])
     for position, (user_id, row) in enumerate(zip(batch.user_ids, batch.rows(), strict=True)):
         weight = batch.weight[position]
@@ -28,8 +29,7 @@ def apply(state: LiveState, batch: MicroBatch) -> None:
             state.items.transitions.add(previous[previous != NO_ITEM], row.item_idx)
             state.shoppers.append(user_id, row)
         if mean_squares[position] > 0 and state.config.learning_rate > 0:
-            others = negatives[position] if weight > 0 else negatives[position, :0]
-            rows = np.append(others, row.item_idx)
+            rows = stepped[position] if weight > 0 else stepped[position, -1:]
             _step(state, rows, float(weight > 0), batch.vectors[position], mean_squares[position])
     state.version = batch.version
 

@@ -6,15 +6,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cluster.errors import RequestError
+from cluster.errors import LogError, RequestError
 from serve.state.admission import event_problem, fingerprint, judge
 from serve.state.completion import complete, draft
 from serve.state.event_log import EventLog, LogEntry, LoggedBatch
 from serve.state.events import Ack, Event, MicroBatch, Position, Problem
+from serve.state.folder import describe
 from serve.state.image import Image, digest, item_arrays, read_shoppers, restore_items, shopper_arrays
 from serve.state.learner import apply
 from serve.state.live import LearnerConfig, LiveState, live_state
 from serve.state.shoppers import AllShoppers
+from serve.state.snapshot import FORMAT, Header, Snapshot, newest_snapshot
 from train.bundle_state import BundleState
 from train.data.schema import NO_ITEM
 from train.models.item_state import DAY_MS
@@ -55,8 +57,12 @@ class StateMachine:
         """Where the state stands."""
         return Position(self.lineage, self.state.version)
 
-    def replay(self) -> None:
-        """Carry the state to the end of the log."""
+    def recover(self) -> None:
+        """Carry the state to the end of the log, from the newest intact snapshot if there is one."""
+        if (found := newest_snapshot(self.log.folder, self.lineage)) is not None:
+            restore_items(self.state, found.arrays)
+            self.shoppers.live = read_shoppers(found.arrays)
+            self.state.version = found.header.version
         index = {item_id: item_idx for item_idx, item_id in enumerate(self._item_ids)}
         for logged in self.log.read(after=self.state.version):
             own = logged.bundle == self.state.bundle
@@ -72,6 +78,8 @@ class StateMachine:
     def commit(self, requests: Sequence[Request]) -> Commit:
         """Judge events, make the good and new ones durable as one micro-batch, and apply it."""
         self.log.check()
+        if self.state.version != self.log.last_seq:
+            raise LogError(f"applying stopped at {self.state.version} of {self.log.last_seq} events; restart the store")
         events = [event for request in requests for event in request.events]
         vectors = np.concatenate([request.vectors for request in requests])
         entries = [self._admitted(event, vector) for event, vector in zip(events, vectors, strict=True)]
@@ -85,19 +93,23 @@ class StateMachine:
         """Return a copy of the items, for a replica to start from."""
         return Image(self.position, self.state.bundle, self.state.config, item_arrays(self.state))
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return a copy of the whole state, for a snapshot."""
-        return item_arrays(self.state) | shopper_arrays(self.shoppers.live)
+    def snapshot(self) -> Snapshot:
+        """Return a copy of the whole state; two states have one hash only when they agree to the last bit."""
+        arrays = item_arrays(self.state) | shopper_arrays(self.shoppers.live)
+        header = Header(
+            format=FORMAT, lineage=self.lineage, epoch=self.log.epoch, version=self.state.version,
+            state_hash=digest(arrays),
+        )  # fmt: skip
+        return Snapshot(header, arrays)
 
-    def restore(self, arrays: dict[str, np.ndarray], version: int) -> None:
-        """Go to the state that `arrays` were taken from."""
-        restore_items(self.state, arrays)
-        self.shoppers.live = read_shoppers(arrays)
-        self.state.version = version
+    def describe(self) -> None:
+        """Write down what the data folder holds now."""
+        describe(self.log, self.state.bundle)
 
-    def hashed(self) -> tuple[int, str]:
-        """Return the version and a hash that two states share only when they are the same to the last bit."""
-        return self.state.version, digest(self.arrays())
+    def close(self) -> None:
+        """Let go of the log."""
+        self.log.close()
+        self.describe()
 
     def logged(self, after: int, until: int) -> list[MicroBatch]:
         """Return the batches after version `after`, at least `floor`, that begin at or before seq `until`."""

@@ -1,6 +1,7 @@
 """The store: the one writer of the live state, as the gateways call it."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,16 +11,19 @@ import numpy as np
 from pydantic import Field
 
 from cluster.config import Config
-from cluster.errors import OutOfStepError
-from serve.state.event_log import EventLog
+from cluster.errors import OutOfStepError, StorageError
 from serve.state.events import Ack, Event, MicroBatch, Position
+from serve.state.folder import open_folder
 from serve.state.group_commit import GroupCommit
 from serve.state.image import Image
 from serve.state.live import LearnerConfig
 from serve.state.machine import Request, StateMachine
 from serve.state.recent import Recent
 from serve.state.shoppers import Shopper
+from serve.state.snapshot import write_snapshot
 from train.bundle_state import read_bundle_state
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -28,9 +32,14 @@ class StoreConfig(Config):
     """How the store groups, remembers and saves."""
 
     learner: LearnerConfig = LearnerConfig()
-    commit_events: int = Field(512, ge=1, le=10_000, description="a group commit takes no more requests after so many")
-    recent_events: int = Field(16_384, ge=1, description="events kept in memory for replicas that lag")
-    changes_events: int = Field(512, ge=1, description="a replica that lags gets about so many at once")
+    commit_events: int = Field(
+        default=512, ge=1, le=10_000, description="a group commit takes no more requests after so many"
+    )
+    recent_events: int = Field(default=16_384, ge=1, description="events kept in memory for replicas that lag")
+    snapshot_events: int = Field(
+        default=10_000, ge=1, description="events between snapshots, replayed in about a second"
+    )
+    changes_events: int = Field(default=512, ge=1, description="a replica that lags gets about so many at once")
 
 
 class AppendResult(NamedTuple):
@@ -50,6 +59,8 @@ class Store:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._recent = Recent(machine.state.version, config.recent_events)
         self._group_commit = GroupCommit(self._commit, config.commit_events)
+        self._saved = machine.state.version
+        self._saving: asyncio.Task[None] | None = None
 
     @classmethod
     def open(
@@ -57,8 +68,10 @@ class Store:
     ) -> "Store":
         """Return the store after recovery; a folder without a log is refused unless `bootstrap`."""
         config = config or StoreConfig()
-        machine = StateMachine(read_bundle_state(bundle_folder), EventLog.open(data_folder, bootstrap), config.learner)
-        machine.replay()
+        bundle = read_bundle_state(bundle_folder)
+        log = open_folder(data_folder, bundle.manifest.version, bootstrap)
+        machine = StateMachine(bundle, log, config.learner)
+        machine.recover()
         return cls(machine, config)
 
     @property
@@ -100,19 +113,44 @@ class Store:
 
     async def state_hash(self) -> tuple[int, str]:
         """Return a version, and the hash of the whole state at it."""
-        return await self._in_thread(self._machine.hashed)
+        header = (await self._in_thread(self._machine.snapshot)).header
+        return header.version, header.state_hash
+
+    async def snapshot(self) -> Path:
+        """Return the file that the whole state was written to; events go on while it is written."""
+        snapshot = await self._in_thread(self._machine.snapshot)
+        path = await asyncio.to_thread(write_snapshot, self._machine.log.folder, snapshot)
+        await self._in_thread(self._machine.describe)
+        log.info("wrote snapshot version=%d path=%s", snapshot.header.version, path)
+        return path
 
     async def close(self) -> None:
         """Finish what is queued and let go of the log."""
         await self._group_commit.drain()
-        await self._in_thread(self._machine.log.close)
+        if self._saving is not None:
+            await self._saving
+        await self._in_thread(self._machine.close)
         self._thread.shutdown()
 
     async def _commit(self, requests: list[Request]) -> list[list[Ack]]:
         commit = await self._in_thread(self._machine.commit, requests)
         if commit.batch is not None:
             self._recent.append(commit.batch)
+            self._save_when_due()
         return commit.acks
+
+    def _save_when_due(self) -> None:
+        idle = self._saving is None or self._saving.done()
+        if idle and self._recent.version - self._saved >= self._config.snapshot_events:
+            self._saved = self._recent.version
+            self._saving = asyncio.create_task(self._save())
+
+    async def _save(self) -> None:
+        try:
+            await self.snapshot()
+        except (StorageError, OSError) as error:
+            # Nothing is lost but time: recovery replays more of the log.
+            log.warning("snapshot failed error=%s", error)
 
     def _check(self, since: Position) -> None:
         oldest, newest = self._machine.floor, self._recent.version

@@ -17,8 +17,10 @@ class ItemStateConfig(Config):
     """How behaviour becomes counts."""
 
     transitions: TransitionsConfig = TransitionsConfig.parse([])
-    half_life_days: float = Field(30, gt=0, description="age at which an event counts half for recent popularity")
-    repeat_prior: float = Field(5, gt=0, description="shoppers of doubt in an item's repeat rate")
+    half_life_days: float = Field(
+        default=30, gt=0, description="age at which an event counts half for recent popularity"
+    )
+    repeat_prior: float = Field(default=5, gt=0, description="shoppers of doubt in an item's repeat rate")
 
 
 @dataclass(slots=True, kw_only=True)

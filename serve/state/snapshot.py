@@ -1,0 +1,78 @@
+"""Snapshots: the state at one version, so that recovery replays only what came after. A cache: none is ever needed."""
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import load_file, save
+
+from cluster.config import Config
+from cluster.errors import StorageError
+from cluster.storage import sha256, sync, whole_file
+
+log = logging.getLogger(__name__)
+
+FORMAT = 1
+KEEP = 3
+DIGITS = 16  # of the file's sha256, in its name
+
+
+class Header(Config):
+    """What a snapshot is of."""
+
+    format: int = Field(default=FORMAT, description="names and types of the arrays")
+    lineage: str = Field(description="log, bundle and learning rule")
+    epoch: int = Field(description="how often the log had been opened")
+    version: int = Field(description="seq of the last event in it")
+    state_hash: str = Field(description="digest of the arrays")
+
+
+class Snapshot(NamedTuple):
+    """A verified snapshot."""
+
+    header: Header
+    arrays: dict[str, np.ndarray]
+
+
+def write_snapshot(folder: Path, snapshot: Snapshot) -> Path:
+    """Write a snapshot, whole or not at all, under a name that holds its checksum; keep the newest KEEP."""
+    content = save(snapshot.arrays, metadata={"header": snapshot.header.model_dump_json()})
+    digest = hashlib.sha256(content).hexdigest()
+    path = folder / f"snapshot-{snapshot.header.version:015d}-{digest[:DIGITS]}.safetensors"
+    with whole_file(path) as aside:
+        aside.write_bytes(content)
+        sync(aside)
+        if sha256(aside) != digest:
+            raise StorageError(f"{folder} gives back other bytes than were written to it; move the log to a sound disk")
+    for old in _paths(folder)[KEEP:]:
+        old.unlink()
+    return path
+
+
+def newest_snapshot(folder: Path, lineage: str) -> Snapshot | None:
+    """Return the newest intact snapshot of a lineage, or None; damaged ones are passed over."""
+    return next((found for found in _intact(folder) if found.header.lineage == lineage), None)
+
+
+def _intact(folder: Path) -> Iterator[Snapshot]:
+    for path in _paths(folder):
+        try:
+            if not sha256(path).startswith(path.stem[-DIGITS:]):
+                log.warning("snapshot is damaged, trying an older one path=%s", path)
+                continue
+            with safe_open(path, framework="numpy") as file:
+                header = Header.model_validate_json((file.metadata() or {}).get("header", ""))
+            if header.format == FORMAT:
+                yield Snapshot(header, load_file(path))
+        except (OSError, SafetensorError, ValidationError) as error:
+            log.warning("snapshot is unreadable, trying an older one path=%s error=%s", path, error)
+
+
+def _paths(folder: Path) -> list[Path]:
+    """Return the snapshots, newest first."""
+    return sorted(folder.glob("snapshot-*.safetensors"), reverse=True)
