@@ -1,12 +1,14 @@
 """The settings of a sweep."""
 
 import hashlib
+import json
 from pathlib import Path
 
 from pydantic import Field
 
 from cluster.config import Config
 from train.config import FitRun
+from train.session import TrainingSet, fingerprint
 from tune.spaces import Space
 
 
@@ -25,7 +27,8 @@ class SweepConfig(Config):
     space: Space = Field(min_length=1, description="setting → {low, high, log} or {choice: […]}")
     fit: FitRun = Field(description="the run that is varied; `epochs` is a trial's full budget")
 
-    def folder(self) -> Path:
-        """Return where the sweep lies: the same settings lead to the same folder, which is how it resumes."""
-        settings = self.model_dump_json(exclude={"promote", "out"})
-        return Path(self.out).absolute() / f"{self.name}-{hashlib.sha256(settings.encode()).hexdigest()[:8]}"
+    def folder(self, data: TrainingSet) -> Path:
+        """Return where the sweep lies: the same trials on the same data lead to the same folder, and so resume."""
+        trials = self.model_dump(mode="json", exclude={"promote", "out", "fit"})
+        facts = json.dumps([trials, fingerprint(self.fit.model, self.fit.training, data)])
+        return Path(self.out).absolute() / f"{self.name}-{hashlib.sha256(facts.encode()).hexdigest()[:8]}"

@@ -42,9 +42,11 @@ def read_config(words: list[str]) -> SweepConfig:
 
 def run(config: SweepConfig) -> int:
     """Run a sweep, or what is missing of it; show and write what it found; return the exit code."""
-    results = config.folder() / "results.json"
     prepared = prepare_data(config.fit)
-    trials = read_results(results) if results.exists() else sweep(config, tuning_set(config.fit, prepared))
+    data = tuning_set(config.fit, prepared)
+    folder = config.folder(data)
+    results = folder / "results.json"
+    trials = read_results(results) if results.exists() else sweep(config, data, folder)
     if trials:
         console.print(as_table(trials, SCORE))
     if not is_complete(trials, config):
@@ -53,7 +55,7 @@ def run(config: SweepConfig) -> int:
         return INTERRUPTED
     write_results(results, trials, config, SCORE)
     console.print(f"results: {results}", soft_wrap=True)
-    for path in draw(config, trials):
+    for path in draw(config, trials, folder):
         console.print(f"picture: {path}", soft_wrap=True)
     if config.promote:
         publish(with_params(config.fit, best_first(trials)[0].params), prepared)
@@ -74,11 +76,11 @@ def tuning_set(config: FitRun, prepared: Prepared) -> TrainingSet:
     return TrainingSet(train=split.train, n_items=catalogue.n_items, attributes=catalogue.attributes, valid=valid)
 
 
-def draw(config: SweepConfig, trials: list[Trial]) -> list[Path]:
+def draw(config: SweepConfig, trials: list[Trial], folder: Path) -> list[Path]:
     """Write the pictures of a sweep and return their paths."""
     return [
-        save(history_figure(trials, SCORE), config.folder() / "history.png"),
-        save(parallel_figure(trials, config.space, SCORE), config.folder() / "parallel.png"),
+        save(history_figure(trials, SCORE), folder / "history.png"),
+        save(parallel_figure(trials, config.space, SCORE), folder / "parallel.png"),
     ]
 
 

@@ -26,10 +26,10 @@ from tune.spaces import given_params, with_params
 TRIAL = "trial-"
 
 
-def sweep(config: SweepConfig, data: TrainingSet) -> list[Trial]:
+def sweep(config: SweepConfig, data: TrainingSet, folder: Path) -> list[Trial]:
     """Run what is missing of a sweep and return all of its trials; after ctrl-C, some are not finished.
 
-    Everything that a later call needs to go on lies in `config.folder()`.
+    Everything that a later call needs to go on lies in `folder`.
     """
     connect()
     set_verbosity(WARNING)
@@ -37,15 +37,14 @@ def sweep(config: SweepConfig, data: TrainingSet) -> list[Trial]:
         ray.tune.with_parameters(_train, config=config.fit, data=data),
         {"cpu": config.cpus_per_trial, "gpu": config.gpus_per_trial},
     )
-    results = _tuner(config, trainable).fit()
+    results = _tuner(config, trainable, folder).fit()
     trials = sorted((_trial(results[place]) for place in range(len(results))), key=lambda trial: trial.number)
     if not any(trial.scores for trial in trials) and results.errors:
         raise RuntimeStartError(f"every trial failed; the first: {results.errors[0]}")
     return trials
 
 
-def _tuner(config: SweepConfig, trainable: Any) -> Tuner:
-    folder = config.folder()
+def _tuner(config: SweepConfig, trainable: Any, folder: Path) -> Tuner:
     if Tuner.can_restore(str(folder)):
         return Tuner.restore(str(folder), trainable=trainable, resume_errored=True)
     given = given_params(config.fit, config.space)
