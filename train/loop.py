@@ -31,7 +31,7 @@ class FitConfig(Config):
     epochs: int = Field(default=24, ge=1, le=10_000, description="passes over the training rows")
     learning_rate: float = Field(default=2e-3, gt=0, le=1, description="peak of the schedule")
     beta2: float = Field(default=0.999, gt=0, lt=1, description="AdamW's second decay")
-    weight_decay: float = Field(default=0.01, ge=0, le=10, description="AdamW's decoupled decay")
+    weight_decay: float = Field(default=0.1, ge=0, le=10, description="AdamW's decoupled decay")
     warmup_steps: int = Field(default=50, ge=0, description="steps of linear warm-up")
     final_rate: float = Field(default=0.02, ge=0, le=1, description="share of the peak left when the cosine ends")
     clip_norm: float = Field(default=5.0, gt=0, description="largest gradient norm of a step")

@@ -21,7 +21,7 @@ class TransformerConfig(Config):
     layers: int = Field(default=1, ge=1, le=24, description="blocks of attention and feed-forward")
     heads: int = Field(default=2, ge=1, le=32, description="attention heads; must divide embedding_dim")
     max_length: int = Field(default=50, ge=2, le=4096, description="newest items of a history that are read")
-    feedforward_dim: int = Field(default=128, ge=4, le=8192, description="inner width of SwiGLU")
+    feedforward_dim: int = Field(default=256, ge=4, le=8192, description="inner width of SwiGLU")
     dropout: float = Field(default=0.2, ge=0, lt=1, description="dropout of each branch")
     embedding_dropout: float = Field(default=0.5, ge=0, lt=1, description="dropout of the input vectors")
 

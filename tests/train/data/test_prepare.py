@@ -141,6 +141,7 @@ def test_a_missing_price_is_taken_from_events_and_normalised() -> None:
 def test_attributes_are_what_two_items_to_half_of_them_share() -> None:
     items = pd.DataFrame({
         "item_id": list("abcdef"),
+        "title": ["Tea, green", "green TEA no 7", "A mug", "the Mug", "the Cup", None],
         "category_path": ["Shop > Tea > Green", "Shop > Tea", "Shop > Mugs", "Shop > Mugs", "Shop", None],
         "brand": ["Acme", "Acme", "Bolt", None, None, None],
         "tags": [["new"], ["new"], ["new"], ["new"], [], None],
@@ -155,6 +156,7 @@ def test_attributes_are_what_two_items_to_half_of_them_share() -> None:
     assert members == {
         "attribute:1": ["a", "b"], "brand:Acme": ["a", "b"], "price:0": ["a", "b"],
         "category:Shop > Tea": ["a", "b"], "category:Shop > Mugs": ["c", "d"],
+        "word:green": ["a", "b"], "word:tea": ["a", "b"], "word:mug": ["c", "d"], "word:the": ["d", "e"],
     }  # fmt: skip
 
 

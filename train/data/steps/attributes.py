@@ -18,7 +18,7 @@ def item_attributes(frame: pd.DataFrame) -> tuple[csr_matrix, tuple[str, ...]]:
     """
     pairs = pd.concat([
         _listed(frame, "tags", "tag"), _listed(frame, "attributes", "attribute"),
-        _category_levels(frame), _brands(frame), _price_bands(frame),
+        _category_levels(frame), _brands(frame), _price_bands(frame), _title_words(frame),
     ]).drop_duplicates()  # fmt: skip
     counts = pairs.groupby("name").size()
     names = counts[(counts >= MIN_ITEMS) & (counts <= MAX_SHARE * len(frame))].index.sort_values()
@@ -50,6 +50,13 @@ def _prefixes(path: str) -> list[str]:
 
 def _brands(frame: pd.DataFrame) -> pd.DataFrame:
     return _pairs(frame["brand"] if "brand" in frame else pd.Series(dtype="str"), "brand")
+
+
+def _title_words(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return each title's words of two letters or more, in lower case."""
+    if "title" not in frame:
+        return _pairs(pd.Series(dtype="str"), "word")
+    return _pairs(frame["title"].dropna().astype("str").str.lower().str.findall(r"\w\w+").explode(), "word")
 
 
 def _price_bands(frame: pd.DataFrame) -> pd.DataFrame:
