@@ -33,7 +33,9 @@ class Prospect:
         return features(self.candidates.item_idx, self.vector, self.followers, self.history, state)
 
     def ranked(self, state: ItemState, ranker: Ranker) -> Candidates:
-        """Return the candidates with their fused score."""
+        """Return the candidates with their fused score; for a stranger, with their recent popularity."""
+        if not len(self.history):
+            return self.candidates.scored(state.recent[self.candidates.item_idx])
         return self.candidates.scored(ranker.score(self.features(state)))
 
 

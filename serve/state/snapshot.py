@@ -49,7 +49,7 @@ def write_snapshot(folder: Path, snapshot: Snapshot) -> Path:
         sync(aside)
         if sha256(aside) != digest:
             raise StorageError(f"{folder} gives back other bytes than were written to it; move the log to a sound disk")
-    for old in _paths(folder)[KEEP:]:
+    for old in [*_paths(folder)[KEEP:], *folder.glob(".snapshot-*.part")]:  # parts are left by a killed process
         old.unlink()
     return path
 

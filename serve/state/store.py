@@ -59,6 +59,7 @@ class Store:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._recent = Recent(machine.state.version, config.recent_events)
         self._group_commit = GroupCommit(self._commit, config.commit_events)
+        self._one_snapshot = asyncio.Lock()
         self._saved = machine.state.version
         self._saving: asyncio.Task[None] | None = None
 
@@ -78,6 +79,11 @@ class Store:
     def position(self) -> Position:
         """The newest version that was given out."""
         return Position(self._machine.lineage, self._recent.version)
+
+    @property
+    def epoch(self) -> int:
+        """How often the log was opened."""
+        return self._machine.log.epoch
 
     async def append(self, events: Sequence[Event], vectors: np.ndarray, since: Position) -> AppendResult:
         """Return when each event is durable and applied, or refused.
@@ -118,9 +124,10 @@ class Store:
 
     async def snapshot(self) -> Path:
         """Return the file that the whole state was written to; events go on while it is written."""
-        snapshot = await self._in_thread(self._machine.snapshot)
-        path = await asyncio.to_thread(write_snapshot, self._machine.log.folder, snapshot)
-        await self._in_thread(self._machine.describe)
+        async with self._one_snapshot:
+            snapshot = await self._in_thread(self._machine.snapshot)
+            path = await asyncio.to_thread(write_snapshot, self._machine.log.folder, snapshot)
+            await self._in_thread(self._machine.describe)
         log.info("wrote snapshot version=%d path=%s", snapshot.header.version, path)
         return path
 

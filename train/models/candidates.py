@@ -30,7 +30,7 @@ class SourcesConfig(Config):
     sequence: int = Field(200, ge=1, le=5_000, description="nearest items by ⟨h_u, h_i⟩")
     transitions: int = Field(200, ge=0, le=5_000, description="items that followed the shopper's last ones")
     repeat: int = Field(300, ge=0, le=5_000, description="the shopper's own items, newest first")
-    popular: int = Field(50, ge=1, le=5_000, description="items popular of late")
+    popular: int = Field(100, ge=1, le=5_000, description="items popular of late")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +69,14 @@ def gather(
     blocked: np.ndarray,
     config: SourcesConfig,
 ) -> Candidates:
-    """Return the distinct items that any source proposes, unscored.
+    """Return the distinct items that any source proposes, unscored; a stranger gets the popular ones alone.
 
     nearest: item_idx by ⟨h_u, h_i⟩, best first, -1 where the index had fewer; popular: item_idx, best first;
     blocked: item_idx that must not be shown. Blocked items leave before a source's quota is counted, so that the
     quota is filled while other items exist.
     """
+    if not len(history):
+        nearest = nearest[:0]  # h_u of no history points nowhere
     strongest = followers.item_idx[np.argsort(-followers.score, kind="stable")]
     proposals = (
         (Source.SEQUENCE, _first_allowed(nearest[nearest >= 0], blocked, config.sequence)),

@@ -1,0 +1,32 @@
+"""The OpenAPI document of bodies that the routes read by themselves."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+
+REF = "#/components/schemas/{model}"
+
+
+def takes(*models: type[BaseModel]) -> dict[str, Any]:
+    """Return the part of an operation that says: the body is one of `models`."""
+    refs = [{"$ref": REF.format(model=model.__name__)} for model in models]
+    schema = refs[0] if len(refs) == 1 else {"anyOf": refs}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def document_bodies(api: FastAPI, *models: type[BaseModel]) -> None:
+    """Add the schemas of `models` to the document of `api`."""
+
+    def document() -> dict[str, Any]:
+        if api.openapi_schema is None:
+            schema = get_openapi(title=api.title, version=api.version, routes=api.routes)
+            known = schema.setdefault("components", {}).setdefault("schemas", {})
+            for model in models:
+                own = model.model_json_schema(by_alias=True, ref_template=REF)
+                known |= own.pop("$defs", {}) | {model.__name__: own}
+            api.openapi_schema = schema
+        return api.openapi_schema
+
+    api.openapi = document

@@ -1,0 +1,84 @@
+"""Events from the wire to the log: each judged by itself, so that a bad one spoils nothing beside it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+import orjson
+from pydantic import ValidationError
+
+from cluster.errors import RequestError
+from serve.api.problems import invalid, problem
+from serve.api.schemas import MAX_EVENTS, EventBody, EventResult, EventsAnswer, ProblemBody
+from serve.state.events import Ack, Event, Problem
+from train.data.schema import NO_ITEM
+from train.data.steps.events import EVENT_WEIGHTS, VALUED_TYPES
+
+NEEDS_NO_ITEM = frozenset({"search"})
+LOGGED_APART = {"id", "type", "user", "item", "order_id"}  # columns of the log; the rest of a body is its payload
+
+
+def read_bodies(content: Any) -> list[EventBody | Problem]:
+    """Return each event of a request's JSON, or what is wrong with it; one event may stand alone."""
+    if not isinstance(content, dict):
+        raise RequestError('the body must be one event, or {"events": […]}')
+    if "events" not in content:
+        return [_body(content, "")]
+    events = content["events"]
+    if unknown := sorted(set(content) - {"events"}):
+        raise RequestError(f"unknown field {unknown[0]!r} beside events")
+    if not isinstance(events, list) or not 1 <= len(events) <= MAX_EVENTS:
+        found = f"{len(events)} events" if isinstance(events, list) else type(events).__name__
+        raise RequestError(f"events must be a list of 1 to {MAX_EVENTS} events, not {found}; send several requests")
+    return [_body(event, f"/events/{position}") for position, event in enumerate(events)]
+
+
+def to_event(body: EventBody, index: dict[str, int], now: datetime) -> Event | Problem:
+    """Return what the store takes of a body, or why it means nothing here; index: item_id → item_idx."""
+    user_id = body.user or body.session
+    if user_id is None:
+        return Problem(422, "an event needs a user, or a session for a guest")
+    if body.item is None and body.type not in NEEDS_NO_ITEM:
+        return Problem(422, f"an event of type {body.type!r} needs an item")
+    if body.item is not None and body.item not in index:
+        return Problem(422, f"item {body.item!r} is not in the catalogue; fit and promote a bundle that has it")
+    return Event(
+        event_id=body.id or f"evt_{uuid4().hex}", user_id=user_id,
+        item_idx=NO_ITEM if body.item is None else index[body.item], event_type=body.type, weight=_weight(body),
+        timestamp_ms=body.time_ms(now), order_key=body.order_id or "", value=body.value, payload=_payload(body),
+    )  # fmt: skip
+
+
+def answer(bodies: Sequence[EventBody | Problem], outcomes: Sequence[Ack | Problem]) -> EventsAnswer:
+    """Return what became of each event, in the order sent."""
+    results = [_result(body, outcome) for body, outcome in zip(bodies, outcomes, strict=True)]
+    counts = {status: sum(result.status == status for result in results) for status in ("applied", "duplicate")}
+    return EventsAnswer(results=results, rejected=len(results) - sum(counts.values()), **counts)
+
+
+def _body(event: Any, pointer: str) -> EventBody | Problem:
+    try:
+        return EventBody.model_validate(event)
+    except ValidationError as error:
+        return Problem(400, str(invalid(error, pointer)))
+
+
+def _weight(body: EventBody) -> float:
+    weight = EVENT_WEIGHTS.get(body.type, 1.0)
+    return weight * body.value if body.type in VALUED_TYPES and body.value is not None else weight
+
+
+def _payload(body: EventBody) -> str:
+    rest = body.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=LOGGED_APART)
+    return orjson.dumps(rest, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _result(body: EventBody | Problem, outcome: Ack | Problem) -> EventResult:
+    if isinstance(outcome, Ack) and outcome.problem is None:
+        return EventResult(id=outcome.event_id, status=outcome.status, version=outcome.version, problem=None)
+    found = outcome if isinstance(outcome, Problem) else outcome.problem
+    event_id = body.id if isinstance(body, EventBody) else None
+    status, detail = found if found is not None else (500, "no reason was given")
+    problem_body = ProblemBody(**problem(status, detail))
+    return EventResult(id=event_id, status="rejected", version=None, problem=problem_body)

@@ -1,0 +1,54 @@
+"""Slates to the wire."""
+
+from typing import Any
+
+import numpy as np
+
+from cluster.errors import UnprocessableError
+from serve.api.schemas import Freshness, RecommendationsAnswer, RecommendationsBody, RecommendedItem
+from serve.engine import Ask, Engine, Slate
+from train.models.candidates import Source
+
+
+def read_ask(body: RecommendationsBody, index: dict[str, int]) -> Ask:
+    """Return a request with its item ids as numbers; index: item_id → item_idx."""
+    return Ask(
+        user_id=body.user or body.session,
+        count=body.count,
+        context=_known("context.items", body.context.items, index),
+        excluded=np.array([index[item_id] for item_id in body.exclude_items if item_id in index], dtype=np.int64),
+        min_version=body.min_version,
+    )
+
+
+def show(slate: Slate, body: RecommendationsBody, engine: Engine, recommendation_id: str) -> RecommendationsAnswer:
+    """Return the answer to `body`."""
+    rows = zip(
+        slate.candidates.item_idx.tolist(), slate.candidates.score.tolist(), slate.candidates.source.tolist(),
+        strict=True,
+    )  # fmt: skip
+    return RecommendationsAnswer(
+        recommendationId=recommendation_id,
+        items=[_item(engine, rank, *row, body.return_) for rank, row in enumerate(rows, start=1)],
+        modelVersion=engine.bundle.manifest.version,
+        stateVersion=slate.state_version,
+        freshness=Freshness(lagMs=round(slate.lag_ms, 1)),
+        degraded=list(slate.degraded),
+        fallback=slate.fallback,
+    )
+
+
+def _item(
+    engine: Engine, rank: int, item_idx: int, score: float, source: int, wanted: list[Any]
+) -> RecommendedItem:  # fmt: skip
+    more: dict[str, Any] = {"score": score} if "scores" in wanted else {}
+    if "properties" in wanted:
+        more["properties"] = engine.properties(item_idx)
+    return RecommendedItem(id=engine.item_ids[item_idx], rank=rank, sources=Source(source).names(), **more)
+
+
+def _known(field: str, item_ids: list[str], index: dict[str, int]) -> np.ndarray:
+    unknown = next((item_id for item_id in item_ids if item_id not in index), None)
+    if unknown is not None:
+        raise UnprocessableError(f"{field}: item {unknown!r} is not in the catalogue")
+    return np.array([index[item_id] for item_id in item_ids], dtype=np.int64)

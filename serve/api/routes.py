@@ -1,0 +1,107 @@
+"""The routes: parse, ask the engine, answer."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+from uuid import uuid4
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from pydantic import BaseModel, ValidationError
+
+from cluster.errors import ConflictError, LiveshelfError, RequestError, UnavailableError, UnprocessableError
+from serve.api.documents import document_bodies, takes
+from serve.api.incoming import answer, read_bodies, to_event
+from serve.api.outgoing import read_ask, show
+from serve.api.problems import TooLargeError, install_problems, invalid
+from serve.api.schemas import EventBody, EventsAnswer, EventsBody, RecommendationsAnswer, RecommendationsBody
+from serve.engine import Engine
+from serve.state.events import Ack, Event, Problem
+
+MAX_BODY_BYTES = 262_144
+REFUSALS: dict[int, type[LiveshelfError]] = {400: RequestError, 409: ConflictError, 422: UnprocessableError}
+
+
+def make_api(engine_of: Callable[[], Engine]) -> FastAPI:
+    """Return the HTTP surface of the engine that `engine_of` names when a request comes."""
+    api = FastAPI(title="liveshelf", version=version("liveshelf"), openapi_url="/openapi.json", docs_url="/docs")
+    install_problems(api)
+    document_bodies(api, EventBody, EventsBody, RecommendationsBody)
+
+    @api.post("/v1/events", response_model=EventsAnswer, openapi_extra=takes(EventBody, EventsBody), tags=["events"])
+    async def post_events(request: Request) -> Response:
+        """Record what shoppers did; 200 means committed and applied."""
+        content = await read_json(request)
+        bodies = read_bodies(content)
+        outcomes = await ingest(engine_of(), bodies)
+        if "events" not in content:
+            raise_refusal(outcomes[0])
+        return as_json(answer(bodies, outcomes))
+
+    @api.post(
+        "/v1/recommendations", response_model=RecommendationsAnswer, openapi_extra=takes(RecommendationsBody),
+        tags=["recommendations"],
+    )  # fmt: skip
+    async def post_recommendations(request: Request) -> Response:
+        """Return the items to show a shopper now."""
+        try:
+            body = RecommendationsBody.model_validate(await read_json(request))
+        except ValidationError as error:
+            raise invalid(error) from None
+        engine = engine_of()
+        slate = await engine.recommend(read_ask(body, engine.index))
+        return as_json(show(slate, body, engine, f"rec_{uuid4().hex}"))
+
+    @api.get("/healthz", tags=["health"])
+    async def healthz() -> dict[str, str]:
+        """Say that this process lives."""
+        return {"status": "ok"}
+
+    @api.get("/readyz", tags=["health"])
+    async def readyz() -> dict[str, Any]:
+        """Say whether this replica follows the store."""
+        engine = engine_of()
+        if engine.follower.lost_at is not None:
+            raise UnavailableError(f"the store has not answered for {engine.follower.lag_ms():.0f} ms; reads go on")
+        return {
+            "status": "ready",
+            "modelVersion": engine.bundle.manifest.version,
+            "stateVersion": engine.view.version,
+        }
+
+    return api
+
+
+async def ingest(engine: Engine, bodies: list[EventBody | Problem]) -> list[Ack | Problem]:
+    """Return what became of each event; only those that mean something reach the store."""
+    now = datetime.now(UTC)
+    judged = [body if isinstance(body, Problem) else to_event(body, engine.index, now) for body in bodies]
+    sound = [event for event in judged if isinstance(event, Event)]
+    acks = iter(await engine.ingest(sound) if sound else [])
+    return [next(acks) if isinstance(event, Event) else event for event in judged]
+
+
+def raise_refusal(outcome: Ack | Problem) -> None:
+    """Turn the refusal of a single event into the request's own."""
+    found = outcome.problem if isinstance(outcome, Ack) else outcome
+    if found is not None:
+        raise REFUSALS[found.status](found.detail)
+
+
+async def read_json(request: Request) -> Any:
+    """Return the body of a request, bounded before it is parsed."""
+    content = bytearray()
+    async for chunk in request.stream():
+        content += chunk
+        if len(content) > MAX_BODY_BYTES:
+            raise TooLargeError(f"the body is larger than {MAX_BODY_BYTES} bytes; send fewer events at a time")
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise RequestError(f"the body is not JSON: {error}") from None
+
+
+def as_json(body: BaseModel) -> Response:
+    """Return an answer with its unset fields left out."""
+    return Response(body.model_dump_json(exclude_unset=True), media_type="application/json")

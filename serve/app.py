@@ -1,0 +1,232 @@
+"""The edge to Ray Serve: the same rooms as one deployment or as three, and the store's actor beside them."""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import faiss
+import numpy as np
+import ray
+import ray.serve
+import torch
+from fastapi import FastAPI
+from ray.exceptions import RayActorError, RayTaskError
+from ray.serve.handle import DeploymentHandle
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from cluster.errors import LiveshelfError, UnavailableError
+from cluster.telemetry import configure_logging
+from serve.api.routes import make_api
+from serve.config import AppArgs, StartArgs
+from serve.engine import Engine
+from serve.stages.query import Found, Query, Ranked
+from serve.stages.ranking import Ranking
+from serve.stages.retrieval import FlatIndex, Retriever
+from serve.state.events import Event, MicroBatch, Position
+from serve.state.follower import Follower
+from serve.state.image import Image
+from serve.state.shoppers import Shopper
+from serve.state.store import AppendResult, Store
+from serve.state.view import View
+from train.bundle import read_bundle
+from train.models.shopper import History
+from train.registry import Registry
+
+T = TypeVar("T")
+
+STORE = "liveshelf-store-0"
+CALL_S = 1.0  # deadline of a call to the store: Ray itself never notices a frozen actor
+REQUEST_S = 5.0
+START_S = 120.0  # the store may have a long log to replay
+
+
+class StoreActor:
+    """The store in a process of its own; Ray starts it again when it dies, and it comes back by replay."""
+
+    def __init__(self, bundle: str, data: str, bootstrap: bool) -> None:
+        configure_logging("WARNING")
+        self._bundle = bundle
+        self._store = Store.open(Path(bundle), Path(data), bootstrap)
+
+    async def append(self, events: Sequence[Event], vectors: np.ndarray, since: Position) -> AppendResult:
+        """As Store.append."""
+        return await self._store.append(events, vectors, since)
+
+    async def changes(self, since: Position, timeout_s: float) -> list[MicroBatch]:
+        """As Store.changes."""
+        return await self._store.changes(since, timeout_s)
+
+    async def user(self, user_id: str, since: Position) -> Shopper:
+        """As Store.user."""
+        return await self._store.user(user_id, since)
+
+    async def image(self) -> Image:
+        """As Store.image."""
+        return await self._store.image()
+
+    async def state_hash(self) -> tuple[int, str]:
+        """As Store.state_hash."""
+        return await self._store.state_hash()
+
+    async def close(self) -> None:
+        """As Store.close."""
+        await self._store.close()
+
+    async def bundle(self) -> str:
+        """Return the folder of the bundle that the state is built on."""
+        return self._bundle
+
+
+class StoreClient:
+    """The store's actor, with a deadline on every call, and our own errors instead of Ray's."""
+
+    def __init__(self) -> None:
+        self._actor = ray.get_actor(STORE)
+
+    async def append(self, events: Sequence[Event], vectors: np.ndarray, since: Position) -> AppendResult:
+        """As Store.append. An error means: nobody knows whether the events are durable, send the same ids again."""
+        return await _answer(self._actor.append.remote(events, vectors, since), CALL_S)
+
+    async def changes(self, since: Position, timeout_s: float) -> list[MicroBatch]:
+        """As Store.changes."""
+        return await _answer(self._actor.changes.remote(since, timeout_s), timeout_s + CALL_S)
+
+    async def user(self, user_id: str, since: Position) -> Shopper:
+        """As Store.user."""
+        return await _answer(self._actor.user.remote(user_id, since), CALL_S)
+
+    async def image(self) -> Image:
+        """As Store.image."""
+        return await _answer(self._actor.image.remote(), START_S)
+
+
+async def _answer(reference: Awaitable[T], timeout_s: float) -> T:
+    try:
+        # Shielded: a caller that goes away does not take back what is on its way to the disk.
+        return await asyncio.wait_for(asyncio.shield(reference), timeout_s)
+    except (RayActorError, TimeoutError) as error:
+        raise UnavailableError("the store does not answer; send the same request again in a second") from error
+    except RayTaskError as error:
+        raise (error.cause if isinstance(error.cause, LiveshelfError) else error) from None
+
+
+class Replica:
+    """What every replica holds: the bundle, an index, and a view that lives in the index's memory."""
+
+    async def start(self, folder: str, max_shoppers: int) -> None:
+        """Load the bundle and begin to follow the store."""
+        configure_logging("WARNING")
+        torch.set_num_threads(1)
+        faiss.omp_set_num_threads(1)
+        self.store, self.bundle = StoreClient(), read_bundle(Path(folder))
+        self.index = FlatIndex(*self.bundle.state.vectors.shape)
+        view = View(self.bundle, await self.store.image(), max_shoppers, self.index.vectors)
+        self.follower = Follower(view, self.store)
+        self._following = asyncio.create_task(self.follower.run())
+
+    def check_health(self) -> None:
+        """Fail when the view can no longer move. That the store is away is no reason to start a replica again."""
+        if self._following.done():
+            raise RuntimeError("the view stopped following the store") from self._following.exception()
+
+
+class RetrieverReplica(Replica):
+    """The retrieval stage as a deployment of its own."""
+
+    async def __init__(self, folder: str) -> None:
+        await self.start(folder, max_shoppers=1)
+        self._room = Retriever(self.follower.view, self.index, self.bundle.sources)
+
+    async def retrieve(self, query: Query) -> Found:
+        """As Retriever.retrieve."""
+        return await self._room.retrieve(query)
+
+
+class RankerReplica(Replica):
+    """The ranking stage as a deployment of its own."""
+
+    async def __init__(self, folder: str) -> None:
+        await self.start(folder, max_shoppers=1)
+        self._room = Ranking(self.follower.view, self.bundle.ranker)
+
+    async def rank(self, query: Query, found: Found) -> Ranked:
+        """As Ranking.rank."""
+        return await self._room.rank(query, found)
+
+
+class Gateway(Replica):
+    """The HTTP surface over an engine; the stages are rooms of this replica, or deployments when handles are given."""
+
+    async def __init__(
+        self, folder: str, max_shoppers: int,
+        retriever: DeploymentHandle | None = None, ranker: DeploymentHandle | None = None,
+    ) -> None:  # fmt: skip
+        await self.start(folder, max_shoppers)
+        view = self.follower.view
+        retrieve = retriever.retrieve.remote if retriever else Retriever(view, self.index, self.bundle.sources).retrieve
+        rank = ranker.rank.remote if ranker else Ranking(view, self.bundle.ranker).rank
+        self.engine = Engine(self.bundle, self.follower, self.store, self.encode, retrieve, rank)
+
+    async def encode(self, history: History) -> np.ndarray:
+        """Return h_u (d,); requests that come at the same time are encoded together."""
+        return await self._encode_batch(history.item_idx)
+
+    @ray.serve.batch(max_batch_size=16, batch_wait_timeout_s=0)
+    async def _encode_batch(self, histories: list[np.ndarray]) -> list[np.ndarray]:
+        return list(self.bundle.model.encode_histories(histories))
+
+
+def replica_api() -> FastAPI:
+    """Return the HTTP surface inside a gateway replica."""
+    return make_api(lambda: ray.serve.get_replica_context().servable_object.engine)
+
+
+def build_app(args: AppArgs) -> ray.serve.Application:
+    """Bind the deployments of the wanted topology and start the store's actor."""
+    folder = str(Registry(args.registry).find(args.bundle).absolute())
+    ensure_store(folder, args)
+    gateway = _deployed(ray.serve.ingress(replica_api)(Gateway), args, num_replicas=args.replicas)
+    if not _staged(args):
+        return gateway.bind(folder, args.max_shoppers)
+    retriever = _deployed(RetrieverReplica, args, num_replicas=args.retriever_replicas)
+    ranker = _deployed(RankerReplica, args, num_replicas=args.ranker_replicas)
+    return gateway.bind(folder, args.max_shoppers, retriever.bind(folder), ranker.bind(folder))
+
+
+def deploy(args: StartArgs) -> None:
+    """Serve `args` on the connected cluster, changing what runs there already."""
+    ray.serve.start(http_options={"host": args.host, "port": args.port, "request_timeout_s": REQUEST_S})
+    ray.serve.run(build_app(args), name="liveshelf", logging_config={"enable_access_log": False})
+
+
+def ensure_store(folder: str, args: AppArgs) -> None:
+    """Return when the store's actor serves the bundle in `folder`; one that serves another is replaced."""
+    try:
+        actor = ray.get_actor(STORE)
+        if ray.get(actor.bundle.remote(), timeout=START_S) == folder:
+            return
+        ray.get(actor.close.remote(), timeout=START_S)
+        ray.kill(actor)
+    except ValueError:
+        pass  # there is none yet
+    # Pinned to this node, where the log's folder is; never retried, because Ray would repeat calls that were applied.
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    actor = ray.remote(StoreActor).options(
+        name=STORE, lifetime="detached", max_restarts=-1, max_task_retries=0, num_cpus=0, scheduling_strategy=here
+    ).remote(folder, str(Path(args.data).absolute()), args.bootstrap)  # fmt: skip
+    ray.get(actor.bundle.remote(), timeout=START_S)
+
+
+def _deployed(room: Any, args: AppArgs, num_replicas: int) -> Any:
+    return ray.serve.deployment(
+        num_replicas=num_replicas, max_ongoing_requests=64, max_queued_requests=args.max_queued_requests,
+        health_check_period_s=2, health_check_timeout_s=5, graceful_shutdown_timeout_s=5,
+        ray_actor_options={"num_cpus": 0},
+    )(room)  # fmt: skip
+
+
+def _staged(args: AppArgs) -> bool:
+    if args.topology == "auto":
+        return ray.cluster_resources().get("GPU", 0) > 0
+    return args.topology == "staged"

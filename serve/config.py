@@ -1,0 +1,32 @@
+"""The settings of serving."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from cluster.config import Config
+
+
+class AppArgs(Config):
+    """What `serve.app:build_app` builds; also the `args` of a Serve config file."""
+
+    registry: str = Field("var/registry", description="folder or pyarrow.fs URL of bundles")
+    bundle: str = Field("current", description="`current`, a version, or a bundle's folder")
+    data: str = Field("var/store", description="folder of the event log; it must outlive the machine's temporary files")
+    bootstrap: bool = Field(True, description="whether an empty `data` folder begins a new log")
+    topology: Literal["auto", "fused", "staged"] = Field(
+        "auto", description="fused: everything in one replica; staged: a deployment per stage; auto: staged with GPUs"
+    )
+    replicas: int = Field(2, ge=1, le=1_000, description="gateway replicas, one thread each; as many as cores is best")
+    retriever_replicas: int = Field(1, ge=1, le=1_000, description="staged only")
+    ranker_replicas: int = Field(1, ge=1, le=1_000, description="staged only")
+    max_shoppers: int = Field(10_000, ge=1, description="histories that a replica keeps in memory")
+    max_queued_requests: int = Field(200, ge=1, description="requests waiting for a replica before 503 is answered")
+
+
+class StartArgs(AppArgs):
+    """What `serve/run.py start` takes."""
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8000, ge=1, le=65_535, description="port to listen on")
+    timeout_s: float = Field(120, gt=0, description="longest wait until the first answer")

@@ -1,0 +1,136 @@
+"""The engine: one straight line down for a request, another for events."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from cluster.errors import UnavailableError
+from serve.stages.query import Found, Query, Ranked
+from serve.stages.retrieval import WAIT_S
+from serve.state.events import Ack, Event, Position
+from serve.state.follower import Follower
+from serve.state.store import AppendResult
+from serve.state.view import Source
+from train.bundle import Bundle
+from train.models.candidates import Candidates
+from train.models.shopper import NO_HISTORY, History
+
+FACTS = {"title": "title", "brand": "brand", "category_path": "categoryPath", "price": "price"}
+
+Encode = Callable[[History], Awaitable[np.ndarray]]  # history → h_u (d,)
+Retrieve = Callable[[Query], Awaitable[Found]]
+Rank = Callable[[Query, Found], Awaitable[Ranked]]
+
+
+class Store(Source, Protocol):
+    """The store as a gateway calls it."""
+
+    async def append(self, events: Sequence[Event], vectors: np.ndarray, since: Position) -> AppendResult:
+        """As serve.state.store.Store.append."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """A request for recommendations, its item ids already numbers."""
+
+    user_id: str | None  # None: nobody we could know
+    count: int
+    context: np.ndarray  # item_idx looked at in this visit, oldest first, perhaps not yet in the history
+    excluded: np.ndarray  # item_idx
+    min_version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slate:
+    """What is shown, best first, and how it came about."""
+
+    candidates: Candidates
+    state_version: int
+    lag_ms: float
+    degraded: tuple[str, ...]
+    fallback: Literal["none", "popular"]
+
+
+class Engine:
+    """Answers from its replica's memory; the stages may be rooms of this process or deployments of their own."""
+
+    def __init__(
+        self, bundle: Bundle, follower: Follower, store: Store, encode: Encode, retrieve: Retrieve, rank: Rank
+    ) -> None:
+        self.bundle, self.follower, self.view, self._store = bundle, follower, follower.view, store
+        self._encode, self._retrieve, self._rank = encode, retrieve, rank
+        self.item_ids: list[str] = bundle.items["item_id"].tolist()
+        self.index = {item_id: item_idx for item_idx, item_id in enumerate(self.item_ids)}
+        self._facts = {
+            wire: bundle.items[name].astype(object).where(bundle.items[name].notna(), None).tolist()
+            for name, wire in FACTS.items() if name in bundle.items
+        }  # fmt: skip
+
+    async def recommend(self, ask: Ask) -> Slate:
+        """Return the shopper's slate, reflecting `ask.min_version` or saying that it does not."""
+        await self.view.wait_for(ask.min_version, WAIT_S)
+        history, degraded = await self._history(ask)
+        query = Query(
+            history=history, vector=await self._vector(history), blocked=self._blocked(history, ask),
+            min_version=max(ask.min_version, self.view.version),
+        )  # fmt: skip
+        ranked = await self._rank(query, await self._retrieve(query))
+        if ranked.version < ask.min_version:
+            degraded = (*degraded, "stale")
+        return Slate(
+            candidates=ranked.candidates.best(ask.count), state_version=ranked.version, lag_ms=self.follower.lag_ms(),
+            degraded=degraded, fallback="none" if len(history) else "popular",
+        )  # fmt: skip
+
+    async def ingest(self, events: Sequence[Event]) -> list[Ack]:
+        """Return when each event is durable and applied here, or refused."""
+        result = await self._store.append(events, await self._vectors(events), self.view.position)
+        self.view.apply(result.batches)
+        return result.acks
+
+    def properties(self, item_idx: int) -> dict[str, Any]:
+        """Return what the catalogue says of an item, as the API spells it."""
+        facts = {name: column[item_idx] for name, column in self._facts.items()}
+        return {name: value for name, value in facts.items() if value is not None}
+
+    async def _history(self, ask: Ask) -> tuple[History, tuple[str, ...]]:
+        """Return the shopper's history with the visit's context, and what had to be left out."""
+        history, degraded = NO_HISTORY, ()
+        if ask.user_id is not None:
+            try:
+                history = await self.view.fetch(ask.user_id, self._store)
+            except UnavailableError:
+                degraded = ("history",)
+        for item_idx in ask.context.tolist():
+            newest_ms = int(history.timestamp_ms[-1]) if len(history) else 0
+            history = history.appended(item_idx, newest_ms, same_order=False)
+        return history, degraded
+
+    def _blocked(self, history: History, ask: Ask) -> np.ndarray:
+        if self.bundle.manifest.keep_seen:
+            return ask.excluded
+        return np.union1d(history.item_idx, ask.excluded)
+
+    async def _vector(self, history: History) -> np.ndarray:
+        """Return h_u (d,), zeros for a stranger."""
+        if len(history):
+            return await self._encode(history)
+        return np.zeros(self.view.items.vectors.shape[1], dtype=np.float32)
+
+    async def _vectors(self, events: Sequence[Event]) -> np.ndarray:
+        """Return h_u (n, d) of each event's shopper just before the event, earlier events of the call counted."""
+        vectors = np.zeros((len(events), self.view.items.vectors.shape[1]), dtype=np.float32)
+        latest: dict[str, History] = {}
+        for position, event in enumerate(events):
+            if event.item_idx < 0 or event.weight == 0:
+                continue
+            if event.user_id not in latest:
+                latest[event.user_id] = await self.view.fetch(event.user_id, self._store)
+            history = latest[event.user_id]
+            vectors[position] = await self._vector(history)
+            if event.weight > 0:
+                latest[event.user_id] = history.appended(event.item_idx, event.timestamp_ms, same_order=False)
+        return vectors

@@ -1,0 +1,126 @@
+"""`python serve/run.py start|stop|status key=value …`: the server on this machine, in the background."""
+
+import json
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+if not __package__:  # started as a file: let `serve.…` be found whatever the working directory
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from rich.console import Console
+
+from cluster.errors import ConfigError, LiveshelfError, RuntimeStartError
+from cluster.head import running_head, start_head, stop_head
+from cluster.runtime import RuntimeConfig, connect, disconnect
+from cluster.telemetry import configure_logging
+from serve.app import deploy
+from serve.config import StartArgs
+from train.registry import Registry
+
+console = Console(highlight=False)
+POLL_S = 0.1
+
+
+def start(args: StartArgs) -> dict[str, Any]:
+    """Serve in the background and return what the first replica says of itself; a running server is changed instead."""
+    Registry(args.registry).find(args.bundle)  # a missing bundle is said before anything starts
+    running = running_head() is not None
+    if not running:
+        refuse_busy_port(args.host, args.port)
+    start_head()
+    try:
+        connect(RuntimeConfig(address="head"))
+        deploy(args)
+        return await_ready(args)
+    except BaseException:
+        if not running:
+            stop_head()
+        raise
+    finally:
+        disconnect()
+
+
+def start_command(words: list[str]) -> None:
+    """Serve the current bundle until `stop`; called again, change the running server."""
+    args = StartArgs.parse(words)
+    ready = start(args)
+    console.print(f"serving bundle {ready['modelVersion']} at {url(args)} (documentation: {url(args)}/docs)")
+
+
+def stop_command(words: list[str]) -> None:
+    """End the server with every process it started; what was acknowledged stays in the log."""
+    if words:
+        raise ConfigError(f"stop takes no settings, not {words[0]!r}")
+    console.print("stopped" if stop_head() else "nothing was running")
+
+
+def status_command(words: list[str]) -> None:
+    """Say whether the server runs, and what it serves."""
+    args = StartArgs.parse(words)
+    if running_head() is None:
+        raise RuntimeStartError("nothing runs; start it with `python serve/run.py start`")
+    console.print_json(json.dumps(ask_ready(args)))
+
+
+COMMANDS = {"start": start_command, "stop": stop_command, "status": status_command}
+
+
+def url(args: StartArgs) -> str:
+    """Return where the server listens."""
+    return f"http://{args.host}:{args.port}"
+
+
+def refuse_busy_port(host: str, port: int) -> None:
+    """Raise when somebody already listens there."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise RuntimeStartError(
+                f"cannot listen on {host}:{port}: {error.strerror}; choose another port=…"
+            ) from None
+
+
+def ask_ready(args: StartArgs) -> dict[str, Any]:
+    """Return what /readyz answers."""
+    try:
+        with urllib.request.urlopen(f"{url(args)}/readyz", timeout=5) as answer:
+            return json.loads(answer.read())
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        raise RuntimeStartError(f"{url(args)} is not ready: {error}") from None
+
+
+def await_ready(args: StartArgs) -> dict[str, Any]:
+    """Return what /readyz answers as soon as it answers well."""
+    deadline = time.monotonic() + args.timeout_s
+    while True:
+        try:
+            return ask_ready(args)
+        except RuntimeStartError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(POLL_S)
+
+
+def main(words: list[str]) -> int:
+    """Run one command; return the exit code."""
+    configure_logging("WARNING")
+    if not words or words[0] not in COMMANDS:
+        console.print("usage: python serve/run.py start|stop|status key=value …")
+        return 2
+    try:
+        COMMANDS[words[0]](words[1:])
+    except LiveshelfError as error:
+        Console(stderr=True).print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

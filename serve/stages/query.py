@@ -1,0 +1,43 @@
+"""What travels down the stages of a request."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from train.models.candidates import Candidates
+from train.models.shopper import History
+from train.models.transitions import Followers
+from train.recommender import Prospect
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """One shopper's question: who asks, what must not be shown, and what the answer must reflect."""
+
+    history: History
+    vector: np.ndarray  # (d,) float32, h_u
+    blocked: np.ndarray  # item_idx that must not be shown
+    min_version: int  # what the caller knows of; every stage's view must have come as far
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Candidates on their way to the ranker, and the version of the state that they were found in."""
+
+    followers: Followers
+    candidates: Candidates
+    version: int
+
+    def prospect(self, query: Query) -> Prospect:
+        """Return the shopper with these candidates."""
+        return Prospect(
+            history=query.history, vector=query.vector, followers=self.followers, candidates=self.candidates
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranked:
+    """Candidates with their fused score, and the oldest version of the state that took part."""
+
+    candidates: Candidates
+    version: int

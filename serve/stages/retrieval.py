@@ -1,0 +1,52 @@
+"""Retrieval: from every item to a few hundred candidates."""
+
+import faiss
+import numpy as np
+
+from serve.stages.query import Found, Query
+from serve.state.view import View
+from train.models.candidates import SourcesConfig, gather
+from train.models.shopper import MAX_HISTORY
+
+WAIT_S = 0.25  # longest wait for a version that the caller knows of
+POPULAR_EVERY = 256  # events after which the popular list is sorted anew
+
+
+class FlatIndex:
+    """Exact search by inner product over vectors that live in the index's own memory, and so are always up to date."""
+
+    def __init__(self, n_items: int, embedding_dim: int) -> None:
+        self._index = faiss.IndexFlatIP(embedding_dim)
+        self._index.add(np.zeros((n_items, embedding_dim), dtype=np.float32))
+        memory = faiss.rev_swig_ptr(self._index.get_xb(), n_items * embedding_dim)
+        self.vectors = memory.reshape(n_items, embedding_dim)  # (n_items, d) float32, written in place
+
+    def search(self, vector: np.ndarray, k: int) -> np.ndarray:
+        """Return the item_idx (k,) with the highest ⟨vector, h_i⟩, best first, -1 beyond the last item."""
+        return self._index.search(vector[None, :], k)[1][0]
+
+
+class Retriever:
+    """Every source over one view of the state."""
+
+    def __init__(self, view: View, index: FlatIndex, sources: SourcesConfig) -> None:
+        self._view, self._index, self._sources = view, index, sources
+        self._popular = np.empty(0, dtype=np.int64)
+        self._sorted_at = -POPULAR_EVERY
+
+    async def retrieve(self, query: Query) -> Found:
+        """Return the shopper's candidates; waits a moment for `query.min_version`."""
+        await self._view.wait_for(query.min_version, WAIT_S)
+        items = self._view.items
+        width = min(items.n_items, self._sources.sequence + len(query.blocked))
+        nearest = self._index.search(query.vector, width)
+        followers = items.transitions.followers(query.history.item_idx)
+        candidates = gather(nearest, followers, query.history, self.popular(), query.blocked, self._sources)
+        return Found(followers=followers, candidates=candidates, version=self._view.version)
+
+    def popular(self) -> np.ndarray:
+        """Return items by recent popularity, best first, enough of them whatever one shopper has seen."""
+        if self._view.version - self._sorted_at >= POPULAR_EVERY or self._view.version < self._sorted_at:
+            self._popular = np.argsort(-self._view.items.recent, kind="stable")[: self._sources.popular + MAX_HISTORY]
+            self._sorted_at = self._view.version
+        return self._popular
