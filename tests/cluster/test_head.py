@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.environment import ROOT
+from cluster.environment import ROOT, scratch
 from cluster.errors import RuntimeStartError
 from cluster.head import Head, head_address, running_head, start_head, stop_head
 from cluster.processes import descendants, started_at
@@ -23,7 +24,7 @@ import ray
 
 @ray.remote
 def where() -> str:
-    from cluster.environment import ROOT
+    from cluster.environment import ROOT, scratch
     return str(ROOT)
 
 print(ray.get(where.remote()))
@@ -37,6 +38,7 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
         patch.setenv("LIVESHELF_HOME", str(tmp_path_factory.mktemp("home")))
         yield start_head(num_cpus=1)
         stop_head()
+        shutil.rmtree(scratch())
 
 
 def run_elsewhere(code: str) -> list[str]:
