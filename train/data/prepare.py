@@ -25,6 +25,8 @@ from train.data.steps.events import (
 )  # fmt: skip
 from train.data.validate import validate
 
+DAY_MS = 86_400_000
+
 
 class PrepareConfig(Config):
     """Which events make a history, and which items can be recommended."""
@@ -34,6 +36,9 @@ class PrepareConfig(Config):
     min_user_events: int = Field(1, ge=1, description="k-core: users with fewer events are left out")
     min_item_events: int = Field(1, ge=1, description="k-core: items with fewer events are left out")
     max_user_events: int = Field(5000, ge=2, description="only the newest events of each user are kept")
+    archived: bool = Field(
+        False, description="move old events in time, the newest to this moment, so that live ones can follow them"
+    )
     keep_unseen_items: bool = Field(True, description="items nobody has had yet can be recommended too")
 
 
@@ -43,6 +48,8 @@ def prepare(tables: Tables, config: PrepareConfig, now: datetime, rejects_folder
     tables, weight = _keep_positive(tables, config)
     rows = to_rows(tables, weight)
     rows, report = _clean(rows, config, tables.report)
+    if config.archived or not tables.has_clock:  # a count of events is no time that a live event could follow
+        rows, report = _moved_to(now, rows, report)
     catalogue = build_catalogue(
         tables.items, rows["item_id"].to_numpy(), _median_prices(tables.events), config.keep_unseen_items
     )
@@ -75,6 +82,14 @@ def _clean(rows: pd.DataFrame, config: PrepareConfig, report: Report) -> tuple[p
     if core.empty:
         raise DataError(f"no event is left where {least}; lower min_user_events or min_item_events")
     return core, report.add("k-core", len(newest), len(core), least)
+
+
+def _moved_to(now: datetime, rows: pd.DataFrame, report: Report) -> tuple[pd.DataFrame, Report]:
+    shift_ms = int(now.timestamp() * 1e3) - int(rows["timestamp_ms"].max())
+    why = f"by {shift_ms / DAY_MS:,.0f} days, so that the newest event is now"
+    return rows.assign(timestamp_ms=rows["timestamp_ms"] + shift_ms), report.add(
+        "move in time", len(rows), len(rows), why
+    )
 
 
 def _median_prices(events: pd.DataFrame) -> pd.Series:

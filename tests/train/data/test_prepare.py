@@ -213,3 +213,16 @@ def check_promises(rows: Interactions, least: int) -> None:
     lines = set(zip(rows.user_idx, rows.order_idx, rows.item_idx, strict=True))
     assert len(lines) == len(rows)
     assert len({(user, order) for user, order, _ in lines}) == len(set(rows.order_idx.tolist()))
+
+
+def test_archived_events_move_to_this_moment_and_keep_their_distances() -> None:
+    moved, plain = (prepared(tiny_world(), *words).interactions for words in (["archived=true"], []))
+    assert moved.timestamp_ms.max() == int(NOW.timestamp() * 1e3)
+    assert len(np.unique(moved.timestamp_ms - plain.timestamp_ms)) == 1
+    np.testing.assert_array_equal(moved.item_idx, plain.item_idx)
+
+
+def test_a_mere_count_of_events_moves_too_so_that_live_events_can_follow() -> None:
+    moved = prepared(tables([("a", "x", 1), ("a", "y", 2), ("b", "x", 1)], has_clock=False)).interactions
+    now_ms = int(NOW.timestamp() * 1e3)
+    assert moved.timestamp_ms.tolist() == [now_ms - 1, now_ms, now_ms - 1]
