@@ -1,13 +1,16 @@
 """The data folder: what it must hold, so that a lost or older log is noticed before anyone builds on it."""
 
+import logging
 from pathlib import Path
 
 from pydantic import Field, ValidationError
 
 from cluster.config import Config
-from cluster.errors import LogError
+from cluster.errors import LogError, StorageError
 from cluster.storage import write_whole
 from serve.state.event_log import FILE, EventLog
+
+logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 
@@ -39,11 +42,15 @@ def open_folder(folder: Path, bundle: str, bootstrap: bool) -> EventLog:
 
 
 def describe(log: EventLog, bundle: str) -> None:
-    """Write down what the folder holds now."""
+    """Write down what the folder holds now, if there is room."""
     manifest = FolderManifest(
         log_id=log.log_id, bundle=bundle, epoch=log.epoch, first_seq=min(1, log.last_seq), last_seq=log.last_seq
     )
-    write_whole(log.folder / MANIFEST, manifest.model_dump_json(indent=1))
+    try:
+        write_whole(log.folder / MANIFEST, manifest.model_dump_json(indent=1))
+    except StorageError as error:
+        # The older description stays true: it only says what must be there at least.
+        logger.warning("data folder not described error=%s", error)
 
 
 def _read(folder: Path) -> FolderManifest | None:

@@ -14,7 +14,7 @@ from cluster.storage import sha256
 from serve.state.events import Event, Position
 from serve.state.live import LearnerConfig
 from serve.state.store import AppendResult, Store, StoreConfig
-from train.bundle_state import MANIFEST, Manifest, write_bundle_state
+from train.bundle_state import MANIFEST, BundleState, Manifest, write_bundle_state
 from train.data.schema import Interactions
 from train.models.item_state import ItemStateConfig, fit_item_state
 
@@ -28,22 +28,28 @@ CUTOFF_MS = 1_700_000_000_000
 FAST = StoreConfig(learner=LearnerConfig(negatives=4, learning_rate=0.05))
 
 
-def write_small_bundle(folder: Path, version: str = "b1", item_ids: list[str] | None = None, seed: int = 0) -> Path:
-    """Write the store's half of a bundle and return its folder."""
-    rng = np.random.default_rng(seed)
+def small_bundle(version: str = "b1", item_ids: list[str] | None = None, dim: int = DIM) -> BundleState:
+    """Return the store's half of a bundle."""
+    rng = np.random.default_rng(0)
     item_ids = item_ids or [f"i{index}" for index in range(N_ITEMS)]
     histories = small_histories(rng, len(item_ids))
-    vectors = rng.normal(scale=0.5, size=(len(item_ids), DIM)).astype(np.float32)
-    folder.mkdir(parents=True)
-    state = fit_item_state(vectors, histories, True, ItemStateConfig())
-    write_bundle_state(pd.DataFrame({"item_id": item_ids}), state, histories, folder)
-    (folder / "calibration.json").write_text(json.dumps({"item_state": ItemStateConfig().model_dump()}))
+    vectors = rng.normal(scale=0.5, size=(len(item_ids), dim)).astype(np.float32)
     manifest = Manifest(
-        name="small", version=version, parent=None, created=datetime(2024, 1, 1, tzinfo=UTC), keep_seen=True,
-        data_cutoff_ms=CUTOFF_MS, code_version="0", config={}, metrics={}, format=1,
-        files={path.name: sha256(path) for path in folder.iterdir()},
+        name="small", version=version, created=datetime(2024, 1, 1, tzinfo=UTC), keep_seen=True,
+        data_cutoff_ms=CUTOFF_MS, code_version="0", config={}, metrics={},
     )  # fmt: skip
-    (folder / MANIFEST).write_text(manifest.model_dump_json())
+    state = fit_item_state(vectors, histories, True, ItemStateConfig())
+    return BundleState(manifest=manifest, items=pd.DataFrame({"item_id": item_ids}), state=state, histories=histories)
+
+
+def write_small_bundle(folder: Path, version: str = "b1", item_ids: list[str] | None = None) -> Path:
+    """Write `small_bundle` and return its folder."""
+    bundle = small_bundle(version, item_ids)
+    folder.mkdir(parents=True)
+    write_bundle_state(bundle.items, bundle.state, bundle.histories, folder)
+    (folder / "calibration.json").write_text(json.dumps({"item_state": bundle.state.config.model_dump()}))
+    files = {path.name: sha256(path) for path in folder.iterdir()}
+    (folder / MANIFEST).write_text(bundle.manifest.model_copy(update={"files": files}).model_dump_json())
     return folder
 
 

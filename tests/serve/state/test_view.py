@@ -1,22 +1,258 @@
+import asyncio
 from pathlib import Path
 
-from serve.state.image import digest, item_arrays
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cluster.errors import OutOfStepError, UnavailableError
+from serve.state.events import MicroBatch, Position
+from serve.state.image import Image, digest, item_arrays
+from serve.state.shoppers import Shopper
 from serve.state.store import Store
 from serve.state.view import View
-from tests.serve.state.state_world import FAST, random_events, run, send
-from train.bundle_state import read_bundle_state
+from tests.serve.state.state_world import DIM, FAST, N_ITEMS, event, random_events, run, send, write_small_bundle
+from train.bundle_state import BundleState, read_bundle_state
 
 
-def test_a_view_that_follows_equals_the_store(bundle: Path, tmp_path: Path) -> None:
+class SlowSource:
+    """A store whose answers about shoppers wait until they are let go; it counts the questions."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.questions: list[str] = []
+        self.asked, self.answer = asyncio.Event(), asyncio.Event()
+
+    async def changes(self, since: Position, timeout_s: float) -> list[MicroBatch]:
+        return await self.store.changes(since, timeout_s)
+
+    async def user(self, user_id: str, since: Position) -> Shopper:
+        self.questions.append(user_id)
+        shopper = await self.store.user(user_id, since)
+        self.asked.set()
+        await self.answer.wait()
+        return shopper
+
+
+class DeafSource(SlowSource):
+    async def user(self, user_id: str, since: Position) -> Shopper:
+        raise UnavailableError("the store is restarting")
+
+
+def assert_same_items(view: View, image: Image) -> None:
+    assert view.position == image.position
+    assert digest(item_arrays(view._state)) == digest(image.arrays)
+
+
+async def beginning(bundle: Path, data: Path, **options: object) -> tuple[Store, View]:
+    store = Store.open(bundle, data, bootstrap=True, config=FAST)
+    return store, View(read_bundle_state(bundle), await store.image(), **options)  # pyright: ignore
+
+
+@pytest.fixture(scope="module")
+def shared_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_small_bundle(tmp_path_factory.mktemp("shared") / "bundle")
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(st.tuples(st.integers(1, 9), st.booleans(), st.sampled_from(["", "u1", "new"])), max_size=8))
+def test_a_view_equals_the_store_after_any_sequence(
+    shared_bundle: Path, tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, bool, str]]
+) -> None:
     async def work() -> None:
-        store = Store.open(bundle, tmp_path / "data", bootstrap=True, config=FAST)
+        store, view = await beginning(shared_bundle, tmp_path_factory.mktemp("any") / "data", max_shoppers=1)
+        for number, (size, catch_up, seen) in enumerate(steps):
+            result = await send(store, random_events(size, number, f"{number}-"), view.position, seed=number)
+            if catch_up:
+                view.apply(result.batches)
+            if seen:
+                await view.fetch(seen, store)
+        while view.version < store.position.version:
+            view.apply(await store.changes(view.position, 0))
+        assert_same_items(view, await store.image())
+        for user_id in ("u1", "new", "u2"):
+            expected = (await store.user(user_id, view.position)).history
+            found = view.user(user_id) or await view.fetch(user_id, store)
+            assert found.item_idx.tolist() == expected.item_idx.tolist()
+            assert found.order_idx.tolist() == expected.order_idx.tolist()
+        await store.close()
+
+    run(work())
+
+
+def test_a_view_that_starts_late_begins_at_the_image(bundle: Path, data: Path) -> None:
+    async def work() -> None:
+        store, _ = await beginning(bundle, data)
+        await send(store, random_events(30))
         view = View(read_bundle_state(bundle), await store.image())
-        for round_ in range(5):
-            await send(store, random_events(7, round_, f"r{round_}-"), seed=round_)
-        view.apply(await store.changes(view.position, 1))
+        assert view.version == 30
+        result = await send(store, random_events(5, 1, "late"), view.position)
+        view.apply(result.batches)
+        assert_same_items(view, await store.image())
+        await store.close()
+
+    run(work())
+
+
+def test_batches_a_view_has_are_passed_over_and_a_gap_is_refused(bundle: Path, data: Path) -> None:
+    async def work() -> None:
+        store, view = await beginning(bundle, data)
+        start = view.position
+        for number in range(3):
+            await send(store, [event(f"e{number}", item_idx=number)])
+        batches = await store.changes(start, 0)
+        with pytest.raises(OutOfStepError, match="begins at 2"):
+            view.apply(batches[1:])
+        view.apply(batches[:2])
+        view.apply(batches)
+        view.apply(batches)
+        assert_same_items(view, await store.image())
+        await store.close()
+
+    run(work())
+
+
+def test_item_vectors_are_written_where_the_caller_keeps_them(bundle: Path, data: Path) -> None:
+    async def work() -> None:
+        memory = np.empty((N_ITEMS, DIM), np.float32)
+        store, view = await beginning(bundle, data, vectors=memory)
+        before = memory.copy()
+        view.apply((await send(store, [event("e1", item_idx=3)])).batches)
         image = await store.image()
-        assert image.position == view.position
-        assert digest(item_arrays(view._state)) == digest(image.arrays)
+        assert view.items.vectors is memory
+        assert (memory != before).any()
+        np.testing.assert_array_equal(memory, image.arrays["vectors"])
+        view.load(image)
+        assert view.items.vectors is memory
+        await store.close()
+
+    run(work())
+
+
+def test_a_miss_asks_the_store_once_however_many_wait(bundle: Path, data: Path) -> None:
+    async def work() -> None:
+        store, view = await beginning(bundle, data)
+        source = SlowSource(store)
+        waiting = [asyncio.create_task(view.fetch("u1", source)) for _ in range(5)]
+        await source.asked.wait()
+        source.answer.set()
+        found = await asyncio.gather(*waiting)
+        assert source.questions == ["u1"]
+        assert {len(history) for history in found} == {3}
+        assert view.user("u1") is not None
+        assert view.user("u2") is None
+        await store.close()
+
+    run(work())
+
+
+def test_a_stranger_is_asked_for_once(bundle: Path, data: Path) -> None:
+    async def work() -> None:
+        store, view = await beginning(bundle, data)
+        source = SlowSource(store)
+        source.answer.set()
+        assert len(await view.fetch("nobody", source)) == 0
+        assert len(await view.fetch("nobody", source)) == 0
+        assert source.questions == ["nobody"]
+        await store.close()
+
+    run(work())
+
+
+def test_a_history_ahead_of_the_view_gets_no_event_twice(bundle: Path, data: Path) -> None:
+    async def work() -> None:
+        store, view = await beginning(bundle, data)
+        await send(store, [event("e1", "new", 1), event("e2", "new", 2)])
+        assert (await view.fetch("new", store)).item_idx.tolist() == [1, 2]
+        await send(store, [event("e3", "new", 3)])
+        view.apply(await store.changes(view.position, 0))
+        history = view.user("new")
+        assert history is not None
+        assert history.item_idx.tolist() == [1, 2, 3]
+        await store.close()
+
+    run(work())
+
+
+def test_a_history_overtaken_by_the_view_gets_what_it_missed(bundle: Path, data: Path) -> None:
+    async def work() -> None:
+        store, view = await beginning(bundle, data)
+        await send(store, [event("e1", "new", 1)])
+        source = SlowSource(store)
+        waiting = asyncio.create_task(view.fetch("new", source))
+        await source.asked.wait()
+        await send(store, [event("e2", "new", 2), event("e3", "u1", 4)])
+        view.apply(await store.changes(view.position, 0))
+        source.answer.set()
+        assert (await waiting).item_idx.tolist() == [1, 2]
+        await store.close()
+
+    run(work())
+
+
+def test_a_history_asked_for_before_a_reload_is_not_kept(bundle: Path, data: Path) -> None:
+    async def work() -> None:
+        store, view = await beginning(bundle, data)
+        source = SlowSource(store)
+        waiting = asyncio.create_task(view.fetch("new", source))
+        await source.asked.wait()
+        await send(store, [event("e1", "new", 1)])
+        view.load(await store.image())
+        source.answer.set()
+        await waiting
+        assert view.user("new") is None
+        assert (await view.fetch("new", store)).item_idx.tolist() == [1]
+        await store.close()
+
+    run(work())
+
+
+def test_a_failed_question_can_be_asked_again(bundle: Path, data: Path) -> None:
+    async def work() -> None:
+        store, view = await beginning(bundle, data)
+        with pytest.raises(UnavailableError):
+            await view.fetch("u1", DeafSource(store))
+        assert len(await view.fetch("u1", store)) == 3
+        await store.close()
+
+    run(work())
+
+
+def test_a_bounded_view_keeps_the_shoppers_seen_last(bundle: Path, data: Path) -> None:
+    async def work() -> None:
+        store, view = await beginning(bundle, data, max_shoppers=2)
+        for user_id in ("u1", "u2", "u1", "u3"):
+            await view.fetch(user_id, store)
+        assert [view.user(user_id) is not None for user_id in ("u1", "u2", "u3")] == [True, False, True]
+        await store.close()
+
+    run(work())
+
+
+def test_waiting_for_a_version_ends_when_it_is_applied(bundle: Path, data: Path) -> None:
+    async def work() -> None:
+        store, view = await beginning(bundle, data)
+        following = asyncio.create_task(view.follow(store))
+        waiting = asyncio.create_task(view.wait_for(2, 30))
+        await send(store, [event("e1"), event("e2")])
+        assert await waiting
+        assert view.version == 2
+        assert not await view.wait_for(3, 0.001)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        await store.close()
+
+    run(work())
+
+
+def test_an_image_of_another_bundle_is_refused(bundle: Path, data: Path, tmp_path: Path) -> None:
+    other: BundleState = read_bundle_state(write_small_bundle(tmp_path / "other", "b2"))
+
+    async def work() -> None:
+        store, _ = await beginning(bundle, data)
+        with pytest.raises(OutOfStepError, match="serves bundle b1, this view b2"):
+            View(other, await store.image())
         await store.close()
 
     run(work())

@@ -1,0 +1,202 @@
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from cluster.errors import LogError, StorageError
+from serve.state.admission import fingerprint
+from serve.state.completion import draft
+from serve.state.event_log import EventLog, LogEntry
+from serve.state.events import Event, MicroBatch
+from serve.state.machine import Request, StateMachine
+from serve.state.store import Store
+from tests.serve.state.state_world import DIM, FAST, event, run, send, small_bundle, vectors_for
+
+ROOT = Path(__file__).resolve().parents[3]
+OPEN_IN_PROCESS = """
+import sys; from pathlib import Path
+from cluster.errors import LogError
+from serve.state.event_log import EventLog
+try:
+    EventLog.open(Path(sys.argv[1]))
+except LogError as error:
+    print(error)
+"""
+
+
+class FailingConnection(sqlite3.Connection):
+    """A connection whose statements fail as a disk would make them, when told to."""
+
+    failing: tuple[str, int] | None = None  # the statement's beginning, SQLite's code
+
+    def execute(self, sql: str, *parameters: object) -> sqlite3.Cursor:
+        if self.failing and sql.startswith(self.failing[0]):
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode, error.sqlite_errorname = self.failing[1], "SQLITE_IOERR_FSYNC"
+            raise error
+        return super().execute(sql, *parameters)  # pyright: ignore
+
+
+def written(log: EventLog, events: list[Event]) -> MicroBatch:
+    batch = draft(events, vectors_for(events), log.last_seq + 1)
+    log.append("b1", batch, [LogEntry(one, f"i{one.item_idx}", fingerprint(one, "i")) for one in events])
+    return batch
+
+
+def failing_machine(folder: Path) -> tuple[StateMachine, FailingConnection]:
+    connection = sqlite3.connect(
+        folder / "events.sqlite", isolation_level=None, check_same_thread=False, factory=FailingConnection
+    )
+    return StateMachine(small_bundle(), EventLog(connection, folder), FAST.learner), connection
+
+
+def request(*event_ids: str) -> Request:
+    return Request([event(event_id) for event_id in event_ids], np.ones((len(event_ids), DIM), np.float32))
+
+
+class LogMachine(RuleBasedStateMachine):
+    """The log against a list and a dict."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.log = EventLog.open(Path(self.folder.name), bootstrap=True)
+        self.batches: list[MicroBatch] = []
+        self.seqs: dict[str, int] = {}
+
+    @rule(size=st.integers(1, 6), item_idx=st.integers(-1, 9), user_id=st.text(min_size=1, max_size=5))
+    def append(self, size: int, item_idx: int, user_id: str) -> None:
+        user_id = user_id.encode(errors="replace").decode()
+        first = self.log.last_seq + 1
+        events = [event(f"e{first + offset}", user_id, item_idx) for offset in range(size)]
+        self.batches.append(written(self.log, events))
+        self.seqs |= {one.event_id: first + offset for offset, one in enumerate(events)}
+
+    @rule()
+    def reopen(self) -> None:
+        epoch = self.log.epoch
+        self.log.close()
+        self.log = EventLog.open(Path(self.folder.name))
+        assert self.log.epoch == epoch + 1
+
+    @precondition(lambda self: self.batches)
+    @rule(data=st.data())
+    def a_repeated_id_changes_nothing(self, data: st.DataObject) -> None:
+        known = data.draw(st.sampled_from(sorted(self.seqs)))
+        with pytest.raises(LogError, match="restart the store"):
+            written(self.log, [event("fresh"), event(known)])
+        with pytest.raises(LogError, match="takes no events"):
+            written(self.log, [event("fresh")])
+        self.reopen()
+
+    @rule(after=st.integers(0, 20))
+    def read(self, after: int) -> None:
+        found = [logged.batch for logged in self.log.read(after)]
+        expected = [batch for batch in self.batches if batch.version > after]
+        assert [batch.version for batch in found] == [batch.version for batch in expected]
+        for one, other in zip(found, expected, strict=True):
+            assert (one.user_ids, one.order_keys) == (other.user_ids, other.order_keys)
+            for name in ("item_idx", "weight", "timestamp_ms", "same_order", "previous", "vectors"):
+                np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+                assert getattr(one, name).dtype == getattr(other, name).dtype
+
+    @invariant()
+    def knows_what_it_was_given(self) -> None:
+        known = self.log.known([*self.seqs, "never"])
+        assert {event_id: seq for event_id, (seq, _) in known.items()} == self.seqs
+        assert self.log.last_seq == len(self.seqs)
+
+    def teardown(self) -> None:
+        self.log.close()
+        self.folder.cleanup()
+
+
+LogMachine.TestCase.settings = settings(max_examples=20, stateful_step_count=12, deadline=None)
+TestLogAgainstAModel = LogMachine.TestCase
+
+
+def test_a_second_process_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    log = EventLog.open(tmp_path, bootstrap=True)
+    command = [sys.executable, "-c", OPEN_IN_PROCESS, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == (
+        f"another process holds the event log {tmp_path}/events.sqlite; stop it first, or choose another folder"
+    )
+    written(log, [event("e1")])
+    log.close()
+
+
+def test_a_file_that_is_no_log_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "events.sqlite").write_bytes(b"not a database, but long enough to look at" * 100)
+    with pytest.raises(LogError, match="cannot be opened"):
+        EventLog.open(tmp_path)
+
+
+def test_after_a_failed_flush_nothing_more_is_acknowledged_until_reopened(tmp_path: Path) -> None:
+    machine, connection = failing_machine(tmp_path)
+    machine.commit([request("e1")])
+    connection.failing = ("COMMIT", sqlite3.SQLITE_IOERR_FSYNC)
+    with pytest.raises(LogError, match="restart the store"):
+        machine.commit([request("e2")])
+    connection.failing = None
+    with pytest.raises(LogError, match="takes no events after SQLITE_IOERR_FSYNC"):
+        machine.commit([request("e1")])  # not even a duplicate: e2 may be in the open transaction
+    assert machine.state.version == 1
+    machine.log.close()
+    reopened = StateMachine(small_bundle(), EventLog.open(tmp_path), FAST.learner)
+    reopened.recover()
+    assert reopened.commit([request("e1", "e2")]).acks[0][0].status == "duplicate"
+
+
+def test_after_a_full_disk_the_same_events_can_be_sent_again(tmp_path: Path) -> None:
+    machine, connection = failing_machine(tmp_path)
+    connection.failing = ("COMMIT", sqlite3.SQLITE_FULL)
+    with pytest.raises(StorageError, match="no space left"):
+        machine.commit([request("e1")])
+    assert machine.state.version == 0
+    connection.failing = None
+    assert [ack.version for ack in machine.commit([request("e1")]).acks[0]] == [1]
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("only root may mount a small disk")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_on_a_really_full_disk_writes_fail_reads_go_on_and_space_heals(bundle: Path, tiny_disk: Path) -> None:
+    async def work() -> None:
+        store = Store.open(bundle, tiny_disk / "data", bootstrap=True, config=FAST)
+        await send(store, [event("first", "new", 3)])
+        (tiny_disk / "ballast").write_bytes(b"x" * 800_000)
+        acked = 1
+        with pytest.raises(StorageError, match="no space left"):
+            for number in range(500):
+                await send(store, [event(f"e{number}", "new", 3, payload="x" * 4_000)])
+                acked += 1
+        assert len((await store.user("new", store.position)).history) == acked
+        before = await store.state_hash()
+        assert before[0] == acked
+        (tiny_disk / "ballast").unlink()
+        assert (await send(store, [event("last", "new", 4)])).acks[0].version == acked + 1
+        after = await store.state_hash()
+        await store.close()
+        store = Store.open(bundle, tiny_disk / "data", config=FAST)
+        assert await store.state_hash() == after
+        await store.close()
+
+    run(work())

@@ -1,0 +1,142 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from serve.state.events import MicroBatch
+from serve.state.image import digest, item_arrays
+from serve.state.learner import apply, dot, sample_negatives, sigmoid, splitmix64
+from serve.state.live import LearnerConfig, LiveState, live_state
+from serve.state.shoppers import AllShoppers
+from tests.serve.state.state_world import CUTOFF_MS, DIM, small_bundle
+
+# What other processors would have numpy and OpenBLAS and libm choose.
+OTHER_KERNELS = {
+    "as this machine is": {},
+    "baseline numpy": {"NPY_DISABLE_CPU_FEATURES": "SSE42 AVX F16C FMA3 AVX2 AVX512F AVX512CD AVX512_SKX"},
+    "no AVX-512": {"NPY_DISABLE_CPU_FEATURES": "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL"},
+    "Haswell": {"OPENBLAS_CORETYPE": "Haswell"},
+    "Prescott": {"OPENBLAS_CORETYPE": "Prescott"},
+    "old libm": {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2_Usable,-AVX2,-FMA,-FMA4,-AVX512F"},
+}
+ROOT = Path(__file__).resolve().parents[3]
+HASH_PROGRAM = "from tests.serve.state.test_learner import learned_hash; print(learned_hash())"
+
+
+def fresh_state(**settings: float) -> LiveState:
+    bundle = small_bundle(dim=37)
+    return live_state(bundle, AllShoppers(bundle.histories), LearnerConfig.checked({"negatives": 5, **settings}))
+
+
+def batch(item_idx: int, weight: float, vector: np.ndarray, first_seq: int = 1) -> MicroBatch:
+    return MicroBatch(
+        first_seq=first_seq, user_ids=("u0",), order_keys=("",), item_idx=np.array([item_idx]),
+        weight=np.array([weight]), timestamp_ms=np.array([CUTOFF_MS]), same_order=np.array([False]),
+        previous=np.array([[-1, 2]]), vectors=vector[None].astype(np.float32),
+    )  # fmt: skip
+
+
+def learned_hash() -> str:
+    state, rng = fresh_state(learning_rate=0.05), np.random.default_rng(0)
+    for seq in range(1, 60):
+        step = batch(int(rng.integers(12)), float(rng.choice([1, 1, -1])), rng.normal(size=37), seq)
+        step.timestamp_ms[0] += int(rng.integers(10**9))
+        apply(state, step)
+    return digest(item_arrays(state))
+
+
+def test_other_processors_learn_the_same_bits() -> None:
+    hashes = {}
+    for name, variables in OTHER_KERNELS.items():
+        command = [sys.executable, "-W", "ignore", "-c", HASH_PROGRAM]
+        done = subprocess.run(command, env=os.environ | variables, cwd=ROOT, capture_output=True, text=True)
+        if done.returncode == 0:  # a processor may not know what it is told to do without
+            hashes[name] = done.stdout.strip()
+    assert len(hashes) >= 3, hashes
+    assert set(hashes.values()) == {learned_hash()}
+
+
+def test_a_positive_event_pulls_its_item_to_the_shopper_and_the_sampled_ones_away() -> None:
+    state = fresh_state()
+    h_u = np.random.default_rng(1).normal(size=37).astype(np.float32)
+    before = state.items.vectors @ h_u
+    apply(state, batch(3, 1.0, h_u))
+    moved = state.items.vectors @ h_u - before
+    sampled = set(sample_negatives(1, 1, 5, 12)[0].tolist()) - {3}
+    assert moved[3] > 0
+    assert all(moved[item] < 0 for item in sampled)
+    assert all(moved[item] == 0 for item in set(range(12)) - sampled - {3})
+
+
+def test_a_negative_event_pushes_its_item_alone_away_and_counts_nothing() -> None:
+    state = fresh_state()
+    h_u = np.random.default_rng(1).normal(size=37).astype(np.float32)
+    before, popularity = state.items.vectors @ h_u, state.items.popularity.copy()
+    apply(state, batch(3, -3.0, h_u))
+    moved = state.items.vectors @ h_u - before
+    assert moved[3] < 0
+    assert np.count_nonzero(moved) == 1
+    np.testing.assert_array_equal(state.items.popularity, popularity)
+    assert not state.items.transitions.added
+
+
+@pytest.mark.parametrize(("weight", "vector"), [(0.0, np.ones(37)), (1.0, np.zeros(37))])
+def test_without_weight_or_vector_no_row_moves(weight: float, vector: np.ndarray) -> None:
+    state = fresh_state()
+    apply(state, batch(3, weight, vector))
+    np.testing.assert_array_equal(state.items.vectors, state.anchor)
+    assert state.items.popularity[3] - fresh_state().items.popularity[3] == weight
+    assert state.version == 1
+
+
+def test_an_item_stays_within_its_drift_however_often_it_is_clicked() -> None:
+    state = fresh_state(max_drift=0.02, learning_rate=0.1)
+    for seq in range(1, 200):
+        apply(state, batch(3, 1.0, np.ones(37), seq))
+    drift = np.abs(state.items.vectors - state.anchor).max(axis=1)
+    assert drift[3] == pytest.approx(0.02, rel=1e-4)
+    assert drift.max() <= 0.02 * (1 + 1e-4)
+
+
+def test_an_event_links_its_item_to_the_ones_before() -> None:
+    state = fresh_state()
+    apply(state, batch(3, 1.0, np.zeros(37)))
+    assert state.items.transitions.added == {2: {3: 1.0}, 3: {2: 0.5}}
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 7, 16, 37])
+def test_dot_is_the_inner_product(width: int) -> None:
+    rng = np.random.default_rng(width)
+    left, right = rng.normal(size=(5, width)), rng.normal(size=width)
+    np.testing.assert_allclose(dot(left, right), left @ right, atol=1e-12)
+
+
+def test_sigmoid_is_near_the_logistic_function_and_saturates() -> None:
+    x = np.linspace(-9, 9, 2001, dtype=np.float32)
+    found = sigmoid(x)
+    np.testing.assert_allclose(found, 1 / (1 + np.exp(-x.astype(np.float64))), atol=0.012)
+    assert (np.diff(found) >= -1e-6).all()
+    assert (found[x <= -6] == 0).all()
+    assert (found[x >= 6] == 1).all()
+
+
+def test_splitmix64_gives_the_published_sequence() -> None:
+    # The first outputs of the reference implementation seeded with 0.
+    expected = [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]
+    assert splitmix64(np.arange(3, dtype=np.uint64)).tolist() == expected
+
+
+def test_negatives_are_near_uniform_and_follow_from_the_seq_alone() -> None:
+    drawn = sample_negatives(1, 2_000, 50, 10)
+    share = np.bincount(drawn.ravel(), minlength=10) / drawn.size
+    np.testing.assert_allclose(share, 0.1, atol=0.005)
+    np.testing.assert_array_equal(sample_negatives(700, 3, 50, 10), drawn[699:702])
+
+
+def test_the_rule_is_named_by_its_settings() -> None:
+    assert LearnerConfig().rule == LearnerConfig().rule
+    assert LearnerConfig().rule != LearnerConfig(negatives=63).rule
+    assert DIM != 37  # an odd width, so that folding has a remainder

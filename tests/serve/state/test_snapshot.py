@@ -1,0 +1,145 @@
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from serve.state.image import read_shoppers, shopper_arrays
+from serve.state.shoppers import Shopper
+from serve.state.snapshot import KEEP, newest_snapshot
+from serve.state.store import Store, StoreConfig
+from tests.serve.state.state_world import FAST, random_events, run, send
+
+
+def flip_a_byte(path: Path, place: float) -> None:
+    content = bytearray(path.read_bytes())
+    content[int(place * (len(content) - 1))] ^= 1
+    path.write_bytes(content)
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+DAMAGES: dict[str, Callable[[Path], None]] = {
+    "flipped header": lambda path: flip_a_byte(path, 0.01),
+    "flipped middle": lambda path: flip_a_byte(path, 0.5),
+    "flipped end": lambda path: flip_a_byte(path, 1),
+    "truncated": truncate,
+    "empty": empty,
+    "missing": Path.unlink,
+}
+
+
+async def two_snapshots(bundle: Path, data: Path) -> tuple[str, tuple[int, str]]:
+    """Leave snapshots at versions 8 and 16 and a log to 20; return the lineage and the last hash."""
+    store = Store.open(bundle, data, bootstrap=True, config=FAST)
+    for part, size in enumerate((8, 8, 4)):
+        await send(store, random_events(size, part, f"p{part}-"), seed=part)
+        if size == 8:
+            await store.snapshot()
+    hashed = await store.state_hash()
+    await store.close()
+    return store.position.lineage, hashed
+
+
+async def reopened_hash(bundle: Path, data: Path) -> tuple[int, str]:
+    store = Store.open(bundle, data, config=FAST)
+    hashed = await store.state_hash()
+    await store.close()
+    return hashed
+
+
+def snapshots(data: Path) -> list[Path]:
+    return sorted(data.glob("snapshot-*"))
+
+
+def test_recovery_begins_at_the_newest_snapshot_and_comes_to_the_same_bits(bundle: Path, data: Path) -> None:
+    lineage, hashed = run(two_snapshots(bundle, data))
+    found = newest_snapshot(data, lineage)
+    assert found is not None
+    assert found.header.version == 16
+    assert run(reopened_hash(bundle, data)) == hashed
+    for path in snapshots(data):
+        path.unlink()
+    assert run(reopened_hash(bundle, data)) == hashed
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES.keys())
+def test_a_damaged_snapshot_is_passed_over_for_an_older_one(
+    bundle: Path, data: Path, damage: Callable[[Path], None]
+) -> None:
+    lineage, hashed = run(two_snapshots(bundle, data))
+    damage(snapshots(data)[-1])
+    found = newest_snapshot(data, lineage)
+    assert found is not None
+    assert found.header.version == 8
+    assert run(reopened_hash(bundle, data)) == hashed
+
+
+def test_without_an_intact_snapshot_the_whole_log_is_replayed(
+    bundle: Path, data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lineage, hashed = run(two_snapshots(bundle, data))
+    for path in snapshots(data):
+        flip_a_byte(path, 0.7)
+    with caplog.at_level(logging.WARNING):
+        assert newest_snapshot(data, lineage) is None
+    assert caplog.text.count("snapshot is damaged") == 2
+    assert run(reopened_hash(bundle, data)) == hashed
+
+
+def test_a_snapshot_of_another_rule_is_not_used(bundle: Path, data: Path) -> None:
+    lineage, _ = run(two_snapshots(bundle, data))
+    assert newest_snapshot(data, lineage + "x") is None
+
+
+def test_a_half_written_snapshot_is_no_snapshot(bundle: Path, data: Path) -> None:
+    lineage, hashed = run(two_snapshots(bundle, data))
+    newest = snapshots(data)[-1]
+    newest.rename(data / f".{newest.name}.1.part")
+    found = newest_snapshot(data, lineage)
+    assert found is not None
+    assert found.header.version == 8
+    assert run(reopened_hash(bundle, data)) == hashed
+
+
+def test_snapshots_are_taken_as_events_come_and_the_oldest_are_dropped(bundle: Path, data: Path) -> None:
+    async def work() -> None:
+        config = StoreConfig(learner=FAST.learner, snapshot_events=5)
+        store = Store.open(bundle, data, bootstrap=True, config=config)
+        for part in range(8):
+            await send(store, random_events(6, part, f"p{part}-"))
+            await store.snapshot()
+        await store.close()
+
+    run(work())
+    assert len(snapshots(data)) == KEEP
+    assert "0048-" in snapshots(data)[-1].name
+
+
+def test_a_due_snapshot_is_taken_by_itself(bundle: Path, data: Path) -> None:
+    async def work() -> None:
+        config = StoreConfig(learner=FAST.learner, snapshot_events=5)
+        store = Store.open(bundle, data, bootstrap=True, config=config)
+        await send(store, random_events(4, prefix="a"))
+        await send(store, random_events(4, prefix="b"))
+        await store.close()
+
+    run(work())
+    assert [path.name.split("-")[1] for path in snapshots(data)] == ["000000000000008"]
+
+
+def test_shoppers_of_any_name_survive_the_arrays() -> None:
+    shoppers = {name: Shopper(version=place, order_key=name) for place, name in enumerate(["ü/é", "", "日本", '"\\'])}
+    found = read_shoppers(shopper_arrays(shoppers))
+    assert {name: (one.version, one.order_key, len(one.history)) for name, one in found.items()} == {
+        name: (one.version, one.order_key, 0) for name, one in shoppers.items()
+    }
+    assert read_shoppers(shopper_arrays({})) == {}
+    assert np.array_equal(shopper_arrays({})["history_length"], [])
