@@ -40,7 +40,7 @@ class FitConfig(Config):
     )
     temperature: float = Field(default=1.0, gt=0, le=100, description="divides scores inside the loss")
     negatives: int = Field(default=1024, ge=1, description="uniform negatives shared by a step")
-    targets: Targets = Field(default="next_item", description="next_item, or any item of the next order")
+    targets: Targets = Field(default="next_order", description="any item of the next order, or the next_item alone")
     batch_tokens: int = Field(default=1200, ge=1, description="inputs of one step, of all workers together")
     max_rows_per_epoch: int | None = Field(default=None, ge=1, description="rows drawn each epoch; empty: all")
     valid_queries: int = Field(default=2_000, ge=0, description="sample that is measured after each epoch")

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from train.data.schema import Interactions
-from train.models.initialise import cooccurrence, normalised, svd_embeddings
+from train.models import initialise
+from train.models.initialise import cooccurrence, normalised, svd_embeddings, truncated_svd
 
 N_ITEMS = 40
 
@@ -58,3 +59,15 @@ def test_the_same_seed_gives_the_same_vectors(two_tastes: Interactions) -> None:
     one, same, other = (svd_embeddings(two_tastes, N_ITEMS, 8, seed) for seed in (0, 0, 1))
     np.testing.assert_array_equal(one, same)
     assert not np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("dense_items", [0, 1_000])
+def test_the_decomposition_is_numpys(
+    two_tastes: Interactions, dense_items: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(initialise, "DENSE_ITEMS", dense_items)
+    matrix = normalised(cooccurrence(two_tastes, N_ITEMS))
+    vectors, values = truncated_svd(matrix, 2, seed=0)
+    left, expected, _ = np.linalg.svd(matrix.toarray())
+    np.testing.assert_allclose(values, expected[:2], rtol=0.02)
+    np.testing.assert_allclose(np.abs(vectors.T @ left[:, :2]).max(axis=1), 1, atol=0.1)

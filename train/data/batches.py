@@ -44,7 +44,7 @@ class Batches:
 
     def __init__(
         self, interactions: Interactions, max_length: int, batch_tokens: int, seed: int,
-        targets: Targets = "next_item", max_rows_per_epoch: int | None = None,
+        targets: Targets = "next_order", max_rows_per_epoch: int | None = None,
     ) -> None:  # fmt: skip
         self.interactions, self.seed, self.batch_tokens = interactions, seed, batch_tokens
         self.max_rows = max_rows_per_epoch

@@ -2,12 +2,14 @@
 
 import numpy as np
 from scipy.sparse import csr_matrix, diags_array, identity
-from sklearn.utils.extmath import randomized_svd
+from scipy.sparse.linalg import eigsh
 
 from train.data.schema import Interactions
 
 WINDOW, DECAY, IDENTITY = 10, 0.8, 0.2
 NORM, NOISE = 0.5, 0.02
+DENSE_ITEMS = 1_000  # below, all eigenvectors at once take a moment and always converge
+TOLERANCE = 1e-2  # of eigenvalues; closer ones make no better start and cost a third more
 
 
 def svd_embeddings(interactions: Interactions, n_items: int, embedding_dim: int, seed: int) -> np.ndarray:
@@ -17,8 +19,8 @@ def svd_embeddings(interactions: Interactions, n_items: int, embedding_dim: int,
     """
     rng = np.random.default_rng(seed)
     matrix = normalised(cooccurrence(interactions, n_items)) + IDENTITY * identity(n_items, format="csr")
-    rank = min(embedding_dim, n_items - 1)
-    left, strength, _ = randomized_svd(matrix, n_components=rank, random_state=seed)
+    rank = min(embedding_dim, n_items)
+    left, strength = truncated_svd(matrix.tocsr(), rank, seed)
     vectors = np.zeros((n_items, embedding_dim))
     vectors[:, :rank] = left * np.sqrt(strength)
     vectors += 1e-6 * rng.standard_normal(vectors.shape)
@@ -41,4 +43,19 @@ def normalised(counts: csr_matrix) -> csr_matrix:
     """Return D^-½ · counts · D^-½, where D holds the row sums."""
     sums = np.asarray(counts.sum(axis=1)).ravel()
     scale = diags_array(np.divide(1, np.sqrt(sums), out=np.zeros_like(sums), where=sums > 0))
-    return (scale @ counts @ scale).tocsr()
+    return csr_matrix(scale @ counts @ scale)
+
+
+def truncated_svd(matrix: csr_matrix, rank: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return left singular vectors (n, rank) and singular values (rank,) of a symmetric matrix, largest values first.
+
+    Eigenvectors by Lanczos' method, since for a symmetric matrix they are the singular vectors.
+    """
+    n_items = len(matrix.diagonal())
+    if n_items <= DENSE_ITEMS:
+        values, vectors = np.linalg.eigh(matrix.toarray())
+    else:
+        start = np.random.default_rng(seed).standard_normal(n_items).astype(np.float32)
+        values, vectors = eigsh(matrix.astype(np.float32), rank, v0=start, tol=TOLERANCE)
+    largest = np.argsort(-np.abs(values))[:rank]
+    return vectors[:, largest], np.abs(values)[largest]
