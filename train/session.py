@@ -1,18 +1,15 @@
 """One training run without Ray: a new model, its epochs, the metric after each, and which epoch was best."""
 
-import json
+import hashlib
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from scipy.sparse import csr_matrix
 from tqdm import tqdm
 
-from cluster.errors import ConfigError
 from train.checkpoint import TrainState, checkpoint_facts, load_checkpoint, save_checkpoint
 from train.data.schema import Interactions
 from train.loop import Bar, FitConfig, train_epochs
@@ -86,32 +83,38 @@ def run_epochs(
             metrics[SCORE] = data.valid.ndcg(model, rank, world_size)
         history = [*history, metrics]
         yield Epoch(state=result.state, history=history)
-        if config.patience is not None and result.epoch - best_epoch(history) >= config.patience:
+        if is_over(history, config):
             return
 
 
 def fit_here(model_config: TransformerConfig, config: FitConfig, data: TrainingSet, folder: Path) -> Fitted:
     """Train in this process and return the best epoch's model.
 
-    Checkpoints lie in `folder`: the newest and the best. Where it holds some of this very run, the run goes on.
+    The newest and the best checkpoint stay in a folder of this run below `folder`. Called again after an interruption,
+    with the same settings and data, it goes on from there; after a finished run it begins anew.
     """
-    facts = {"run": fingerprint(model_config, config, data)}
+    folder = folder / f"run-{fingerprint(model_config, config, data)}"
     newest = newest_checkpoint(folder)
-    if newest is not None and checkpoint_facts(newest).get("run") != facts["run"]:
-        raise ConfigError(f"{folder} holds checkpoints of other settings or data; delete it or name another folder")
+    if newest is not None and is_over(checkpoint_facts(newest)["history"], config):
+        shutil.rmtree(folder)
+        newest = None
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    history: list[Metrics] = []
     for epoch in run_epochs(model_config, config, data, device, resume_from=newest):
+        history = epoch.history
         log_epoch(epoch.metrics)
-        newest = checkpoint_folder(folder, epoch.state.epoch)
-        save_checkpoint(newest, epoch.state, facts | {"history": epoch.history})
+        save_checkpoint(checkpoint_folder(folder, epoch.state.epoch), epoch.state, {"history": history})
         for done in range(1, epoch.state.epoch):
-            if done != best_epoch(epoch.history):
+            if done != best_epoch(history):
                 shutil.rmtree(checkpoint_folder(folder, done), ignore_errors=True)
-    if newest is None:
-        raise ConfigError(f"nothing was trained: epochs={config.epochs}")
-    history = checkpoint_facts(newest)["history"]
     best = checkpoint_folder(folder, best_epoch(history))
     return Fitted(model=load_model(model_config, best), history=history, epoch=best_epoch(history), checkpoint=best)
+
+
+def is_over(history: list[Metrics], config: FitConfig) -> bool:
+    """Return whether a run has had its epochs, or `patience` of them without a better one."""
+    stale = len(history) - best_epoch(history)
+    return len(history) >= config.epochs or (config.patience is not None and stale >= config.patience)
 
 
 def best_epoch(history: list[Metrics]) -> int:
@@ -137,7 +140,9 @@ def newest_checkpoint(folder: Path) -> Path | None:
     return max(folder.glob("epoch-[0-9]*"), default=None)
 
 
-def fingerprint(model_config: TransformerConfig, config: FitConfig, data: TrainingSet) -> dict[str, Any]:
-    """Return what must be equal for one run to go on with another's checkpoint."""
-    content = {"rows": len(data.train), "n_items": data.n_items, "items_sum": int(np.sum(data.train.item_idx))}
-    return json.loads(json.dumps(content | {"model": model_config.model_dump(), "training": config.model_dump()}))
+def fingerprint(model_config: TransformerConfig, config: FitConfig, data: TrainingSet) -> str:
+    """Return what is equal for runs that may go on with each other's checkpoints."""
+    digest = hashlib.sha256(f"{model_config!r} {config!r} {data.n_items}".encode())
+    digest.update(data.train.offsets.tobytes())
+    digest.update(data.train.item_idx.tobytes())
+    return digest.hexdigest()[:12]

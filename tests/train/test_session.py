@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from cluster.errors import ConfigError
 from train import session
 from train.data.schema import Interactions
 from train.loop import FitConfig
 from train.models.transformer import TransformerConfig
-from train.session import Epoch, TrainingSet, best_epoch, fit_here, load_model, newest_checkpoint
+from train.session import Epoch, TrainingSet, best_epoch, fingerprint, fit_here, load_model, newest_checkpoint
 from train.validation import ValidationSet
 
 SMALL = TransformerConfig(embedding_dim=16, max_length=6, feedforward_dim=16)
@@ -33,7 +32,8 @@ def test_the_best_epoch_is_returned_and_only_it_and_the_newest_stay(data: Traini
     scores = [metrics["ndcg@10"] for metrics in fitted.history]
     assert len(scores) == 5
     assert fitted.epoch == 1 + int(np.argmax(scores))
-    assert {path.name for path in (tmp_path / "run").iterdir()} == {f"epoch-{fitted.epoch:05d}", "epoch-00005"}
+    kept = {path.name for path in Path(fitted.checkpoint).parent.iterdir()}
+    assert kept == {f"epoch-{fitted.epoch:05d}", "epoch-00005"}
     assert data.valid is not None
     assert data.valid.ndcg(fitted.model) == max(scores)
 
@@ -59,15 +59,23 @@ def test_an_interrupted_run_goes_on_and_ends_as_if_it_had_not_been(
     assert torch.equal(resumed.model.item_vectors(), whole.model.item_vectors())
 
 
-def test_a_finished_run_is_not_trained_again(data: TrainingSet, tmp_path: Path) -> None:
+def test_a_finished_run_begins_anew(data: TrainingSet, tmp_path: Path) -> None:
     first = fit_here(SMALL, FIT, data, tmp_path)
-    assert fit_here(SMALL, FIT, data, tmp_path).history == first.history
+    again = fit_here(SMALL, FIT, data, tmp_path)
+    assert len(again.history) == 5
+    assert again.history[0]["seconds"] != first.history[0]["seconds"]
+    assert again.checkpoint == first.checkpoint
 
 
-def test_checkpoints_of_other_settings_are_refused(data: TrainingSet, tmp_path: Path) -> None:
-    fit_here(SMALL, FIT, data, tmp_path)
-    with pytest.raises(ConfigError, match="other settings"):
-        fit_here(SMALL, FIT.model_copy(update={"learning_rate": 1e-3}), data, tmp_path)
+def test_runs_of_other_settings_or_data_do_not_share_checkpoints(data: TrainingSet, tmp_path: Path) -> None:
+    other_data = TrainingSet(train=data.train.where(np.arange(len(data.train)) > 3), n_items=20)
+    other_config = FIT.model_copy(update={"learning_rate": 1e-3})
+    fingerprints = {
+        fingerprint(SMALL, FIT, data),
+        fingerprint(SMALL, FIT, other_data),
+        fingerprint(SMALL, other_config, data),
+    }
+    assert len(fingerprints) == 3
 
 
 def test_patience_ends_a_run_that_no_longer_gets_better(data: TrainingSet, tmp_path: Path) -> None:
@@ -79,6 +87,6 @@ def test_patience_ends_a_run_that_no_longer_gets_better(data: TrainingSet, tmp_p
 def test_without_validation_the_last_epoch_is_the_best(data: TrainingSet, tmp_path: Path) -> None:
     fitted = fit_here(SMALL, FIT, TrainingSet(train=data.train, n_items=20), tmp_path)
     assert fitted.epoch == best_epoch(fitted.history) == 5
-    newest = newest_checkpoint(tmp_path)
+    newest = newest_checkpoint(Path(fitted.checkpoint).parent)
     assert newest is not None
     assert torch.equal(load_model(SMALL, newest).item_vectors(), fitted.model.item_vectors())
