@@ -1,5 +1,7 @@
 """From a source of data to a published bundle, one line down."""
 
+import hashlib
+import shutil
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -45,17 +47,19 @@ def fit_bundle(config: FitRun, prepared: Prepared) -> Fitted:
     valid = ValidationSet.sample(
         replace(split, valid=choosing), config.training.valid_queries, not keep_seen, config.training.seed
     )
-    model, state = _learn(prepared, split.train, valid, config)
+    checkpoints = _checkpoints(config, prepared)
+    model, state = _learn(prepared, split.train, valid, config, checkpoints / "chosen")
     examples = ranking_examples(model, state, config.sources, split.history, choosing, keep_seen)
     ranker = fit_ranker(examples, config.ranker)
     table = evaluate(model, state, config.sources, ranker, split.history, reporting, keep_seen, config.k)
     if config.refit:
-        model, state = _learn(prepared, split.history, None, config)
+        model, state = _learn(prepared, split.history, None, config, checkpoints / "refit")
     bundle = Bundle(
         manifest=_manifest(config, prepared, keep_seen, table), model=model, items=prepared.catalogue.frame,
         state=state, ranker=ranker, sources=config.sources, histories=split.history,
     )  # fmt: skip
     folder = Registry(config.registry).publish(bundle, config.promote)
+    shutil.rmtree(checkpoints, ignore_errors=True)
     return Fitted(bundle=bundle, folder=folder, table=table)
 
 
@@ -101,13 +105,20 @@ def chosen_and_reported(split: Split, config: FitRun) -> tuple[Queries, Queries]
     return choosing, split.valid.take(np.sort(order[n_choosing : n_choosing + config.report_queries]))
 
 
+def _checkpoints(config: FitRun, prepared: Prepared) -> Path:
+    """Return the folder of this run, the same when the same command is given again, so that it goes on."""
+    parts = config.model_dump_json(include={"data", "prepare", "training", "model", "holdout", "workers"})
+    rows = f"{len(prepared.interactions)} {int(prepared.interactions.item_idx.sum())}"
+    return Path(config.checkpoints) / hashlib.sha256(f"{parts} {rows}".encode()).hexdigest()[:16]
+
+
 def _learn(
-    prepared: Prepared, interactions: Interactions, valid: ValidationSet | None, config: FitRun
+    prepared: Prepared, interactions: Interactions, valid: ValidationSet | None, config: FitRun, folder: Path
 ) -> tuple[SequenceModel, ItemState]:
     """Fit the sequence model and the counts on the same rows."""
     catalogue = prepared.catalogue
     data = TrainingSet(train=interactions, n_items=catalogue.n_items, attributes=catalogue.attributes, valid=valid)
-    model = fit(config.model, config.training, data, Path(config.checkpoints), config.workers).model
+    model = fit(config.model, config.training, data, folder, config.workers).model
     with torch.inference_mode():
         vectors = model.item_vectors().numpy().copy()
     return model, fit_item_state(vectors, interactions, prepared.has_clock, config.item_state)
