@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
 from safetensors.torch import load_file as load_tensors
 from safetensors.torch import save_file as save_tensors
 
 from cluster.errors import BundleError
 from cluster.storage import sha256, whole_folder, write_whole
-from train.bundle_state import MANIFEST, BundleState, read_bundle_state, write_bundle_state
+from train.bundle_state import MANIFEST, UNREADABLE, BundleState, read_bundle_state, write_bundle_state
 from train.models.base import SequenceModel
 from train.models.candidates import SourcesConfig
 from train.models.ranker import Ranker
@@ -57,7 +56,7 @@ def read_bundle(folder: Path) -> Bundle:
             ranker=Ranker.from_json(calibration["ranker"]),
             sources=SourcesConfig.checked(calibration["sources"]),
         )  # fmt: skip
-    except (KeyError, ValueError, SafetensorError, RuntimeError) as error:
+    except UNREADABLE as error:
         raise BundleError(f"{folder} holds a part that this code cannot read: {error}; fit a new bundle") from error
 
 

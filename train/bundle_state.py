@@ -22,6 +22,9 @@ from train.models.transitions import Transitions
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+UNREADABLE = (
+    OSError, KeyError, IndexError, TypeError, AttributeError, ValueError, RuntimeError, SafetensorError
+)  # fmt: skip
 
 
 class Manifest(Config):
@@ -91,7 +94,7 @@ def read_bundle_state(folder: Path) -> BundleState:
                 pd.read_parquet(folder / "users.parquet"), pd.read_parquet(folder / "histories.parquet")
             ),
         )
-    except (KeyError, ValueError, OSError, SafetensorError) as error:
+    except UNREADABLE as error:
         raise BundleError(f"{folder} holds a part that this code cannot read: {error}; fit a new bundle") from error
 
 

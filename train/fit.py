@@ -1,8 +1,6 @@
 """Training on one or many workers of a Ray cluster."""
 
-import secrets
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ from train.checkpoint import checkpoint_facts, fill_checkpoint
 from train.loop import FitConfig
 from train.models.transformer import TransformerConfig
 from train.progress import SentBar, drawn
-from train.session import SCORE, Epoch, Fitted, TrainingSet, best_epoch, fit_here, load_model, run_epochs
+from train.session import SCORE, Epoch, Fitted, TrainingSet, best_epoch, fit_here, load_model, run_epochs, run_folder
 
 
 class WorkersConfig(Config):
@@ -38,29 +36,30 @@ def fit(
 ) -> Fitted:
     """Train and return the best epoch's model; checkpoints lie under `folder`.
 
-    With Ray, every call is a new run in a folder of its own, which goes on by itself when a worker is lost.
+    A run goes on by itself when a worker is lost, and when the same one is asked for again after an interruption.
     """
     if workers.workers == 0:
         return fit_here(model_config, config, data, folder)
     connect()
+    place = run_folder(folder.absolute(), model_config, config, data)
     channel = Queue(actor_options={"num_cpus": 0})
     task = {"model": model_config, "training": config, "data": ray.put(data), "channel": channel}
     task["validated"] = data.valid is not None
     with drawn(channel):
-        result = _trainer(task, folder, workers).fit()
+        result = _trainer(task, place, workers).fit()
     channel.shutdown()
     newest = result.checkpoint
     best = newest if data.valid is None else result.get_best_checkpoint(SCORE, "max")
     if newest is None or best is None:
         raise RuntimeStartError(f"training left no checkpoint in {folder}: {result.error}")
-    with newest.as_directory() as place:
-        history = checkpoint_facts(Path(place))["history"]
-    with best.as_directory() as place:
-        model = load_model(model_config, Path(place))
-    return Fitted(model=model, history=history, epoch=best_epoch(history), checkpoint=best.path)
+    with newest.as_directory() as checkpoint:
+        history = checkpoint_facts(Path(checkpoint))["history"]
+    with best.as_directory() as checkpoint:
+        model = load_model(model_config, Path(checkpoint))
+    return Fitted(model=model, history=history, epoch=best_epoch(history), folder=place)
 
 
-def _trainer(task: dict[str, Any], folder: Path, workers: WorkersConfig) -> ray.train.torch.TorchTrainer:
+def _trainer(task: dict[str, Any], place: Path, workers: WorkersConfig) -> ray.train.torch.TorchTrainer:
     gpu = workers.gpu
     if gpu is None:
         gpu = ray.cluster_resources().get("GPU", 0) >= workers.workers
@@ -73,9 +72,9 @@ def _trainer(task: dict[str, Any], folder: Path, workers: WorkersConfig) -> ray.
             num_workers=workers.workers, use_gpu=gpu, resources_per_worker=resources
         ),
         run_config=ray.train.RunConfig(
-            # The same name would silently resume an older run.
-            name=f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
-            storage_path=str(folder.absolute()),
+            # Ray resumes a run of the same name, and the name says which settings and data the run is of.
+            name=place.name,
+            storage_path=str(place.parent),
             checkpoint_config=ray.train.CheckpointConfig(
                 num_to_keep=2, checkpoint_score_attribute=SCORE if task["validated"] else None
             ),

@@ -1,6 +1,5 @@
 """From a source of data to a published bundle, one line down."""
 
-import hashlib
 import shutil
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -31,7 +30,16 @@ REPEAT_SHARE = 0.05  # of rows that repeat an item of the same user; above it, s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fitted:
+class Learned:
+    """What a history taught: the sequence model, the counts, and where the training's checkpoints still lie."""
+
+    model: SequenceModel
+    state: ItemState
+    checkpoints: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
     """A published bundle, where it is, and how it did."""
 
     bundle: Bundle
@@ -39,28 +47,24 @@ class Fitted:
     table: Table
 
 
-def fit_bundle(config: FitRun, prepared: Prepared) -> Fitted:
+def fit_bundle(config: FitRun, prepared: Prepared) -> Published:
     """Train, choose the fusion on validation, measure on what is left, publish."""
     split = make_split(prepared.interactions, config.holdout, prepared.has_clock)
     keep_seen = buys_again(split.train) if config.keep_seen is None else config.keep_seen
     choosing, reporting = chosen_and_reported(split, config)
-    valid = ValidationSet.sample(
-        replace(split, valid=choosing), config.training.valid_queries, not keep_seen, config.training.seed
-    )
-    checkpoints = _checkpoints(config, prepared)
-    model, state = _learn(prepared, split.train, valid, config, checkpoints / "chosen")
-    examples = ranking_examples(model, state, config.sources, split.history, choosing, keep_seen)
-    ranker = fit_ranker(examples, config.ranker)
-    table = evaluate(model, state, config.sources, ranker, split.history, reporting, keep_seen, config.k)
-    if config.refit:
-        model, state = _learn(prepared, split.history, None, config, checkpoints / "refit")
+    chosen = _learn(prepared, split.train, _validation(split, choosing, keep_seen, config), config)
+    asked = (chosen.model, chosen.state, config.sources)
+    ranker = fit_ranker(ranking_examples(*asked, split.history, choosing, keep_seen), config.ranker)
+    table = evaluate(*asked, ranker, split.history, reporting, keep_seen, config.k)
+    final = _learn(prepared, split.history, None, config) if config.refit else chosen
     bundle = Bundle(
-        manifest=_manifest(config, prepared, keep_seen, table), model=model, items=prepared.catalogue.frame,
-        state=state, ranker=ranker, sources=config.sources, histories=split.history,
+        manifest=_manifest(config, prepared, keep_seen, table), model=final.model, items=prepared.catalogue.frame,
+        state=final.state, ranker=ranker, sources=config.sources, histories=split.history,
     )  # fmt: skip
     folder = Registry(config.registry).publish(bundle, config.promote)
-    shutil.rmtree(checkpoints, ignore_errors=True)
-    return Fitted(bundle=bundle, folder=folder, table=table)
+    for learned in (chosen, final):
+        shutil.rmtree(learned.checkpoints, ignore_errors=True)
+    return Published(bundle=bundle, folder=folder, table=table)
 
 
 def evaluate_bundle(config: EvaluateRun) -> Table:
@@ -105,23 +109,23 @@ def chosen_and_reported(split: Split, config: FitRun) -> tuple[Queries, Queries]
     return choosing, split.valid.take(np.sort(order[n_choosing : n_choosing + config.report_queries]))
 
 
-def _checkpoints(config: FitRun, prepared: Prepared) -> Path:
-    """Return the folder of this run, the same when the same command is given again, so that it goes on."""
-    parts = config.model_dump_json(include={"data", "prepare", "training", "model", "holdout", "workers"})
-    rows = f"{len(prepared.interactions)} {int(prepared.interactions.item_idx.sum())}"
-    return Path(config.checkpoints) / hashlib.sha256(f"{parts} {rows}".encode()).hexdigest()[:16]
+def _validation(split: Split, choosing: Queries, keep_seen: bool, config: FitRun) -> ValidationSet | None:
+    """Return what the best epoch is chosen on: a sample of the queries that choose, never of those reported."""
+    training = config.training
+    return ValidationSet.sample(replace(split, valid=choosing), training.valid_queries, not keep_seen, training.seed)
 
 
 def _learn(
-    prepared: Prepared, interactions: Interactions, valid: ValidationSet | None, config: FitRun, folder: Path
-) -> tuple[SequenceModel, ItemState]:
+    prepared: Prepared, interactions: Interactions, valid: ValidationSet | None, config: FitRun
+) -> Learned:  # fmt: skip
     """Fit the sequence model and the counts on the same rows."""
     catalogue = prepared.catalogue
     data = TrainingSet(train=interactions, n_items=catalogue.n_items, attributes=catalogue.attributes, valid=valid)
-    model = fit(config.model, config.training, data, folder, config.workers).model
+    fitted = fit(config.model, config.training, data, Path(config.checkpoints), config.workers)
     with torch.inference_mode():
-        vectors = model.item_vectors().numpy().copy()
-    return model, fit_item_state(vectors, interactions, prepared.has_clock, config.item_state)
+        vectors = fitted.model.item_vectors().numpy().copy()
+    state = fit_item_state(vectors, interactions, prepared.has_clock, config.item_state)
+    return Learned(model=fitted.model, state=state, checkpoints=fitted.folder)
 
 
 def _manifest(config: FitRun, prepared: Prepared, keep_seen: bool, table: Table) -> Manifest:

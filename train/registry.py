@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pyarrow.fs import FileSelector, FileSystem, FileType, LocalFileSystem, copy_files
 
-from cluster.errors import BundleError, NotFoundError
+from cluster.errors import BundleError, ConfigError, NotFoundError
 from cluster.storage import whole_folder, write_whole
 from train.bundle import Bundle, write_bundle
 from train.bundle_state import MANIFEST, check_bundle
@@ -62,8 +62,9 @@ class Registry:
         """Return every published version, oldest name first."""
         filesystem = self.remote or LocalFileSystem()
         entries = filesystem.get_file_info(FileSelector(self.path, allow_not_found=True))
-        folders = [entry.base_name for entry in entries if entry.type == FileType.Directory]
-        return sorted(name for name in folders if VERSION.fullmatch(name))
+        folders = [entry.path for entry in entries if VERSION.fullmatch(entry.base_name)]
+        manifests = filesystem.get_file_info([f"{folder}/{MANIFEST}" for folder in folders])
+        return sorted(Path(entry.path).parent.name for entry in manifests if entry.type == FileType.File)
 
     def folder(self, version: str) -> Path:
         """Return the local folder of a published version, fetched first when the registry is remote."""
@@ -99,5 +100,8 @@ class Registry:
 def _filesystem(root: str) -> tuple[FileSystem | None, str]:
     if "://" not in root:
         return None, root
-    filesystem, path = FileSystem.from_uri(root)
+    try:
+        filesystem, path = FileSystem.from_uri(root)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"registry={root} cannot be reached: {error}; give a folder or a URL such as s3://…") from None
     return (None, path) if isinstance(filesystem, LocalFileSystem) else (filesystem, path)

@@ -52,7 +52,7 @@ class Fitted:
     model: Transformer
     history: list[Metrics]
     epoch: int  # the best one, counted from 1
-    checkpoint: Path | str
+    folder: Path  # of the run's checkpoints, for the caller to delete
 
 
 def new_model(config: TransformerConfig, data: TrainingSet, seed: int) -> Transformer:
@@ -87,28 +87,36 @@ def run_epochs(
             return
 
 
+def run_folder(folder: Path, model_config: TransformerConfig, config: FitConfig, data: TrainingSet) -> Path:
+    """Return where a run keeps its checkpoints: the same place whenever the same run is asked for."""
+    digest = hashlib.sha256(f"{model_config!r} {config!r} {data.n_items}".encode())
+    digest.update(data.train.offsets.tobytes())
+    digest.update(data.train.item_idx.tobytes())
+    return folder / f"run-{digest.hexdigest()[:12]}"
+
+
 def fit_here(model_config: TransformerConfig, config: FitConfig, data: TrainingSet, folder: Path) -> Fitted:
     """Train in this process and return the best epoch's model.
 
-    The newest and the best checkpoint stay in a folder of this run below `folder`. Called again after an interruption,
-    with the same settings and data, it goes on from there; after a finished run it begins anew.
+    The newest and the best checkpoint stay in a folder of this run below `folder`, until whoever called deletes it.
+    Called again with the same settings and data, it goes on from there, were it only to return what is finished.
     """
-    folder = folder / f"run-{fingerprint(model_config, config, data)}"
+    folder = run_folder(folder, model_config, config, data)
     newest = newest_checkpoint(folder)
-    if newest is not None and is_over(checkpoint_facts(newest)["history"], config):
-        shutil.rmtree(folder)
-        newest = None
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    history: list[Metrics] = []
-    for epoch in run_epochs(model_config, config, data, device, resume_from=newest):
-        history = epoch.history
-        log_epoch(epoch.metrics)
-        save_checkpoint(checkpoint_folder(folder, epoch.state.epoch), epoch.state, {"history": history})
-        for done in range(1, epoch.state.epoch):
-            if done != best_epoch(history):
-                shutil.rmtree(checkpoint_folder(folder, done), ignore_errors=True)
+    history: list[Metrics] = checkpoint_facts(newest)["history"] if newest else []
+    if not history or not is_over(history, config):
+        for epoch in run_epochs(model_config, config, data, own_device(), resume_from=newest):
+            history = epoch.history
+            log_epoch(epoch.metrics)
+            save_checkpoint(checkpoint_folder(folder, epoch.state.epoch), epoch.state, {"history": history})
+            _keep(folder, {epoch.state.epoch, best_epoch(history)})
     best = checkpoint_folder(folder, best_epoch(history))
-    return Fitted(model=load_model(model_config, best), history=history, epoch=best_epoch(history), checkpoint=best)
+    return Fitted(model=load_model(model_config, best), history=history, epoch=best_epoch(history), folder=folder)
+
+
+def own_device() -> torch.device:
+    """Return the GPU of this machine where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def is_over(history: list[Metrics], config: FitConfig) -> bool:
@@ -140,9 +148,8 @@ def newest_checkpoint(folder: Path) -> Path | None:
     return max(folder.glob("epoch-[0-9]*"), default=None)
 
 
-def fingerprint(model_config: TransformerConfig, config: FitConfig, data: TrainingSet) -> str:
-    """Return what is equal for runs that may go on with each other's checkpoints."""
-    digest = hashlib.sha256(f"{model_config!r} {config!r} {data.n_items}".encode())
-    digest.update(data.train.offsets.tobytes())
-    digest.update(data.train.item_idx.tobytes())
-    return digest.hexdigest()[:12]
+def _keep(folder: Path, epochs: set[int]) -> None:
+    """Delete the checkpoints of other epochs."""
+    for place in folder.glob("epoch-[0-9]*"):
+        if place not in {checkpoint_folder(folder, epoch) for epoch in epochs}:
+            shutil.rmtree(place, ignore_errors=True)

@@ -59,3 +59,7 @@ def test_two_workers_with_one_killed_end_where_one_process_does(cycles: Interact
     np.testing.assert_allclose(
         together.model.item_vectors().detach().numpy(), alone.model.item_vectors().detach().numpy(), atol=1e-3
     )
+    again = fit(
+        EXACT, FIT, TrainingSet(train=cycles, n_items=20, valid=plain), tmp_path / "two", WorkersConfig(workers=2)
+    )
+    assert again.history == together.history  # the same run asked for again is found finished

@@ -11,7 +11,7 @@ from train import session
 from train.data.schema import Interactions
 from train.loop import FitConfig
 from train.models.transformer import TransformerConfig
-from train.session import Epoch, TrainingSet, best_epoch, fingerprint, fit_here, load_model, newest_checkpoint
+from train.session import Epoch, TrainingSet, best_epoch, fit_here, load_model, newest_checkpoint, run_folder
 from train.validation import ValidationSet
 
 SMALL = TransformerConfig(embedding_dim=16, max_length=6, feedforward_dim=16)
@@ -32,7 +32,7 @@ def test_the_best_epoch_is_returned_and_only_it_and_the_newest_stay(data: Traini
     scores = [metrics["ndcg@10"] for metrics in fitted.history]
     assert len(scores) == 5
     assert fitted.epoch == 1 + int(np.argmax(scores))
-    kept = {path.name for path in Path(fitted.checkpoint).parent.iterdir()}
+    kept = {path.name for path in fitted.folder.iterdir()}
     assert kept == {f"epoch-{fitted.epoch:05d}", "epoch-00005"}
     assert data.valid is not None
     assert data.valid.ndcg(fitted.model) == max(scores)
@@ -59,23 +59,22 @@ def test_an_interrupted_run_goes_on_and_ends_as_if_it_had_not_been(
     assert torch.equal(resumed.model.item_vectors(), whole.model.item_vectors())
 
 
-def test_a_finished_run_begins_anew(data: TrainingSet, tmp_path: Path) -> None:
+def test_a_finished_run_is_returned_as_it_is(data: TrainingSet, tmp_path: Path) -> None:
     first = fit_here(SMALL, FIT, data, tmp_path)
     again = fit_here(SMALL, FIT, data, tmp_path)
-    assert len(again.history) == 5
-    assert again.history[0]["seconds"] != first.history[0]["seconds"]
-    assert again.checkpoint == first.checkpoint
+    assert again.history == first.history
+    assert torch.equal(again.model.item_vectors(), first.model.item_vectors())
 
 
 def test_runs_of_other_settings_or_data_do_not_share_checkpoints(data: TrainingSet, tmp_path: Path) -> None:
     other_data = TrainingSet(train=data.train.where(np.arange(len(data.train)) > 3), n_items=20)
     other_config = FIT.model_copy(update={"learning_rate": 1e-3})
-    fingerprints = {
-        fingerprint(SMALL, FIT, data),
-        fingerprint(SMALL, FIT, other_data),
-        fingerprint(SMALL, other_config, data),
+    folders = {
+        run_folder(tmp_path, SMALL, FIT, data),
+        run_folder(tmp_path, SMALL, FIT, other_data),
+        run_folder(tmp_path, SMALL, other_config, data),
     }
-    assert len(fingerprints) == 3
+    assert len(folders) == 3
 
 
 def test_patience_ends_a_run_that_no_longer_gets_better(data: TrainingSet, tmp_path: Path) -> None:
@@ -87,6 +86,6 @@ def test_patience_ends_a_run_that_no_longer_gets_better(data: TrainingSet, tmp_p
 def test_without_validation_the_last_epoch_is_the_best(data: TrainingSet, tmp_path: Path) -> None:
     fitted = fit_here(SMALL, FIT, TrainingSet(train=data.train, n_items=20), tmp_path)
     assert fitted.epoch == best_epoch(fitted.history) == 5
-    newest = newest_checkpoint(Path(fitted.checkpoint).parent)
+    newest = newest_checkpoint(fitted.folder)
     assert newest is not None
     assert torch.equal(load_model(SMALL, newest).item_vectors(), fitted.model.item_vectors())

@@ -47,7 +47,7 @@ class Ranker:
     def to_json(self) -> dict[str, Any]:
         """Return plain lists, with the feature names they belong to."""
         return {"features": list(FEATURES)} | {
-            name: np.round(getattr(self, name).astype(np.float64), 7).tolist() for name in _ARRAYS
+            name: getattr(self, name).tolist() for name in _ARRAYS
         }
 
     @classmethod
