@@ -15,6 +15,7 @@ prepare()  # Ray reads its environment once, on import
 import ray  # noqa: E402
 from ray.exceptions import RayError  # noqa: E402
 
+NAMESPACE = "liveshelf"  # where named actors are found
 NOT_SHIPPED = ["/data", "/docs", "/tests", "/bench", "/var", "/dist"]
 
 
@@ -34,7 +35,6 @@ class RuntimeConfig(Config):
     )
     dashboard: bool = Field(default=False, description="whether a local cluster shows Ray's dashboard, on 127.0.0.1")
     worker_output: bool = Field(default=False, description="whether what workers print appears here")
-    namespace: str = Field(default="liveshelf", description="where named actors are found")
 
 
 def connect(config: RuntimeConfig | None = None) -> str:
@@ -57,7 +57,7 @@ def disconnect() -> None:
 
 def _arguments(config: RuntimeConfig) -> dict[str, Any]:
     common = {
-        "namespace": config.namespace,
+        "namespace": NAMESPACE,
         "log_to_driver": config.worker_output,
         "logging_level": logging.WARNING,
     }

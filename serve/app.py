@@ -1,17 +1,22 @@
 """The edge to Ray Serve: the same rooms as one deployment or as three, and the store's actor beside them."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from cluster.runtime import NAMESPACE  # before Ray, which reads its environment on import
+
+# isort: split
 import faiss
 import numpy as np
 import ray
 import ray.serve
 import torch
 from fastapi import FastAPI
-from ray.exceptions import RayActorError, RayTaskError
+from ray.actor import ActorHandle
+from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 from ray.serve.handle import DeploymentHandle
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -33,11 +38,14 @@ from train.bundle import read_bundle
 from train.models.shopper import History
 from train.registry import Registry
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
 STORE = "liveshelf-store-0"
 CALL_S = 1.0  # deadline of a call to the store: Ray itself never notices a frozen actor
 REQUEST_S = 5.0
+CLOSE_S = 10.0
 START_S = 120.0  # the store may have a long log to replay
 
 
@@ -46,8 +54,10 @@ class StoreActor:
 
     def __init__(self, bundle: str, data: str, bootstrap: bool) -> None:
         configure_logging("WARNING")
-        self._bundle = bundle
-        self._store = Store.open(Path(bundle), Path(data), bootstrap)
+        self._origin = bundle, data
+        # Ray starts a killed store again with the same arguments, and then a log that is gone must be missed.
+        first = not ray.get_runtime_context().was_current_actor_reconstructed
+        self._store = Store.open(Path(bundle), Path(data), bootstrap and first)
 
     async def append(self, events: Sequence[Event], vectors: np.ndarray, since: Position) -> AppendResult:
         """As Store.append."""
@@ -73,16 +83,16 @@ class StoreActor:
         """As Store.close."""
         await self._store.close()
 
-    async def bundle(self) -> str:
-        """Return the folder of the bundle that the state is built on."""
-        return self._bundle
+    async def origin(self) -> tuple[str, str]:
+        """Return the folders of the bundle and of the log that the state is made of."""
+        return self._origin
 
 
 class StoreClient:
     """The store's actor, with a deadline on every call, and our own errors instead of Ray's."""
 
     def __init__(self) -> None:
-        self._actor = ray.get_actor(STORE)
+        self._actor = ray.get_actor(STORE, NAMESPACE)
 
     async def append(self, events: Sequence[Event], vectors: np.ndarray, since: Position) -> AppendResult:
         """As Store.append. An error means: nobody knows whether the events are durable, send the same ids again."""
@@ -201,26 +211,45 @@ def deploy(args: StartArgs) -> None:
 
 
 def ensure_store(folder: str, args: AppArgs) -> None:
-    """Return when the store's actor serves the bundle in `folder`; one that serves another is replaced."""
-    try:
-        actor = ray.get_actor(STORE)
-        if ray.get(actor.bundle.remote(), timeout=START_S) == folder:
+    """Return when the store's actor serves the bundle in `folder` and its log; one that serves others is replaced."""
+    origin = folder, str(Path(args.data).absolute())
+    if (actor := find_store()) is not None:
+        if ray.get(actor.origin.remote(), timeout=START_S) == origin:
             return
-        ray.get(actor.close.remote(), timeout=START_S)
-        ray.kill(actor)
-    except ValueError:
-        pass  # there is none yet
+        close_store()
     # Pinned to this node, where the log's folder is; never retried, because Ray would repeat calls that were applied.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     actor = ray.remote(StoreActor).options(
-        name=STORE, lifetime="detached", max_restarts=-1, max_task_retries=0, num_cpus=0, scheduling_strategy=here
-    ).remote(folder, str(Path(args.data).absolute()), args.bootstrap)  # fmt: skip
-    ray.get(actor.bundle.remote(), timeout=START_S)
+        name=STORE, namespace=NAMESPACE, lifetime="detached", max_restarts=-1, max_task_retries=0, num_cpus=0,
+        scheduling_strategy=here,
+    ).remote(*origin, args.bootstrap)  # fmt: skip
+    ray.get(actor.origin.remote(), timeout=START_S)
+
+
+def find_store() -> ActorHandle | None:
+    """Return the store's actor, or None when there is none."""
+    try:
+        return ray.get_actor(STORE, NAMESPACE)
+    except ValueError:
+        return None
+
+
+def close_store() -> None:
+    """End the store's actor, if there is one, after what it has queued is on the disk."""
+    if (actor := find_store()) is None:
+        return
+    try:
+        ray.get(actor.close.remote(), timeout=CLOSE_S)
+    except (RayActorError, RayTaskError, GetTimeoutError) as error:
+        # Whatever it acknowledged is on the disk already; the next start replays it.
+        log.warning("store not closed cleanly error=%s", error)
+    ray.kill(actor)
 
 
 def _deployed(room: Any, args: AppArgs, num_replicas: int) -> Any:
     return ray.serve.deployment(
         num_replicas=num_replicas, max_ongoing_requests=64, max_queued_requests=args.max_queued_requests,
+        backpressure_config={"status_code": 503, "retry_after_s": 1},
         health_check_period_s=2, health_check_timeout_s=5, graceful_shutdown_timeout_s=5,
         ray_actor_options={"num_cpus": 0},
     )(room)  # fmt: skip

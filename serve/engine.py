@@ -1,5 +1,6 @@
 """The engine: one straight line down for a request, another for events."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -14,6 +15,7 @@ from serve.state.follower import Follower
 from serve.state.store import AppendResult
 from serve.state.view import Source
 from train.bundle import Bundle
+from train.data.schema import NO_ITEM
 from train.models.candidates import Candidates
 from train.models.shopper import NO_HISTORY, History
 
@@ -75,7 +77,7 @@ class Engine:
         history, degraded = await self._history(ask)
         query = Query(
             history=history, vector=await self._vector(history), blocked=self._blocked(history, ask),
-            min_version=max(ask.min_version, self.view.version),
+            min_version=self.view.version,
         )  # fmt: skip
         ranked = await self._rank(query, await self._retrieve(query))
         if ranked.version < ask.min_version:
@@ -122,15 +124,16 @@ class Engine:
 
     async def _vectors(self, events: Sequence[Event]) -> np.ndarray:
         """Return h_u (n, d) of each event's shopper just before the event, earlier events of the call counted."""
-        vectors = np.zeros((len(events), self.view.items.vectors.shape[1]), dtype=np.float32)
-        latest: dict[str, History] = {}
-        for position, event in enumerate(events):
-            if event.item_idx < 0 or event.weight == 0:
-                continue
-            if event.user_id not in latest:
-                latest[event.user_id] = await self.view.fetch(event.user_id, self._store)
-            history = latest[event.user_id]
-            vectors[position] = await self._vector(history)
-            if event.weight > 0:
-                latest[event.user_id] = history.appended(event.item_idx, event.timestamp_ms, same_order=False)
-        return vectors
+        user_ids = list({event.user_id for event in events if _teaches(event)})
+        known = await asyncio.gather(*(self.view.fetch(user_id, self._store) for user_id in user_ids))
+        latest = dict(zip(user_ids, known, strict=True))
+        histories = []
+        for event in events:
+            histories.append(latest[event.user_id] if _teaches(event) else NO_HISTORY)
+            if _teaches(event) and event.weight > 0:
+                latest[event.user_id] = histories[-1].appended(event.item_idx, event.timestamp_ms, same_order=False)
+        return np.stack(await asyncio.gather(*(self._vector(history) for history in histories)))
+
+
+def _teaches(event: Event) -> bool:
+    return event.item_idx != NO_ITEM and event.weight != 0

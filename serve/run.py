@@ -1,6 +1,7 @@
 """`python serve/run.py start|stop|status key=value …`: the server on this machine, in the background."""
 
 import json
+import logging
 import socket
 import sys
 import time
@@ -18,17 +19,19 @@ from cluster.errors import ConfigError, LiveshelfError, RuntimeStartError
 from cluster.head import running_head, start_head, stop_head
 from cluster.runtime import RuntimeConfig, connect, disconnect
 from cluster.telemetry import configure_logging
-from serve.app import deploy
+from serve.app import close_store, deploy
 from serve.config import StartArgs
+from train.bundle_state import check_bundle
 from train.registry import Registry
 
+log = logging.getLogger(__name__)
 console = Console(highlight=False)
 POLL_S = 0.1
 
 
 def start(args: StartArgs) -> dict[str, Any]:
     """Serve in the background and return what the first replica says of itself; a running server is changed instead."""
-    Registry(args.registry).find(args.bundle)  # a missing bundle is said before anything starts
+    check_bundle(Registry(args.registry).find(args.bundle))  # a missing or altered one is said before anything starts
     running = running_head() is not None
     if not running:
         refuse_busy_port(args.host, args.port)
@@ -45,6 +48,19 @@ def start(args: StartArgs) -> dict[str, Any]:
         disconnect()
 
 
+def stop() -> bool:
+    """End the server with every process it started, the store first and in order; tell whether there was one."""
+    if running_head() is not None:
+        try:
+            connect(RuntimeConfig(address="head"))
+            close_store()
+        except RuntimeStartError as error:
+            log.warning("store not closed cleanly error=%s", error)
+        finally:
+            disconnect()
+    return stop_head()
+
+
 def start_command(words: list[str]) -> None:
     """Serve the current bundle until `stop`; called again, change the running server."""
     args = StartArgs.parse(words)
@@ -56,7 +72,7 @@ def stop_command(words: list[str]) -> None:
     """End the server with every process it started; what was acknowledged stays in the log."""
     if words:
         raise ConfigError(f"stop takes no settings, not {words[0]!r}")
-    console.print("stopped" if stop_head() else "nothing was running")
+    console.print("stopped" if stop() else "nothing was running")
 
 
 def status_command(words: list[str]) -> None:

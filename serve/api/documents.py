@@ -6,7 +6,17 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
+from serve.api.problems import PROBLEM_TYPE
+from serve.api.schemas import ProblemBody
+
 REF = "#/components/schemas/{model}"
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {
+        "description": description,
+        "content": {PROBLEM_TYPE: {"schema": {"$ref": REF.format(model=ProblemBody.__name__)}}},
+    }
+    for status, description in (("4XX", "The request is wrong"), ("5XX", "The engine cannot answer"))
+}
 
 
 def takes(*models: type[BaseModel]) -> dict[str, Any]:

@@ -6,10 +6,9 @@ from typing import Any
 from uuid import uuid4
 
 import orjson
-from pydantic import ValidationError
 
 from cluster.errors import RequestError
-from serve.api.problems import invalid, problem
+from serve.api.problems import InvalidError, problem, read
 from serve.api.schemas import MAX_EVENTS, EventBody, EventResult, EventsAnswer, ProblemBody
 from serve.state.events import Ack, Event, Problem
 from train.data.schema import NO_ITEM
@@ -20,11 +19,11 @@ LOGGED_APART = {"id", "type", "user", "item", "order_id"}  # columns of the log;
 
 
 def read_bodies(content: Any) -> list[EventBody | Problem]:
-    """Return each event of a request's JSON, or what is wrong with it; one event may stand alone."""
+    """Return each event of a request's JSON, or what is wrong with it; one that stands alone must be right."""
     if not isinstance(content, dict):
         raise RequestError('the body must be one event, or {"events": […]}')
     if "events" not in content:
-        return [_body(content, "")]
+        return [read(EventBody, content)]
     events = content["events"]
     if unknown := sorted(set(content) - {"events"}):
         raise RequestError(f"unknown field {unknown[0]!r} beside events")
@@ -59,9 +58,9 @@ def answer(bodies: Sequence[EventBody | Problem], outcomes: Sequence[Ack | Probl
 
 def _body(event: Any, pointer: str) -> EventBody | Problem:
     try:
-        return EventBody.model_validate(event)
-    except ValidationError as error:
-        return Problem(400, str(invalid(error, pointer)))
+        return read(EventBody, event, pointer)
+    except InvalidError as error:
+        return Problem(400, str(error))
 
 
 def _weight(body: EventBody) -> float:

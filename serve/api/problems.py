@@ -1,21 +1,24 @@
 """Errors as application/problem+json (RFC 9457): every refusal says what was wrong, never how we are built."""
 
 import logging
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import orjson
 from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
 from cluster.errors import LiveshelfError, RequestError
 
 log = logging.getLogger(__name__)
 
+PROBLEM_TYPE = "application/problem+json"
 RETRY_AFTER_S = {429: "1", 503: "1"}
+
+Body = TypeVar("Body", bound=BaseModel)
 
 
 class TooLargeError(RequestError):
@@ -32,12 +35,16 @@ class InvalidError(RequestError):
         super().__init__("; ".join(f"{error['pointer'] or '/'}: {error['detail']}" for error in errors))
 
 
-def invalid(error: ValidationError | RequestValidationError, prefix: str = "") -> InvalidError:
-    """Return pydantic's findings as pointers (RFC 6901) and sentences."""
-    return InvalidError([
-        {"pointer": prefix + "".join(f"/{_escape(str(part))}" for part in found["loc"]), "detail": found["msg"]}
-        for found in error.errors()
-    ])  # fmt: skip
+def read(model: type[Body], content: Any, prefix: str = "") -> Body:
+    """Return a body, or raise with pydantic's findings as pointers (RFC 6901) and sentences; prefix: of `content`."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        findings = error.errors(include_url=False, include_context=False, include_input=False)
+        raise InvalidError([
+            {"pointer": prefix + "".join(f"/{_escape(str(part))}" for part in found["loc"]), "detail": found["msg"]}
+            for found in findings
+        ]) from None  # fmt: skip
 
 
 def problem(status: int, detail: str, errors: list[dict[str, str]] | None = None, **more: Any) -> dict[str, Any]:
@@ -56,7 +63,7 @@ def install_problems(app: FastAPI) -> None:
         return _respond(request, error.status, str(error), getattr(error, "errors", None))
 
     async def http(request: Request, error: HTTPException) -> Response:
-        return _respond(request, error.status_code, str(error.detail))
+        return _respond(request, error.status_code, str(error.detail), headers=error.headers)
 
     async def broken(request: Request, error: Exception) -> Response:
         log.exception("path=%s", request.url.path, exc_info=error)
@@ -67,11 +74,14 @@ def install_problems(app: FastAPI) -> None:
     app.add_exception_handler(Exception, broken)
 
 
-def _respond(request: Request, status: int, detail: str, errors: list[dict[str, str]] | None = None) -> Response:
+def _respond(
+    request: Request, status: int, detail: str, errors: list[dict[str, str]] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:  # fmt: skip
     request_id = request.headers.get("x-request-id", "")[:64] or uuid4().hex
     body = problem(status, detail, errors, instance=request.url.path, requestId=request_id)
-    headers = {"retry-after": RETRY_AFTER_S[status]} if status in RETRY_AFTER_S else {}
-    return Response(orjson.dumps(body), status, headers, media_type="application/problem+json")
+    retry = {"retry-after": RETRY_AFTER_S[status]} if status in RETRY_AFTER_S else {}
+    return Response(orjson.dumps(body), status, {**(headers or {}), **retry}, media_type=PROBLEM_TYPE)
 
 
 def _escape(part: str) -> str:

@@ -8,14 +8,21 @@ from uuid import uuid4
 
 import orjson
 from fastapi import FastAPI, Request, Response
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from cluster.errors import ConflictError, LiveshelfError, RequestError, UnavailableError, UnprocessableError
-from serve.api.documents import document_bodies, takes
+from serve.api.documents import PROBLEMS, document_bodies, takes
 from serve.api.incoming import answer, read_bodies, to_event
 from serve.api.outgoing import read_ask, show
-from serve.api.problems import TooLargeError, install_problems, invalid
-from serve.api.schemas import EventBody, EventsAnswer, EventsBody, RecommendationsAnswer, RecommendationsBody
+from serve.api.problems import TooLargeError, install_problems, read
+from serve.api.schemas import (
+    EventBody,
+    EventsAnswer,
+    EventsBody,
+    ProblemBody,
+    RecommendationsAnswer,
+    RecommendationsBody,
+)
 from serve.engine import Engine
 from serve.state.events import Ack, Event, Problem
 
@@ -25,9 +32,9 @@ REFUSALS: dict[int, type[LiveshelfError]] = {400: RequestError, 409: ConflictErr
 
 def make_api(engine_of: Callable[[], Engine]) -> FastAPI:
     """Return the HTTP surface of the engine that `engine_of` names when a request comes."""
-    api = FastAPI(title="liveshelf", version=version("liveshelf"), openapi_url="/openapi.json", docs_url="/docs")
+    api = FastAPI(title="liveshelf", version=version("liveshelf"), redoc_url=None, responses=PROBLEMS)
     install_problems(api)
-    document_bodies(api, EventBody, EventsBody, RecommendationsBody)
+    document_bodies(api, EventBody, EventsBody, RecommendationsBody, ProblemBody)
 
     @api.post("/v1/events", response_model=EventsAnswer, openapi_extra=takes(EventBody, EventsBody), tags=["events"])
     async def post_events(request: Request) -> Response:
@@ -45,10 +52,7 @@ def make_api(engine_of: Callable[[], Engine]) -> FastAPI:
     )  # fmt: skip
     async def post_recommendations(request: Request) -> Response:
         """Return the items to show a shopper now."""
-        try:
-            body = RecommendationsBody.model_validate(await read_json(request))
-        except ValidationError as error:
-            raise invalid(error) from None
+        body = read(RecommendationsBody, await read_json(request))
         engine = engine_of()
         slate = await engine.recommend(read_ask(body, engine.index))
         return as_json(show(slate, body, engine, f"rec_{uuid4().hex}"))

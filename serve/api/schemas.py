@@ -1,14 +1,25 @@
 """What travels over HTTP: camelCase on the wire, unknown fields refused."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+)
 from pydantic.alias_generators import to_camel
 
 from train.data.ids import id_problem
 
 MAX_EVENTS = 500
+MAX_DEPTH = 16
+MAX_MILLIS = 253_402_300_799_999  # the last one of the year 9999
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _checked_id(text: str) -> str:
@@ -17,9 +28,30 @@ def _checked_id(text: str) -> str:
     return text
 
 
-Id = Annotated[str, AfterValidator(_checked_id)]
+def _from_millis(given: Any) -> Any:
+    if type(given) is not int:
+        return given
+    if not 0 <= given <= MAX_MILLIS:
+        raise ValueError(f"epoch milliseconds must be between 0 and {MAX_MILLIS}")
+    return EPOCH + timedelta(milliseconds=given)
+
+
+def _shallow(properties: dict[str, Any]) -> dict[str, Any]:
+    level: list[Any] = [properties]
+    for _ in range(MAX_DEPTH):
+        children = [part.values() if isinstance(part, dict) else part for part in level]
+        level = [child for parts in children for child in parts if isinstance(child, dict | list)]
+        if not level:
+            return properties
+    raise ValueError(f"must not be nested deeper than {MAX_DEPTH} levels")
+
+
+Id = Annotated[str, AfterValidator(_checked_id), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 128})]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-Millis = Annotated[int, Field(ge=0, le=253_402_300_799_999)]  # the last one is in the year 9999
+Time = Annotated[
+    AwareDatetime, BeforeValidator(_from_millis),
+    WithJsonSchema({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "integer", "minimum": 0}]}),
+]  # fmt: skip
 
 
 class Wire(BaseModel):
@@ -37,30 +69,34 @@ class EventBody(Wire):
     session: Id | None = None
     item: Id | None = None
     catalogue: Id | None = None
-    time: AwareDatetime | Millis | None = Field(None, description="RFC 3339 or epoch milliseconds; now when missing")
+    time: Time | None = Field(None, description="RFC 3339 or epoch milliseconds; now when missing")
     value: Finite | None = None
     quantity: Finite | None = None
     price: Finite | None = Field(None, ge=0)
     currency: str | None = Field(None, pattern="^[A-Z]{3}$")
     order_id: Id | None = None
     recommendation_id: Id | None = None
-    position: int | None = Field(None, ge=1)
+    position: int | None = Field(None, ge=1, le=1_000_000)
     text: str | None = Field(None, max_length=10_000)
-    properties: dict[str, Any] = Field(default_factory=dict)
+    properties: Annotated[dict[str, Any], AfterValidator(_shallow)] = Field(default_factory=dict)
 
     def time_ms(self, now: datetime) -> int:
         """Return the event's time in epoch milliseconds; a future one is now."""
-        now_ms = int(now.timestamp() * 1e3)
-        if self.time is None:
-            return now_ms
-        given_ms = self.time if isinstance(self.time, int) else int(self.time.astimezone(UTC).timestamp() * 1e3)
-        return min(max(given_ms, 0), now_ms)
+        time = now if self.time is None else min(max(self.time, EPOCH), now)
+        return (time - EPOCH) // timedelta(milliseconds=1)
 
 
 class EventsBody(Wire):
     """Up to 500 events."""
 
     events: list[EventBody] = Field(min_length=1, max_length=MAX_EVENTS)
+
+
+class Finding(BaseModel):
+    """One thing wrong with a request."""
+
+    pointer: str = Field(description="where in the body, RFC 6901")
+    detail: str
 
 
 class ProblemBody(BaseModel):
@@ -70,6 +106,9 @@ class ProblemBody(BaseModel):
     title: str
     status: int
     detail: str
+    instance: str | None = None
+    requestId: str | None = None
+    errors: list[Finding] | None = None
 
 
 class EventResult(BaseModel):

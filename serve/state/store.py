@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from cluster.config import Config
-from cluster.errors import OutOfStepError, StorageError
+from cluster.errors import OutOfStepError, StorageError, UnavailableError
 from serve.state.events import Ack, Event, MicroBatch, Position
 from serve.state.folder import open_folder
 from serve.state.group_commit import GroupCommit
@@ -62,6 +62,7 @@ class Store:
         self._one_snapshot = asyncio.Lock()
         self._saved = machine.state.version
         self._saving: asyncio.Task[None] | None = None
+        self._closed = False
 
     @classmethod
     def open(
@@ -132,7 +133,8 @@ class Store:
         return path
 
     async def close(self) -> None:
-        """Finish what is queued and let go of the log."""
+        """Finish what is queued and let go of the log; whoever asks from now on is told to ask again."""
+        self._closed = True
         await self._group_commit.drain()
         if self._saving is not None:
             await self._saving
@@ -161,6 +163,8 @@ class Store:
 
     def _check(self, since: Position) -> None:
         oldest, newest = self._machine.floor, self._recent.version
+        if self._closed:
+            raise UnavailableError("the store is closing; send the same request again in a second")
         if since.lineage != self._machine.lineage:
             raise OutOfStepError(
                 f"{since.lineage} is another history than {self._machine.lineage}; load the store's bundle and image"

@@ -1,0 +1,34 @@
+"""One small bundle a session, an engine over a store in this process, and the HTTP surface over both."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.serve.shop import Shop, fit_small_bundle, open_shop
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Small tensors are slower on many threads, much slower where other processes want the cores."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry whose current bundle shows no seen item again."""
+    return fit_small_bundle(tmp_path_factory.mktemp("serve"), keep_seen=False)
+
+
+@pytest.fixture(scope="session")
+def repeating_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry whose current bundle shows seen items again."""
+    return fit_small_bundle(tmp_path_factory.mktemp("repeat"), keep_seen=True)
+
+
+@pytest.fixture
+def shop(registry: Path, tmp_path: Path) -> Iterator[Shop]:
+    """A server without Ray over an empty log."""
+    with open_shop(registry, tmp_path / "data") as shop:
+        yield shop

@@ -1,0 +1,126 @@
+"""A small shop on sale: a bundle fitted in seconds, and a server over it without Ray."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fastapi.testclient import TestClient
+
+from cluster.errors import UnavailableError
+from serve.api.routes import make_api
+from serve.engine import Engine
+from serve.stages.ranking import Ranking
+from serve.stages.retrieval import FlatIndex, Retriever
+from serve.state.follower import Follower
+from serve.state.store import Store
+from serve.state.view import View
+from tests.world import tiny_world
+from train.bundle import Bundle, read_bundle
+from train.config import FitRun
+from train.data.prepare import PrepareConfig, prepare
+from train.models.shopper import History
+from train.pipeline import fit_bundle
+from train.registry import Registry
+
+SMALL = ["workers=0", "epochs=2", "embedding_dim=8", "feedforward_dim=16", "max_length=8", "negatives=8"]
+KNOWN, STRANGER = "u0000", "nobody"  # shoppers with and without a history
+
+
+def fit_small_bundle(folder: Path, keep_seen: bool) -> Path:
+    """Publish a bundle of the tiny world below `folder` and return its registry."""
+    registry = folder / "registry"
+    where = [f"registry={registry}", f"checkpoints={folder / 'checkpoints'}", f"keep_seen={str(keep_seen).lower()}"]
+    prepared = prepare(tiny_world(), PrepareConfig.parse([]), datetime.now(UTC), folder / "rejects")
+    fit_bundle(FitRun.parse(["data=tiny_world", *SMALL, *where]), prepared)
+    return registry
+
+
+class Away:
+    """A store that can be switched off, as if its process were gone; else the real one."""
+
+    def __init__(self, store: Store) -> None:
+        self._store, self.away = store, False
+
+    def __getattr__(self, name: str) -> Any:
+        if self.away:
+            raise UnavailableError("the store does not answer; send the same request again in a second")
+        return getattr(self._store, name)
+
+
+@dataclass(kw_only=True)
+class Shop:
+    """A running server and its parts."""
+
+    bundle: Bundle
+    store: Away
+    engine: Engine
+    client: TestClient
+    broken: list[Exception] = field(default_factory=list)  # what the engine shall fail with
+
+    def post(self, path: str, **body: Any) -> Any:
+        """Return the answer's JSON; any other status than 200 fails the test."""
+        answer = self.client.post(path, json=body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def slate(self, **body: Any) -> dict[str, Any]:
+        """Return an answer of recommendations."""
+        return self.post("/v1/recommendations", **body)
+
+    def click(self, user: str, item: str, **more: Any) -> int:
+        """Return the version of a click that was applied."""
+        return self.post("/v1/events", type="click", user=user, item=item, **more)["results"][0]["version"]
+
+    def history(self, user: str) -> list[str]:
+        """Return the items that a shopper had, oldest first."""
+        shopper = self.client.portal.call(self.store.user, user, self.engine.view.position)  # pyright: ignore
+        return [self.engine.item_ids[item_idx] for item_idx in shopper.history.item_idx]
+
+
+def item_ids(slate: dict[str, Any]) -> list[str]:
+    """Return the ids of a slate, best first."""
+    return [item["id"] for item in slate["items"]]
+
+
+def build_engine(bundle: Bundle, store: Any, max_shoppers: int = 100) -> Engine:
+    """Return a replica's engine with its stages in this process, as a fused gateway has them; its view does not follow.
+
+    The store must be at the state from which the view shall start.
+    """
+    index = FlatIndex(*bundle.state.vectors.shape)
+    view = View(bundle, asyncio.run(store.image()), max_shoppers, index.vectors)
+
+    async def encode(history: History) -> np.ndarray:
+        return bundle.model.encode_histories([history.item_idx])[0]
+
+    retrieve, rank = Retriever(view, index, bundle.sources).retrieve, Ranking(view, bundle.ranker).rank
+    return Engine(bundle, Follower(view, store), store, encode, retrieve, rank)
+
+
+@contextmanager
+def open_shop(registry: Path, data: Path, follow: bool = True) -> Iterator[Shop]:
+    """Serve the current bundle over a log in `data`."""
+    folder = Registry(registry).find("current")
+    bundle, store = read_bundle(folder), Away(Store.open(folder, data, bootstrap=True))
+    engine = build_engine(bundle, store)
+    broken: list[Exception] = []
+
+    def engine_of() -> Engine:
+        if broken:
+            raise broken[0]
+        return engine
+
+    with TestClient(make_api(engine_of), raise_server_exceptions=False) as client:
+        portal = client.portal
+        assert portal is not None
+        following = portal.start_task_soon(engine.follower.run) if follow else None
+        yield Shop(bundle=bundle, store=store, engine=engine, client=client, broken=broken)
+        if following is not None:
+            following.cancel()
+        store.away = False
+        portal.call(store.close)
