@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -26,25 +26,35 @@ class Config(BaseModel):
             key, separator, text = word.partition("=")
             if not separator or not key:
                 raise ConfigError(f"cannot read {word!r}; write settings as key=value, for example epochs=3")
-            _place(values, cls.path_of(key), yaml.safe_load(text) if text else None, word)
+            path = cls.path_of(key)
+            _place(values, path, text if cls._holds_text(path) else _plain(text, word), word)
         return cls.checked(values)
 
     @classmethod
     def path_of(cls, key: str) -> list[str]:
         """Return where a setting lives: ["epochs"] may be short for ["training", "epochs"]."""
-        return next((path for path in cls._paths() if path[-1] == key), key.split("."))
+        head, *rest = key.split(".")
+        for path, annotation in cls._single_settings():
+            if path[-1] == head and (not rest or get_origin(annotation) is dict):
+                return [*path, *rest]
+        return [head, *rest]
 
     @classmethod
-    def _paths(cls) -> Iterator[list[str]]:
-        """Yield the path of every single setting, those of the whole before those of its groups."""
+    def _holds_text(cls, path: list[str]) -> bool:
+        """Return whether a setting is text, which is taken as it stands: data=2024 names a folder, no number."""
+        return any(known == path and annotation is str for known, annotation in cls._single_settings())
+
+    @classmethod
+    def _single_settings(cls) -> Iterator[tuple[list[str], Any]]:
+        """Yield the path and type of every single setting, those of the whole before those of its groups."""
         groups = {}
         for name, field in cls.model_fields.items():
             if isinstance(field.annotation, type) and issubclass(field.annotation, Config):
                 groups[name] = field.annotation
             else:
-                yield [name]
+                yield [name], field.annotation
         for name, group in groups.items():
-            yield from ([name, *path] for path in group._paths())
+            yield from (([name, *path], annotation) for path, annotation in group._single_settings())
 
     @classmethod
     def checked(cls, values: dict[str, Any]) -> Self:
@@ -64,6 +74,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ConfigError(f"{path} must hold a mapping of settings, not {type(values).__name__}")
     return values
+
+
+def _plain(text: str, word: str) -> Any:
+    try:
+        return yaml.safe_load(text) if text else None
+    except yaml.YAMLError:
+        raise ConfigError(
+            f"cannot read the value of {word!r}; write it as YAML does, with quotes around text"
+        ) from None
 
 
 def _place(values: dict[str, Any], keys: list[str], value: Any, word: str) -> None:

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,12 @@ from pathlib import Path
 from cluster.errors import StorageError
 
 CHUNK_BYTES = 1 << 20
+SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
+FULL = (errno.ENOSPC, errno.EDQUOT)
+NO_PLACE = (
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY,
+    errno.ENAMETOOLONG,
+)  # fmt: skip
 
 
 @contextmanager
@@ -35,6 +42,8 @@ def whole_folder(path: Path) -> Iterator[Path]:
     `path` must not exist yet: a published folder is never changed.
     """
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    if path.exists():
+        raise StorageError(f"{path} exists and would have to be replaced; name a new folder")
     with _disk_errors(path):
         aside.mkdir(parents=True)
         try:
@@ -76,9 +85,22 @@ def sha256(path: Path) -> str:
 def _disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:
+        if _code(error) in FULL:
             raise StorageError(f"no space left for {path}; free some and run the same command again") from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise StorageError(f"cannot write {path}: {error.strerror}; choose a folder you may write") from error
+        if _code(error) in NO_PLACE:
+            raise StorageError(f"cannot write {path}: {_words(error)}; choose a folder you may write") from error
         raise
+
+
+def _code(error: Exception) -> int | None:
+    if isinstance(error, OSError) and error.errno:
+        return error.errno
+    # safetensors and NumPy lose the number of the system's error; what they say tells it.
+    if SHORT_WRITE.fullmatch(str(error)):
+        return errno.ENOSPC
+    return next((code for code in (*FULL, *NO_PLACE) if f"(os error {code})" in str(error)), None)
+
+
+def _words(error: Exception) -> str:
+    return os.strerror(_code(error) or 0)

@@ -12,6 +12,9 @@ from cluster.errors import DataError
 from cluster.storage import whole_file
 from train.bundle import Bundle, read_bundle
 from train.config import RecommendRun
+from train.data.ids import as_ids
+from train.data.loaders.names import USER_NAMES, canonical, require
+from train.data.loaders.read import read_table
 from train.data.prepared import Prepared
 from train.data.schema import Interactions
 from train.data.source import prepare_data
@@ -31,7 +34,7 @@ def recommend(config: RecommendRun) -> pd.DataFrame:
     bundle = read_bundle(Registry(config.registry).find(config.bundle))
     history = in_vocabulary(prepare_data(config), bundle)
     user_ids = history.user_ids if config.users == "all" else read_user_ids(Path(config.users))
-    frame = pd.concat(list(_lists(bundle, history, user_ids, config)), ignore_index=True)
+    frame = _as_frame(user_ids, list(_lists(bundle, history, user_ids, config)), bundle)
     with whole_file(Path(config.out)) as aside:
         frame.to_parquet(aside)
     return frame
@@ -57,25 +60,29 @@ def in_vocabulary(prepared: Prepared, bundle: Bundle) -> Interactions:
 
 
 def read_user_ids(path: Path) -> np.ndarray:
-    """Return the column user_id of a csv or parquet file as strings."""
-    try:
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, dtype=str)
-        return frame["user_id"].astype(str).to_numpy(dtype=object)
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"users={path} must be a csv or parquet file with a column user_id: {error}") from None
+    """Return the distinct users that a table names, in its order."""
+    frame = read_table(path)
+    named = canonical(frame, USER_NAMES)
+    require(named, ("user_id",), USER_NAMES, path, frame.columns)
+    return as_ids(named["user_id"]).dropna().unique().astype(object)
 
 
-def _lists(bundle: Bundle, history: Interactions, user_ids: np.ndarray, config: RecommendRun) -> Iterator[pd.DataFrame]:
+def _lists(bundle: Bundle, history: Interactions, user_ids: np.ndarray, config: RecommendRun) -> Iterator[Candidates]:
+    """Yield each user's best candidates, best first."""
     users = [history.index.get(user_id) for user_id in user_ids]
     histories = [NO_HISTORY if user is None else history_of(history, user) for user in users]
-    found = prospects(bundle.model, bundle.state, bundle.sources, histories, config.keep_seen)
-    item_ids = bundle.items["item_id"].to_numpy(dtype=object)
-    for user_id, prospect in zip(user_ids, tqdm(found, total=len(user_ids), desc="users", unit="u"), strict=True):
-        yield _rows(user_id, prospect.ranked(bundle.state, bundle.ranker).best(config.k), item_ids)
+    sources = bundle.sources.at_least(config.k)
+    found = prospects(bundle.model, bundle.state, sources, histories, config.keep_seen)
+    for prospect in tqdm(found, total=len(user_ids), desc="users", unit="u", leave=False, disable=None):
+        yield prospect.ranked(bundle.state, bundle.ranker).best(config.k)
 
 
-def _rows(user_id: str, best: Candidates, item_ids: np.ndarray) -> pd.DataFrame:
+def _as_frame(user_ids: np.ndarray, lists: list[Candidates], bundle: Bundle) -> pd.DataFrame:
+    lengths = [len(best) for best in lists]
+    item_idx = np.concatenate([best.item_idx for best in lists])
     return pd.DataFrame({
-        "user_id": user_id, "rank": np.arange(1, len(best) + 1), "item_id": item_ids[best.item_idx],
-        "score": best.score,
+        "user_id": np.repeat(user_ids, lengths),
+        "rank": np.concatenate([np.arange(1, length + 1) for length in lengths]),
+        "item_id": bundle.items["item_id"].to_numpy(dtype=object)[item_idx],
+        "score": np.concatenate([best.score for best in lists]).astype(np.float32),
     })  # fmt: skip

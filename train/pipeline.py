@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cluster.errors import DataError
 from train.batch import in_vocabulary
 from train.bundle import Bundle, read_bundle
 from train.bundle_state import Manifest
@@ -47,9 +48,9 @@ class Published:
     table: Table
 
 
-def fit_bundle(config: FitRun, prepared: Prepared) -> Published:
-    """Train, choose the fusion on validation, measure on what is left, publish."""
-    split = make_split(prepared.interactions, config.holdout, prepared.has_clock)
+def fit_bundle(config: FitRun, prepared: Prepared, split: Split | None = None) -> Published:
+    """Train, choose the fusion on validation, measure on what is left, publish; the split is made unless given."""
+    split = split or make_split(prepared.interactions, config.holdout, prepared.has_clock)
     keep_seen = buys_again(split.train) if config.keep_seen is None else config.keep_seen
     choosing, reporting = chosen_and_reported(split, config)
     chosen = _learn(prepared, split.train, _validation(split, choosing, keep_seen, config), config)
@@ -103,6 +104,8 @@ def chosen_and_reported(split: Split, config: FitRun) -> tuple[Queries, Queries]
     """
     if len(split.test):
         return sampled(split.valid, config.ranker_queries), sampled(split.test, config.report_queries)
+    if len(split.valid) < 2:
+        raise DataError("only one query is held out, but choosing and reporting need one each; give more history")
     order = np.random.default_rng(config.training.seed).permutation(len(split.valid))
     n_choosing = min(config.ranker_queries, len(order) // 2)
     choosing = split.valid.take(np.sort(order[:n_choosing]))

@@ -69,7 +69,7 @@ def _draw(channel: Channel) -> None:
         if bar is None or done < bar.n:
             if bar is not None:
                 bar.close()
-            bar = tqdm(total=total, leave=False)
+            bar = tqdm(total=total, leave=False, disable=None)
         bar.set_description(desc, refresh=False)
         bar.update(done - bar.n)
     if bar is not None:

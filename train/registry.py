@@ -103,5 +103,7 @@ def _filesystem(root: str) -> tuple[FileSystem | None, str]:
     try:
         filesystem, path = FileSystem.from_uri(root)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"registry={root} cannot be reached: {error}; give a folder or a URL such as s3://…") from None
+        raise ConfigError(
+            f"registry={root} cannot be reached: {error}; give a folder or a URL such as s3://…"
+        ) from None
     return (None, path) if isinstance(filesystem, LocalFileSystem) else (filesystem, path)

@@ -32,6 +32,10 @@ class SourcesConfig(Config):
     repeat: int = Field(300, ge=0, le=5_000, description="the shopper's own items, newest first")
     popular: int = Field(100, ge=1, le=5_000, description="items popular of late")
 
+    def at_least(self, k: int) -> "SourcesConfig":
+        """Return quotas under which a list of k is full while other items exist, for strangers too."""
+        return self.model_copy(update={"sequence": max(self.sequence, k), "popular": max(self.popular, k)})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidates:

@@ -46,9 +46,7 @@ class Ranker:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain lists, with the feature names they belong to."""
-        return {"features": list(FEATURES)} | {
-            name: getattr(self, name).tolist() for name in _ARRAYS
-        }
+        return {"features": list(FEATURES)} | {name: getattr(self, name).tolist() for name in _ARRAYS}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Ranker":
