@@ -25,8 +25,8 @@ $(READY): pyproject.toml constraints.txt
 		| sed -unE 's/^ *Downloading ([^ ]*\/)?([^ /]+) (\([0-9.]{2,} [MG]B\)).*/  \2 \3/p; s/^(Installing) .*/  unpacking/p'
 	@touch $@
 
-demo: $(READY) ## train on real retail data, serve, and watch a click change a list
-	@$(BIN)/python serve/run.py demo
+demo: $(READY) ## train on a year of groceries, serve, and watch a click change a list
+	@$(BIN)/python -m serve.demo
 
 test: $(READY) ## the tests that fit into four minutes
 	@$(PYTEST) -m 'not slow'

@@ -9,6 +9,6 @@ def configure_logging(level: str = "INFO") -> None:
     logging.basicConfig(
         level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
     )
-    for chatty in ("fsspec", "matplotlib", "urllib3", "pandera"):
+    for chatty in ("fsspec", "matplotlib", "urllib3", "pandera", "ray.serve"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     logging.getLogger("ray.tune").setLevel(logging.ERROR)  # it comments on each checkpoint
