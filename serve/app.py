@@ -122,7 +122,7 @@ async def _answer(reference: Awaitable[T], timeout_s: float) -> T:
 
 
 class Replica:
-    """What every replica holds: the bundle, an index, and a view that lives in the index's memory."""
+    """What every replica holds: the bundle, and a view of the state that follows the store."""
 
     async def start(self, folder: str, max_shoppers: int) -> None:
         """Load the bundle and begin to follow the store."""
@@ -130,9 +130,8 @@ class Replica:
         torch.set_num_threads(1)
         faiss.omp_set_num_threads(1)
         self.store, self.bundle = StoreClient(), read_bundle(Path(folder))
-        self.index = FlatIndex(*self.bundle.state.vectors.shape)
-        view = View(self.bundle, await self.store.image(), max_shoppers, self.index.vectors)
-        self.follower = Follower(view, self.store)
+        self.view = View(self.bundle, await self.store.image(), max_shoppers)
+        self.follower = Follower(self.view, self.store)
         self._following = asyncio.create_task(self.follower.run())
 
     def check_health(self) -> None:
@@ -146,7 +145,7 @@ class RetrieverReplica(Replica):
 
     async def __init__(self, folder: str) -> None:
         await self.start(folder, max_shoppers=1)
-        self._room = Retriever(self.follower.view, self.index, self.bundle.sources)
+        self._room = Retriever(self.view, FlatIndex(self.view.items.vectors), self.bundle.sources)
 
     async def retrieve(self, query: Query) -> Found:
         """As Retriever.retrieve."""
@@ -158,7 +157,7 @@ class RankerReplica(Replica):
 
     async def __init__(self, folder: str) -> None:
         await self.start(folder, max_shoppers=1)
-        self._room = Ranking(self.follower.view, self.bundle.ranker)
+        self._room = Ranking(self.view, self.bundle.ranker)
 
     async def rank(self, query: Query, found: Found) -> Ranked:
         """As Ranking.rank."""
@@ -173,9 +172,9 @@ class Gateway(Replica):
         retriever: DeploymentHandle | None = None, ranker: DeploymentHandle | None = None,
     ) -> None:  # fmt: skip
         await self.start(folder, max_shoppers)
-        view = self.follower.view
-        retrieve = retriever.retrieve.remote if retriever else Retriever(view, self.index, self.bundle.sources).retrieve
-        rank = ranker.rank.remote if ranker else Ranking(view, self.bundle.ranker).rank
+        here = Retriever(self.view, FlatIndex(self.view.items.vectors), self.bundle.sources)
+        retrieve = retriever.retrieve.remote if retriever else here.retrieve
+        rank = ranker.rank.remote if ranker else Ranking(self.view, self.bundle.ranker).rank
         self.engine = Engine(self.bundle, self.follower, self.store, self.encode, retrieve, rank)
 
     async def encode(self, history: History) -> np.ndarray:

@@ -32,7 +32,9 @@ REFUSALS: dict[int, type[LiveshelfError]] = {400: RequestError, 409: ConflictErr
 
 def make_api(engine_of: Callable[[], Engine]) -> FastAPI:
     """Return the HTTP surface of the engine that `engine_of` names when a request comes."""
-    api = FastAPI(title="liveshelf", version=version("liveshelf"), redoc_url=None, responses=PROBLEMS)
+    api = FastAPI(
+        title="liveshelf", version=version("liveshelf"), redoc_url=None, redirect_slashes=False, responses=PROBLEMS
+    )  # fmt: skip
     install_problems(api)
     document_bodies(api, EventBody, EventsBody, RecommendationsBody, ProblemBody)
 

@@ -13,17 +13,14 @@ POPULAR_EVERY = 256  # events after which the popular list is sorted anew
 
 
 class FlatIndex:
-    """Exact search by inner product over vectors that live in the index's own memory, and so are always up to date."""
+    """Exact search by inner product over the live vectors themselves, so that it is always up to date."""
 
-    def __init__(self, n_items: int, embedding_dim: int) -> None:
-        self._index = faiss.IndexFlatIP(embedding_dim)
-        self._index.add(np.zeros((n_items, embedding_dim), dtype=np.float32))
-        memory = faiss.rev_swig_ptr(self._index.get_xb(), n_items * embedding_dim)
-        self.vectors = memory.reshape(n_items, embedding_dim)  # (n_items, d) float32, written in place
+    def __init__(self, vectors: np.ndarray) -> None:
+        self._vectors = vectors  # (n_items, d) float32, written in place by the view
 
     def search(self, vector: np.ndarray, k: int) -> np.ndarray:
         """Return the item_idx (k,) with the highest ⟨vector, h_i⟩, best first, -1 beyond the last item."""
-        return self._index.search(vector[None, :], k)[1][0]
+        return faiss.knn(vector[None, :], self._vectors, k, metric=faiss.METRIC_INNER_PRODUCT)[1][0]
 
 
 class Retriever:

@@ -116,6 +116,7 @@ class Store:
 
     async def image(self) -> Image:
         """Return a copy of the items, for a replica to start from."""
+        self._require_open()
         return await self._in_thread(self._machine.image)
 
     async def state_hash(self) -> tuple[int, str]:
@@ -134,6 +135,8 @@ class Store:
 
     async def close(self) -> None:
         """Finish what is queued and let go of the log; whoever asks from now on is told to ask again."""
+        if self._closed:
+            return
         self._closed = True
         await self._group_commit.drain()
         if self._saving is not None:
@@ -162,9 +165,8 @@ class Store:
             log.warning("snapshot failed error=%s", error)
 
     def _check(self, since: Position) -> None:
+        self._require_open()
         oldest, newest = self._machine.floor, self._recent.version
-        if self._closed:
-            raise UnavailableError("the store is closing; send the same request again in a second")
         if since.lineage != self._machine.lineage:
             raise OutOfStepError(
                 f"{since.lineage} is another history than {self._machine.lineage}; load the store's bundle and image"
@@ -173,6 +175,10 @@ class Store:
             raise OutOfStepError(
                 f"version {since.version} is not between {oldest} and {newest}; load the store's image"
             )
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise UnavailableError("the store is closing; send the same request again in a second")
 
     async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)

@@ -6,19 +6,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+from anyio.from_thread import BlockingPortal
 from fastapi.testclient import TestClient
 
 from cluster.errors import UnavailableError
 from serve.api.routes import make_api
-from serve.engine import Engine
+from serve.engine import Ask, Engine
 from serve.stages.ranking import Ranking
 from serve.stages.retrieval import FlatIndex, Retriever
+from serve.state.event_log import LoggedBatch
 from serve.state.follower import Follower
+from serve.state.image import Image
 from serve.state.store import Store
 from serve.state.view import View
+from tests.serve.conformance import Conformance
 from tests.world import tiny_world
 from train.bundle import Bundle, read_bundle
 from train.config import FitRun
@@ -28,6 +32,7 @@ from train.pipeline import fit_bundle
 from train.registry import Registry
 
 SMALL = ["workers=0", "epochs=2", "embedding_dim=8", "feedforward_dim=16", "max_length=8", "negatives=8"]
+NOTHING = np.empty(0, np.int64)
 KNOWN, STRANGER = "u0000", "nobody"  # shoppers with and without a history
 
 
@@ -44,7 +49,7 @@ class Away:
     """A store that can be switched off, as if its process were gone; else the real one."""
 
     def __init__(self, store: Store) -> None:
-        self._store, self.away = store, False
+        self._store, self.log, self.away = store, store._machine.log, False
 
     def __getattr__(self, name: str) -> Any:
         if self.away:
@@ -60,6 +65,8 @@ class Shop:
     store: Away
     engine: Engine
     client: TestClient
+    portal: BlockingPortal  # into the server's event loop
+    first_image: Image
     broken: list[Exception] = field(default_factory=list)  # what the engine shall fail with
 
     def post(self, path: str, **body: Any) -> Any:
@@ -76,9 +83,21 @@ class Shop:
         """Return the version of a click that was applied."""
         return self.post("/v1/events", type="click", user=user, item=item, **more)["results"][0]["version"]
 
+    def lagging_engine(self) -> Engine:
+        """Return the engine of a second replica, as it was before the first event."""
+        return build_engine(self.bundle, self.store, self.first_image)
+
+    def ask(self, user: str, min_version: int) -> Ask:
+        """Return a request as the engine takes it."""
+        return Ask(user_id=user, count=10, context=NOTHING, excluded=NOTHING, min_version=min_version)
+
+    def logged(self) -> list[LoggedBatch]:
+        """Return every micro-batch of the log."""
+        return list(self.store.log.read(after=0))
+
     def history(self, user: str) -> list[str]:
         """Return the items that a shopper had, oldest first."""
-        shopper = self.client.portal.call(self.store.user, user, self.engine.view.position)  # pyright: ignore
+        shopper = self.portal.call(self.store.user, user, self.engine.view.position)
         return [self.engine.item_ids[item_idx] for item_idx in shopper.history.item_idx]
 
 
@@ -87,19 +106,19 @@ def item_ids(slate: dict[str, Any]) -> list[str]:
     return [item["id"] for item in slate["items"]]
 
 
-def build_engine(bundle: Bundle, store: Any, max_shoppers: int = 100) -> Engine:
+def build_engine(bundle: Bundle, store: "Away", image: Image) -> Engine:
     """Return a replica's engine with its stages in this process, as a fused gateway has them; its view does not follow.
 
-    The store must be at the state from which the view shall start.
+    image: where the view starts.
     """
-    index = FlatIndex(*bundle.state.vectors.shape)
-    view = View(bundle, asyncio.run(store.image()), max_shoppers, index.vectors)
+    view = View(bundle, image)
+    index = FlatIndex(view.items.vectors)
 
     async def encode(history: History) -> np.ndarray:
         return bundle.model.encode_histories([history.item_idx])[0]
 
     retrieve, rank = Retriever(view, index, bundle.sources).retrieve, Ranking(view, bundle.ranker).rank
-    return Engine(bundle, Follower(view, store), store, encode, retrieve, rank)
+    return Engine(bundle, Follower(view, cast(Store, store)), cast(Store, store), encode, retrieve, rank)
 
 
 @contextmanager
@@ -107,7 +126,8 @@ def open_shop(registry: Path, data: Path, follow: bool = True) -> Iterator[Shop]
     """Serve the current bundle over a log in `data`."""
     folder = Registry(registry).find("current")
     bundle, store = read_bundle(folder), Away(Store.open(folder, data, bootstrap=True))
-    engine = build_engine(bundle, store)
+    image = asyncio.run(store.image())
+    engine = build_engine(bundle, store, image)
     broken: list[Exception] = []
 
     def engine_of() -> Engine:
@@ -119,7 +139,10 @@ def open_shop(registry: Path, data: Path, follow: bool = True) -> Iterator[Shop]
         portal = client.portal
         assert portal is not None
         following = portal.start_task_soon(engine.follower.run) if follow else None
-        yield Shop(bundle=bundle, store=store, engine=engine, client=client, broken=broken)
+        client.event_hooks = {"response": [Conformance(client)]}
+        yield Shop(
+            bundle=bundle, store=store, engine=engine, client=client, portal=portal, first_image=image, broken=broken
+        )
         if following is not None:
             following.cancel()
         store.away = False

@@ -1,0 +1,35 @@
+"""Every answer is held against the document that the server gives of itself."""
+
+from typing import Any
+
+from fastapi.testclient import TestClient
+from jsonschema import Draft202012Validator
+
+JSON, PROBLEM = "application/json", "application/problem+json"
+
+
+class Conformance:
+    """Called with each answer; fails the test when the answer is not what /openapi.json promises."""
+
+    def __init__(self, client: TestClient) -> None:
+        self.document: dict[str, Any] = client.get("/openapi.json").json()
+
+    def __call__(self, response: Any) -> None:
+        """Check one answer."""
+        response.read()
+        operation = self._operation(response.request)
+        if response.status_code >= 400:
+            assert response.headers["content-type"] == PROBLEM
+            assert response.json()["status"] == response.status_code
+            assert response.json()["requestId"]
+            self._check(response.json(), {"$ref": "#/components/schemas/ProblemBody"})
+            assert "Traceback" not in response.text
+        elif operation is not None:
+            promised = operation["responses"][str(response.status_code)]["content"][JSON]["schema"]
+            self._check(response.json(), promised)
+
+    def _operation(self, request: Any) -> dict[str, Any] | None:
+        return self.document["paths"].get(request.url.path, {}).get(request.method.lower())
+
+    def _check(self, body: Any, schema: dict[str, Any]) -> None:
+        Draft202012Validator(schema | {"components": self.document["components"]}).validate(body)

@@ -1,0 +1,106 @@
+"""Whatever goes wrong, the answer is a problem that says what, and never how we are built."""
+
+from pathlib import Path
+
+import pytest
+from openapi_spec_validator import validate
+
+from cluster.errors import StorageError
+from tests.serve.shop import Shop
+
+EVENT = '{"type":"click","user":"u","item":"i0003","value":%s}'
+PATHS = ("/v1/events", "/v1/recommendations")
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    "body", ["", "{", "nonsense", "{'a': 1}", EVENT % "NaN", EVENT % "Infinity", EVENT % "1e999", "[" * 5_000, "\ud83d"]
+)
+def test_what_is_not_json_is_a_400(shop: Shop, path: str, body: str) -> None:
+    answer = shop.client.post(path, content=body.encode("utf-8", "surrogatepass"))
+    assert answer.status_code == 400
+    assert answer.json()["title"] == "Bad Request"
+    assert answer.json()["instance"] == path
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_large_body_is_refused_before_it_is_parsed(shop: Shop, path: str) -> None:
+    answer = shop.client.post(path, content=b"[" * 262_145)
+    assert answer.status_code == 413
+    assert shop.client.post(path, content=b"[" * 262_144).status_code == 400
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/v1/events"), ("DELETE", "/v1/recommendations")])
+def test_a_wrong_method_is_a_405_that_names_the_right_one(shop: Shop, method: str, path: str) -> None:
+    answer = shop.client.request(method, path)
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize("path", ["/v1/nothing", "/", "/v1/events/", "/%00", "/v1/../etc/passwd"])
+def test_an_unknown_path_is_a_404(shop: Shop, path: str) -> None:
+    assert shop.client.get(path, follow_redirects=False).status_code == 404
+
+
+def test_an_unknown_field_is_pointed_at(shop: Shop) -> None:
+    answer = shop.client.post("/v1/recommendations", json={"user": "u", "context": {"colour": "red"}})
+    assert answer.status_code == 400
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["/context/colour"]
+
+
+def test_an_unknown_item_of_the_visit_is_a_422(shop: Shop) -> None:
+    answer = shop.client.post("/v1/recommendations", json={"user": "u", "context": {"items": ["nothing"]}})
+    assert answer.status_code == 422
+    assert "'nothing'" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "field", [{"count": 0}, {"count": 101}, {"minVersion": -1}, {"scenario": "else"}, {"user": ""}]
+)
+def test_a_field_out_of_range_is_a_400(shop: Shop, field: dict[str, object]) -> None:
+    answer = shop.client.post("/v1/recommendations", json=field)
+    assert answer.status_code == 400
+    assert [error["pointer"] for error in answer.json()["errors"]] == [f"/{name}" for name in field]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_an_internal_error_tells_nothing_of_itself(shop: Shop, path: str) -> None:
+    shop.broken.append(RuntimeError("a secret of ours"))
+    answer = shop.client.post(path, json={"type": "click", "user": "u", "item": "i0003"} if "event" in path else {})
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+
+
+def test_a_full_disk_is_a_507(shop: Shop) -> None:
+    shop.broken.append(StorageError("no space left for the event log"))
+    assert shop.client.post("/v1/recommendations", json={}).status_code == 507
+
+
+def test_the_clients_request_id_comes_back(shop: Shop) -> None:
+    answer = shop.client.get("/v1/nothing", headers={"x-request-id": "r1" * 100})
+    assert answer.json()["requestId"] == ("r1" * 100)[:64]
+
+
+def test_readiness_follows_the_store_and_liveness_does_not(shop: Shop) -> None:
+    ready = shop.client.get("/readyz").json()
+    assert ready == {"status": "ready", "modelVersion": shop.bundle.manifest.version, "stateVersion": 0}
+    shop.engine.follower.lost_at = 0.0
+    assert shop.client.get("/readyz").status_code == 503
+    assert shop.client.get("/healthz").json() == {"status": "ok"}
+
+
+def test_the_document_is_valid_openapi_3_1(shop: Shop) -> None:
+    document = shop.client.get("/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
+    validate(document)
+    bodies = {path: document["paths"][path]["post"]["requestBody"] for path in PATHS}
+    assert all(body["required"] for body in bodies.values())
+
+
+def test_the_documentation_page_is_served(shop: Shop) -> None:
+    assert shop.client.get("/docs").status_code == 200
+
+
+def test_no_file_of_ours_is_named_in_a_problem(shop: Shop) -> None:
+    answer = shop.client.post("/v1/events", content="{")
+    assert str(Path(__file__).parents[2]) not in answer.text
