@@ -84,6 +84,8 @@ class Transitions:
         )
 
     def _link(self, source: int, target: int, weight: float) -> None:
+        if not weight:
+            return
         row = self.added.setdefault(source, {})
         row[target] = row.get(target, 0.0) + weight
         self.rows[source] += weight

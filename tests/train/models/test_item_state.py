@@ -1,0 +1,64 @@
+"""Counts of items: fitted at once, advanced by one event, decayed in proportion."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.train.histories import DAY_MS, histories_of
+from train.models.item_state import ItemState, ItemStateConfig, _exp2, fit_item_state
+
+N = 4
+CONFIG = ItemStateConfig(half_life_days=10)
+
+
+def state_of(sequences: list[list[int]], days: list[list[float]] | None = None, has_clock: bool = True) -> ItemState:
+    return fit_item_state(np.zeros((N, 2), np.float32), histories_of(sequences, days), has_clock, CONFIG)
+
+
+def test_events_are_counted_per_item_and_in_all() -> None:
+    state = state_of([[0, 1, 0], [1], []])
+    assert state.popularity.tolist() == [2, 2, 0, 0]
+    assert state.n_events == 4
+    assert state.n_items == N
+    assert state.recent_total == pytest.approx(state.recent.sum())
+
+
+def test_an_event_counts_half_of_one_that_is_a_half_life_younger() -> None:
+    state = state_of([[0, 1, 2]], [[0, 10, 20]])
+    assert state.recent.tolist() == pytest.approx([1 / 4, 1 / 2, 1, 0])
+
+
+@given(ago=st.floats(0, 300), later=st.floats(0, 300))
+def test_a_live_event_weighs_against_old_ones_by_the_same_law(ago: float, later: float) -> None:
+    state = state_of([[0, 1]], [[100 - ago / 3, 100]])
+    state.count(2, round((100 + later) * DAY_MS))
+    assert state.recent[2] / state.recent[1] == pytest.approx(2 ** (later / 10), rel=1e-6)
+    assert state.popularity.tolist() == [1, 1, 1, 0]
+    assert state.n_events == 3
+    assert state.recent_total == pytest.approx(state.recent.sum())
+
+
+def test_without_a_clock_no_event_is_older_than_another() -> None:
+    state = state_of([[0, 1, 0]], has_clock=False)
+    assert state.recent.tolist() == state.popularity.tolist()
+
+
+def test_no_history_at_all_leaves_zeros() -> None:
+    state = state_of([[]])
+    assert state.popularity.tolist() == state.recent.tolist() == [0] * N
+    assert np.isfinite(state.repeat_rate).all()
+
+
+@given(sequences=st.lists(st.lists(st.integers(0, N - 1), max_size=8), min_size=1, max_size=5))
+def test_the_repeat_rate_is_the_share_of_buyers_who_came_back_drawn_to_the_average(sequences: list[list[int]]) -> None:
+    buyers = [sum(item in sequence for sequence in sequences) for item in range(N)]
+    again = [sum(sequence.count(item) > 1 for sequence in sequences) for item in range(N)]
+    average = sum(again) / max(sum(buyers), 1)
+    expected = [(again[i] + 5 * average) / (buyers[i] + 5) for i in range(N)]
+    assert state_of(sequences).repeat_rate.tolist() == pytest.approx(expected, rel=1e-5)
+
+
+@given(st.floats(-1000, 1000))
+def test_our_own_power_of_two_is_exact_to_the_last_bits(x: float) -> None:
+    assert _exp2(x) == pytest.approx(2.0**x, rel=1e-14)
