@@ -17,18 +17,28 @@ class Config(BaseModel):
 
     @classmethod
     def parse(cls, words: list[str], base: dict[str, Any] | None = None) -> Self:
-        """Return settings from `base` overridden by `key=value` words.
+        """Return settings from a YAML file, named by `config=path` or its bare path, overridden by `key=value` words.
 
+        Without a file, `base` takes its place.
         `a.b=1` reaches into the group of settings `a`; plain `b=1` reaches into the first group that knows a `b`.
         """
-        values: dict[str, Any] = dict(base or {})
+        files = [word.removeprefix("config=") for word in words if cls._names_file(word)]
+        if len(files) > 1:
+            raise ConfigError(f"one file of settings at a time, not {', '.join(files)}")
+        values: dict[str, Any] = read_yaml(Path(files[0])) if files else dict(base or {})
         for word in words:
+            if cls._names_file(word):
+                continue
             key, separator, text = word.partition("=")
             if not separator or not key:
                 raise ConfigError(f"cannot read {word!r}; write settings as key=value, for example epochs=3")
             path = cls.path_of(key)
             _place(values, path, text if cls._holds_text(path) else _plain(text, word), word)
         return cls.checked(values)
+
+    @classmethod
+    def _names_file(cls, word: str) -> bool:
+        return word.startswith("config=") or ("=" not in word and word.endswith((".yaml", ".yml")))
 
     @classmethod
     def path_of(cls, key: str) -> list[str]:

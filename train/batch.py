@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from cluster.errors import DataError
 from cluster.storage import whole_file
@@ -20,6 +19,7 @@ from train.data.schema import Interactions
 from train.data.source import prepare_data
 from train.models.candidates import Candidates
 from train.models.shopper import NO_HISTORY, history_of
+from train.progress import OwnBar
 from train.recommender import prospects
 from train.registry import Registry
 
@@ -73,7 +73,7 @@ def _lists(bundle: Bundle, history: Interactions, user_ids: np.ndarray, config: 
     histories = [NO_HISTORY if user is None else history_of(history, user) for user in users]
     sources = bundle.sources.at_least(config.k)
     found = prospects(bundle.model, bundle.state, sources, histories, config.keep_seen)
-    for prospect in tqdm(found, total=len(user_ids), desc="users", unit="u", leave=False, disable=None):
+    for prospect in OwnBar(found, total=len(user_ids), desc="users", unit="u"):
         yield prospect.ranked(bundle.state, bundle.ranker).best(config.k)
 
 

@@ -13,7 +13,6 @@ import torch.distributed
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from tqdm import tqdm
 
 from cluster.config import Config
 from train.checkpoint import TrainState, optimiser_tensors, restore_optimiser
@@ -21,6 +20,7 @@ from train.data.batches import Batch, Batches, Targets
 from train.data.schema import Interactions
 from train.losses import Objective
 from train.models.base import SequenceModel
+from train.progress import OwnBar
 
 Bar = Callable[..., Any]  # tqdm's way: (iterable, desc) → iterable
 
@@ -65,7 +65,7 @@ class EpochResult:
 
 def train_epochs(
     model: SequenceModel, interactions: Interactions, config: FitConfig,
-    rank: int = 0, world_size: int = 1, start_state: TrainState | None = None, bar: Bar = tqdm,
+    rank: int = 0, world_size: int = 1, start_state: TrainState | None = None, bar: Bar = OwnBar,
 ) -> Iterator[EpochResult]:  # fmt: skip
     """Train in place and yield after each epoch; from `start_state`, go on exactly as if it had never stopped.
 

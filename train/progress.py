@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Protocol
 
 from tqdm import tqdm
@@ -12,6 +13,8 @@ from tqdm import tqdm
 log = logging.getLogger(__name__)
 
 PERIOD_S = 0.3
+
+OwnBar = partial(tqdm, leave=False, disable=None)  # drawn where somebody looks, and gone when done
 
 
 class Channel(Protocol):
@@ -69,7 +72,7 @@ def _draw(channel: Channel) -> None:
         if bar is None or done < bar.n:
             if bar is not None:
                 bar.close()
-            bar = tqdm(total=total, leave=False, disable=None)
+            bar = OwnBar(total=total)
         bar.set_description(desc, refresh=False)
         bar.update(done - bar.n)
     if bar is not None:

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import torch
 from scipy.sparse import csr_matrix
-from tqdm import tqdm
 
 from train.checkpoint import TrainState, checkpoint_facts, load_checkpoint, save_checkpoint
 from train.data.schema import Interactions
 from train.loop import Bar, FitConfig, train_epochs
 from train.models.initialise import svd_embeddings
 from train.models.transformer import Transformer, TransformerConfig
-from train.progress import log_epoch
+from train.progress import OwnBar, log_epoch
 from train.validation import ValidationSet
 
 Metrics = dict[str, float]  # epoch, loss, seconds, sequences_per_s, learning_rate and, where validated, ndcg@10
@@ -68,7 +67,7 @@ def new_model(config: TransformerConfig, data: TrainingSet, seed: int) -> Transf
 
 def run_epochs(
     model_config: TransformerConfig, config: FitConfig, data: TrainingSet, device: torch.device,
-    rank: int = 0, world_size: int = 1, resume_from: Path | None = None, bar: Bar = tqdm,
+    rank: int = 0, world_size: int = 1, resume_from: Path | None = None, bar: Bar = OwnBar,
 ) -> Iterator[Epoch]:  # fmt: skip
     """Train a model and yield after each epoch; the same on every worker, and stop early on all at once."""
     model = new_model(model_config, data, config.seed).to(device)
@@ -89,10 +88,15 @@ def run_epochs(
 
 def run_folder(folder: Path, model_config: TransformerConfig, config: FitConfig, data: TrainingSet) -> Path:
     """Return where a run keeps its checkpoints: the same place whenever the same run is asked for."""
+    return folder / f"run-{fingerprint(model_config, config, data)}"
+
+
+def fingerprint(model_config: TransformerConfig, config: FitConfig, data: TrainingSet) -> str:
+    """Return what is equal for runs that may go on with each other's checkpoints."""
     digest = hashlib.sha256(f"{model_config!r} {config!r} {data.n_items}".encode())
     digest.update(data.train.offsets.tobytes())
     digest.update(data.train.item_idx.tobytes())
-    return folder / f"run-{digest.hexdigest()[:12]}"
+    return digest.hexdigest()[:12]
 
 
 def fit_here(model_config: TransformerConfig, config: FitConfig, data: TrainingSet, folder: Path) -> Fitted:

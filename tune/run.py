@@ -34,8 +34,7 @@ console = Console()
 
 def read_config(words: list[str]) -> SweepConfig:
     """Return the settings of the command line, on top of those in a file."""
-    named = bool(words) and "=" not in words[0]
-    config = SweepConfig.parse(words[named:], read_yaml(Path(words[0]) if named else QUICK))
+    config = SweepConfig.parse(words, read_yaml(QUICK))
     check_space(config.space, config.fit)
     return config
 

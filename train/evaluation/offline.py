@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable
 
 import numpy as np
-from tqdm import tqdm
 
 from train.data.schema import Interactions, Queries
 from train.evaluation.metrics import RankedTruth, ranked_truth, summarise
@@ -13,6 +12,7 @@ from train.models.features import FEATURES
 from train.models.item_state import ItemState
 from train.models.ranker import Ranker, RankingExamples
 from train.models.shopper import history_of
+from train.progress import OwnBar
 from train.recommender import Prospect, prospects
 
 Table = dict[str, dict[str, float]]  # row → metric → value
@@ -75,14 +75,14 @@ def ranking_examples(
 def asked(
     model: SequenceModel, state: ItemState, sources: SourcesConfig,
     history: Interactions, queries: Queries, keep_seen: bool,
-) -> "tqdm[tuple[int, Prospect]]":  # fmt: skip
+) -> Iterable[tuple[int, Prospect]]:  # fmt: skip
     """Yield each query's number and its shopper's candidates, with a progress bar."""
     histories = [
         history_of(history, int(user_idx), int(cut))
         for user_idx, cut in zip(queries.user_idx, queries.cut, strict=True)
     ]
     found = prospects(model, state, sources, histories, keep_seen)
-    return tqdm(enumerate(found), total=len(queries), desc="queries", unit="q", leave=False, disable=None)
+    return OwnBar(enumerate(found), total=len(queries), desc="queries", unit="q")
 
 
 def sequence_only(prospect: Prospect, state: ItemState) -> Candidates:
