@@ -70,7 +70,8 @@ def _last_item_apart(interactions: Interactions) -> Interactions:
     order_idx = 2 * interactions.order_idx
     last = interactions.offsets[1:][np.diff(interactions.offsets) > 0] - 1
     order_idx[last] += 1
-    return replace(interactions, order_idx=order_idx)
+    _, consecutive = np.unique(order_idx, return_inverse=True)  # what counts orders must not see gaps
+    return replace(interactions, order_idx=consecutive)
 
 
 def _global_time(interactions: Interactions, config: SplitConfig) -> Split:

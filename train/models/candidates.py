@@ -27,10 +27,10 @@ class Source(IntFlag):
 class SourcesConfig(Config):
     """How many items each source may propose."""
 
-    sequence: int = Field(200, ge=1, le=5_000, description="nearest items by ⟨h_u, h_i⟩")
-    transitions: int = Field(200, ge=0, le=5_000, description="items that followed the shopper's last ones")
-    repeat: int = Field(300, ge=0, le=5_000, description="the shopper's own items, newest first")
-    popular: int = Field(100, ge=1, le=5_000, description="items popular of late")
+    sequence: int = Field(default=200, ge=1, le=5_000, description="nearest items by ⟨h_u, h_i⟩")
+    transitions: int = Field(default=200, ge=0, le=5_000, description="items that followed the shopper's last ones")
+    repeat: int = Field(default=300, ge=0, le=5_000, description="the shopper's own items, newest first")
+    popular: int = Field(default=100, ge=1, le=5_000, description="items popular of late")
 
     def at_least(self, k: int) -> "SourcesConfig":
         """Return quotas under which a list of k is full while other items exist, for strangers too."""

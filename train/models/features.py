@@ -41,7 +41,7 @@ def features(
 
 def _sequence(item_idx: np.ndarray, shopper_vector: np.ndarray, state: ItemState) -> np.ndarray:
     logit = (state.vectors[item_idx] @ shopper_vector).astype(np.float64)
-    top = logit.max(initial=0.0)
+    top = logit.max(initial=-np.inf)
     return np.stack((logit - top - np.log(np.exp(logit - top).sum() + 1e-12), logit - top))
 
 

@@ -16,12 +16,12 @@ from train.models.features import FEATURES
 class RankerConfig(Config):
     """How the ranker is fitted on validation queries."""
 
-    hidden: int = Field(32, ge=1, le=512, description="hidden units")
-    epochs: int = Field(8, ge=1, le=100, description="passes over the validation queries")
-    learning_rate: float = Field(3e-3, gt=0, le=1, description="AdamW step, falling to zero by a cosine")
-    weight_decay: float = Field(1e-2, ge=0, le=1, description="AdamW decay")
-    batch_queries: int = Field(64, ge=1, description="queries per step")
-    seed: int = Field(0, ge=0, description="initial weights and order of queries")
+    hidden: int = Field(default=32, ge=1, le=512, description="hidden units")
+    epochs: int = Field(default=8, ge=1, le=100, description="passes over the validation queries")
+    learning_rate: float = Field(default=3e-3, gt=0, le=1, description="AdamW step, falling to zero by a cosine")
+    weight_decay: float = Field(default=1e-2, ge=0, le=1, description="AdamW decay")
+    batch_queries: int = Field(default=64, ge=1, description="queries per step")
+    seed: int = Field(default=0, ge=0, description="initial weights and order of queries")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

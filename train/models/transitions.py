@@ -14,13 +14,17 @@ from train.data.schema import Interactions
 class TransitionsConfig(Config):
     """How counts are made from histories and read back as scores."""
 
-    window: int = Field(10, ge=1, le=50, description="an item is linked to this many items before it")
-    decay: float = Field(0.8, gt=0, le=1, description="weight lost per step of distance")
-    backward: float = Field(0.5, ge=0, le=1, description="weight of the link from the later item to the earlier")
-    row_power: float = Field(0.5, ge=0, le=1, description="how far an item's many links are divided out")
-    column_power: float = Field(0.25, ge=0, le=1, description="how far the target's popularity is divided out")
-    history_decay: float = Field(0.6, gt=0, le=1, description="weight lost per step back in the shopper's history")
-    max_neighbours: int = Field(100, ge=1, description="strongest links kept per item by a batch")
+    window: int = Field(default=10, ge=1, le=50, description="an item is linked to this many items before it")
+    decay: float = Field(default=0.8, gt=0, le=1, description="weight lost per step of distance")
+    backward: float = Field(
+        default=0.5, ge=0, le=1, description="weight of the link from the later item to the earlier"
+    )
+    row_power: float = Field(default=0.5, ge=0, le=1, description="how far an item's many links are divided out")
+    column_power: float = Field(default=0.25, ge=0, le=1, description="how far the target's popularity is divided out")
+    history_decay: float = Field(
+        default=0.6, gt=0, le=1, description="weight lost per step back in the shopper's history"
+    )
+    max_neighbours: int = Field(default=100, ge=1, description="strongest links kept per item by a batch")
 
 
 class Followers(NamedTuple):

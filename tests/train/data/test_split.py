@@ -64,6 +64,11 @@ def test_leave_one_out_asks_for_the_last_item_of_whoever_had_two() -> None:
     assert "1 users have a single event" in split.report.steps[0].why
 
 
+def test_leave_one_out_numbers_orders_without_gaps() -> None:
+    history = make_split(interactions(TWO_USERS), LEAVE_ONE_OUT, has_clock=True).history
+    assert [np.diff(history.order_idx)[a:b].tolist() for a, b in ((0, 6), (7, 9))] == [[0, 1, 1, 0, 0, 1], [1, 1]]
+
+
 def test_without_a_clock_the_last_item_is_held_out_unless_told_otherwise() -> None:
     history = interactions([[(0, [1]), (1, [2]), (2, [3])], [(0, [1])]])
     assert asked(make_split(history, SplitConfig.parse([]), has_clock=False).valid) == [(0, 2, [3])]

@@ -1,0 +1,134 @@
+"""Each feature against a slow obvious version of it."""
+
+from dataclasses import replace
+from math import exp, log, log1p
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.train.histories import DAY_MS, histories_of, one_history
+from train.models.features import FEATURES, features
+from train.models.item_state import ItemState, ItemStateConfig, fit_item_state
+from train.models.shopper import NO_HISTORY, History
+from train.models.transitions import Followers
+
+N, DIM = 6, 3
+NO_FOLLOWERS = Followers(np.empty(0, np.int64), np.empty(0))
+VECTOR = np.array([1.0, -2.0, 0.5], dtype=np.float32)
+
+
+def a_state(n_items: int = N) -> ItemState:
+    vectors = np.random.default_rng(0).normal(size=(n_items, DIM)).astype(np.float32)
+    sequences = [[item % n_items for item in sequence] for sequence in ([0, 1, 0, 2], [2, 3, 2], [1])]
+    return fit_item_state(vectors, histories_of(sequences), True, ItemStateConfig())
+
+
+def slow_features(
+    item: int, candidates: list[int], followers: dict[int, float], history: History, state: ItemState
+) -> dict[str, float]:
+    """Return the features of one candidate by name."""
+    logit = {one: float(state.vectors[one] @ VECTOR) for one in candidates}
+    share = followers.get(item, 0.0) / sum(followers.values()) if followers else 0.0
+    last_order = int(history.order_idx[-1]) if len(history) else 0
+    n_orders = last_order - int(history.order_idx[0]) + 1 if len(history) else 0
+    orders = [last_order - int(o) for o, i in zip(history.order_idx, history.item_idx, strict=True) if i == item]
+    days = [
+        int(history.timestamp_ms[-1] - time) / DAY_MS
+        for time, i in zip(history.timestamp_ms, history.item_idx, strict=True)
+        if i == item
+    ]
+    count, again = len(orders), len(orders) > 1
+    interval = (max(days) - min(days)) / (count - 1) if again else 0.0
+    return {
+        "sequence_log_share": logit[item] - log(sum(exp(one) for one in logit.values())),
+        "sequence_gap": logit[item] - max(logit.values()),
+        "transition": share,
+        "transition_log": log(share + 1e-4),
+        "popularity_log": log((state.popularity[item] + 1) / (state.n_events + 1)),
+        "recent_log": log(state.recent[item] / state.recent_total + 1e-7),
+        "repeat_rate": float(state.repeat_rate[item]),
+        "is_repeat": float(count > 0),
+        "count_log": log(count) if count else 0.0,
+        "count_fast": log1p(3 * sum(0.9**ago for ago in orders)),
+        "count_slow": log1p(3 * sum(0.98**ago for ago in orders)),
+        "count_days": log1p(3 * sum(exp(-ago / 30) for ago in days)),
+        "orders_since": log1p(min(orders)) if count else 0.0,
+        "days_since": log1p(min(days)) if count else 0.0,
+        "interval_ratio": log((min(days) + 0.5) / (interval + 0.5)) if again else 0.0,
+        "has_interval": float(again),
+        "interval_days": log1p(interval),
+        "order_share": count / n_orders if n_orders else 0.0,
+        "orders_log": log1p(n_orders),
+        "history_log": log1p(len(history)),
+    }
+
+
+HISTORIES = st.lists(
+    st.tuples(st.integers(0, N - 1), st.floats(0, 90), st.integers(0, 2)), max_size=8
+)  # item, days since the row before, orders since
+
+
+@given(
+    rows=HISTORIES, candidates=st.sets(st.integers(0, N - 1), min_size=1),
+    scores=st.dictionaries(st.integers(0, N - 1), st.floats(0.01, 5)),
+)  # fmt: skip
+def test_every_column_is_what_its_name_says(
+    rows: list[tuple[int, float, int]], candidates: set[int], scores: dict[int, float]
+) -> None:
+    days, orders = np.cumsum([row[1] for row in rows]).tolist(), np.cumsum([row[2] for row in rows]).tolist()
+    history = one_history([row[0] for row in rows], days, orders) if rows else NO_HISTORY
+    ordered = sorted(scores)
+    followers = Followers(np.array(ordered, dtype=np.int64), np.array([scores[item] for item in ordered]))
+    asked, state = sorted(candidates), a_state()
+    found = features(np.array(asked), VECTOR, followers, history, state)
+    assert (found.shape, found.dtype) == ((len(asked), len(FEATURES)), np.float32)
+    for row, item in enumerate(asked):
+        expected = slow_features(item, asked, scores, history, state)
+        by_name = dict(zip(FEATURES, found[row].tolist(), strict=True))
+        assert by_name == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+def test_a_shopper_far_from_everything_still_prefers_the_nearest() -> None:
+    state = replace(a_state(), vectors=np.array([[-40.0, 0, 0], [-41, 0, 0]], np.float32).repeat(3, axis=0))
+    found = features(np.array([0, 3]), np.array([1, 0, 0], np.float32), NO_FOLLOWERS, NO_HISTORY, state)
+    assert found[:, FEATURES.index("sequence_gap")].tolist() == [0, -1]
+    assert found[:, FEATURES.index("sequence_log_share")].tolist() == pytest.approx([-log1p(exp(-1)), -log1p(exp(1))])
+
+
+def test_the_hour_of_asking_changes_nothing() -> None:
+    early = one_history([1, 2, 1], [0, 3, 9])
+    late = replace(early, timestamp_ms=early.timestamp_ms + 1_000 * DAY_MS)
+    asked, state = np.arange(N), a_state()
+    one, other = (features(asked, VECTOR, NO_FOLLOWERS, history, state) for history in (early, late))
+    assert one.tobytes() == other.tobytes()
+
+
+def test_asking_twice_gives_the_same_bits_and_changes_no_input() -> None:
+    history, state, followers = one_history([1, 2, 1]), a_state(), Followers(np.array([1, 4]), np.array([0.3, 0.1]))
+    before = state.vectors.tobytes(), state.recent.tobytes(), history.item_idx.tobytes()
+    found = [features(np.arange(N), VECTOR, followers, history, state).tobytes() for _ in range(2)]
+    assert found[0] == found[1]
+    assert before == (state.vectors.tobytes(), state.recent.tobytes(), history.item_idx.tobytes())
+
+
+def test_an_item_that_nobody_had_has_finite_features() -> None:
+    state = a_state()
+    assert state.popularity[5] == 0
+    assert np.isfinite(features(np.array([5]), VECTOR, NO_FOLLOWERS, one_history([0]), state)).all()
+
+
+def test_a_catalogue_of_one_item_takes_the_whole_share() -> None:
+    found = features(np.array([0]), VECTOR, NO_FOLLOWERS, one_history([0, 0]), a_state(n_items=1))
+    assert found[0, FEATURES.index("sequence_log_share")] == pytest.approx(0, abs=1e-6)
+    assert np.isfinite(found).all()
+
+
+def test_no_candidates_and_no_events_give_no_rows_and_no_warning() -> None:
+    empty = fit_item_state(np.ones((N, DIM), np.float32), histories_of([[]]), True, ItemStateConfig())
+    with np.errstate(all="raise"):
+        nothing = features(np.empty(0, np.int64), VECTOR, NO_FOLLOWERS, NO_HISTORY, empty)
+        some = features(np.arange(2), VECTOR, NO_FOLLOWERS, NO_HISTORY, empty)
+    assert nothing.shape == (0, len(FEATURES))
+    assert np.isfinite(some).all()

@@ -1,0 +1,75 @@
+"""The ranker learns what helps, says the same after a round trip, and stays within what it has seen."""
+
+import json
+
+import numpy as np
+import pytest
+
+from cluster.errors import BundleError
+from train.models.features import FEATURES
+from train.models.ranker import Ranker, RankerConfig, RankingExamples, fit_ranker
+
+N_QUERIES, PER_QUERY = 60, 12
+TELLING = FEATURES.index("transition")
+
+
+def examples(seed: int, n_queries: int = N_QUERIES) -> RankingExamples:
+    """Return queries whose one relevant candidate has the highest value in one column; all others are noise."""
+    rng = np.random.default_rng(seed)
+    matrix = rng.normal(size=(n_queries, PER_QUERY, len(FEATURES))).astype(np.float32)
+    relevant = matrix[:, :, TELLING] == matrix[:, :, TELLING].max(axis=1, keepdims=True)
+    return RankingExamples(
+        features=matrix.reshape(-1, len(FEATURES)), relevant=relevant.ravel(),
+        offsets=np.arange(n_queries + 1) * PER_QUERY,
+    )  # fmt: skip
+
+
+def hit_rate(ranker: Ranker, asked: RankingExamples) -> float:
+    scores = ranker.score(asked.features).reshape(-1, PER_QUERY)
+    return float((scores.argmax(axis=1) == asked.relevant.reshape(-1, PER_QUERY).argmax(axis=1)).mean())
+
+
+@pytest.fixture(scope="module")
+def ranker() -> Ranker:
+    return fit_ranker(examples(0, n_queries=400), RankerConfig(epochs=20, learning_rate=0.01))
+
+
+def test_the_one_telling_feature_is_found(ranker: Ranker) -> None:
+    assert hit_rate(ranker, examples(1)) > 0.8 > 5 / PER_QUERY
+
+
+def test_a_round_trip_through_json_gives_equal_scores(ranker: Ranker) -> None:
+    again = Ranker.from_json(json.loads(json.dumps(ranker.to_json())))
+    asked = examples(2).features
+    assert again.score(asked).tobytes() == ranker.score(asked).tobytes()
+
+
+@pytest.mark.parametrize("names", [[], list(FEATURES[:-1]), [*FEATURES, "more"], list(reversed(FEATURES))])
+def test_a_ranker_of_other_features_is_refused(ranker: Ranker, names: list[str]) -> None:
+    with pytest.raises(BundleError, match="reads other features"):
+        Ranker.from_json(ranker.to_json() | {"features": names})
+
+
+def test_values_beyond_all_examples_count_as_the_farthest_seen(ranker: Ranker) -> None:
+    far = np.zeros((2, len(FEATURES)), np.float32)
+    far[:, TELLING] = (1e3, 1e9)
+    scores = ranker.score(far)
+    assert scores[0] == scores[1]
+    assert np.isfinite(scores).all()
+
+
+def test_fitting_twice_gives_the_same_ranker() -> None:
+    one, other = (fit_ranker(examples(0), RankerConfig(epochs=2)) for _ in range(2))
+    assert one.to_json() == other.to_json()
+
+
+def test_queries_without_a_relevant_candidate_or_without_candidates_teach_nothing() -> None:
+    known = examples(0, n_queries=400)
+    noise = np.ones((4, len(FEATURES)), np.float32) * known.features.mean(axis=0)
+    widened = RankingExamples(
+        features=np.concatenate((known.features, noise)), relevant=np.append(known.relevant, [False] * 4),
+        offsets=np.concatenate(([0], known.offsets, [known.offsets[-1] + 4])),
+    )  # fmt: skip
+    found = fit_ranker(widened, RankerConfig(epochs=20, learning_rate=0.01))
+    assert np.isfinite(found.score(known.features)).all()
+    assert hit_rate(found, known) > 0.8
