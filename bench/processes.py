@@ -1,0 +1,33 @@
+"""The server's own processes, found by what they call themselves."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from cluster.processes import descendants
+
+STORE, GATEWAY = "ray::StoreActor", "ray::ServeReplica:liveshelf:Gateway"
+
+
+def named(title: str, root: int) -> list[int]:
+    """Return the pids of descendants of `root` whose title begins with `title`."""
+    return sorted(pid for pid in descendants(root) if _title(pid).startswith(title))
+
+
+def kill_one(title: str, root: int, timeout_s: float = 30) -> int:
+    """Kill -9 one of them, waiting for one to appear, and return its pid."""
+    deadline = time.monotonic() + timeout_s
+    while not (found := named(title, root)):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no process {title} in {timeout_s} s")
+        time.sleep(0.05)
+    os.kill(found[0], signal.SIGKILL)
+    return found[0]
+
+
+def _title(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""

@@ -1,0 +1,136 @@
+"""The server as it is deployed: replicas, the store's own process, and what remains when one of them is killed."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+import ray.serve
+
+from bench.client import Client
+from bench.ledger import Ledger, audit, load
+from bench.processes import GATEWAY, STORE, kill_one, named
+from cluster.haproxy import free_port
+from serve.app import close_store, deploy, find_store
+from serve.config import StartArgs
+from serve.state.store import Store
+from tests.serve.shop import KNOWN, item_ids
+from tests.serve.state.state_world import run
+from train.registry import Registry
+
+pytestmark = pytest.mark.ray
+
+ITEMS = [f"i{index:04d}" for index in range(24)]
+
+
+@dataclass(frozen=True)
+class Server:
+    """A deployed server."""
+
+    port: int
+    registry: Path
+    data: Path
+
+    @property
+    def args(self) -> dict[str, Any]:
+        return {"registry": str(self.registry), "data": str(self.data), "port": self.port, "replicas": 2}
+
+    def deploy(self, topology: str) -> None:
+        """Serve on two gateway replicas."""
+        deploy(StartArgs.checked(self.args | {"topology": topology}))
+
+    def post(self, path: str, **body: Any) -> dict[str, Any]:
+        """Return the JSON of a good answer, over a connection of its own."""
+        client = Client(self.port)
+        answer = client.post(path, body)
+        client.close()
+        assert answer.status == 200, answer
+        return answer.body
+
+    def click(self, user: str, item: str) -> int:
+        """Return the version of a click."""
+        return self.post("/v1/events", type="click", user=user, item=item)["results"][0]["version"]
+
+    def answers(self) -> bool:
+        """Tell whether a request over a new connection is answered."""
+        client = Client(self.port)
+        status = client.post("/v1/recommendations", {"user": KNOWN}).status
+        client.close()
+        return status == 200
+
+
+@pytest.fixture(scope="module")
+def server(ray_cluster: str, registry: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(free_port(), registry, tmp_path_factory.mktemp("served") / "data")
+    server.deploy("fused")
+    yield server
+    ray.serve.shutdown()
+    close_store()
+
+
+def until(answers: Callable[[], bool], in_a_row: int, at_most: int = 2_000) -> int:
+    """Return how many answers failed before so many in a row did not."""
+    good = 0
+    for count in range(at_most):
+        good = good + 1 if answers() else 0
+        if good == in_a_row:
+            return count + 1 - in_a_row
+    raise AssertionError(f"never {in_a_row} answers in a row")
+
+
+def seen_by_all(server: Server, user: str) -> None:
+    """Fail unless a click is visible over twenty connections, which the balancer spreads over the replicas."""
+    version = server.click(user, "i0003")
+    slates = [server.post("/v1/recommendations", user=user, minVersion=version) for _ in range(20)]
+    assert all(slate["degraded"] == [] and slate["stateVersion"] >= version for slate in slates)
+    assert all(slate["fallback"] == "none" and "i0003" not in item_ids(slate) for slate in slates)
+
+
+def test_a_click_is_visible_through_any_replica(server: Server) -> None:
+    assert len(named(GATEWAY, os.getpid())) == 2
+    seen_by_all(server, "clicker")
+
+
+def test_a_killed_gateway_fails_only_what_it_was_answering(server: Server) -> None:
+    kill_one(GATEWAY, os.getpid())
+    assert until(server.answers, in_a_row=50) <= 5
+
+
+def test_staged_replicas_answer_as_fused_ones_did(server: Server) -> None:
+    before = server.post("/v1/recommendations", user=KNOWN, count=24)
+    ray.serve.delete("liveshelf")  # fresh replicas are there sooner than a rolling update
+    server.deploy("staged")
+    after = server.post("/v1/recommendations", user=KNOWN, count=24, minVersion=before["stateVersion"])
+    assert before["stateVersion"] == after["stateVersion"] > 0
+    assert after["items"] == before["items"]
+    seen_by_all(server, "other clicker")
+
+
+def test_a_killed_store_loses_nothing_that_was_acknowledged(server: Server) -> None:
+    ledger = Ledger(ITEMS)
+    with load(server.port, ledger, callers=3):
+        assert ledger.wait_for_more(30, timeout_s=30) < 30
+        killed = kill_one(STORE, os.getpid())
+        assert ledger.wait_for_more(30, timeout_s=30) < 30
+    assert named(STORE, os.getpid()) != [killed]
+    assert audit(server.port, ledger) == (0, 0)
+
+
+def test_the_state_is_what_a_replay_of_the_log_comes_to(server: Server) -> None:
+    actor = find_store()
+    assert actor is not None
+    live = ray.get(actor.state_hash.remote())
+    assert live[0] > 0
+    close_store()
+    assert not list(server.data.glob("snapshot-*"))
+
+    async def replayed() -> tuple[int, str]:
+        store = Store.open(Registry(server.registry).find("current"), server.data)
+        found = await store.state_hash()
+        await store.close()
+        return found
+
+    assert run(replayed()) == live
