@@ -13,6 +13,7 @@ from cluster.storage import whole_folder
 from train.data.report import Report, Step
 from train.data.schema import Catalogue, Interactions
 
+ABOUT = "about.json"
 ARRAYS = ("offsets", "item_idx", "timestamp_ms", "order_idx", "weight")
 
 
@@ -33,13 +34,18 @@ class Prepared:
             pd.DataFrame({"user_id": self.interactions.user_ids}).to_parquet(aside / "users.parquet")
             self.catalogue.frame.to_parquet(aside / "items.parquet")
             save_npz(aside / "attributes.npz", self.catalogue.attributes)
-            (aside / "about.json").write_text(json.dumps(self._about()))
+            (aside / ABOUT).write_text(json.dumps(self._about()))
+
+    @staticmethod
+    def lies_in(folder: Path) -> bool:
+        """Tell whether `save` wrote this folder."""
+        return (folder / ABOUT).is_file()
 
     @classmethod
     def load(cls, folder: Path) -> "Prepared":
         """Return what `save` wrote."""
         try:
-            about = json.loads((folder / "about.json").read_text())
+            about = json.loads((folder / ABOUT).read_text())
             return cls(
                 name=about["name"], has_clock=about["has_clock"],
                 interactions=_load_interactions(folder), catalogue=_load_catalogue(folder, about["attribute_names"]),

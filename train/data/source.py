@@ -20,5 +20,7 @@ class DataConfig(Config):
 
 
 def prepare_data(config: DataConfig) -> Prepared:
-    """Load and prepare what `config.data` names."""
+    """Load and prepare what `config.data` names; a folder that was prepared before is taken as it is."""
+    if Prepared.lies_in(Path(config.data)):
+        return Prepared.load(Path(config.data))
     return prepare(load(config.data), config.prepare, datetime.now(UTC), Path(config.rejects))
