@@ -12,3 +12,4 @@ def configure_logging(level: str = "INFO") -> None:
     for chatty in ("fsspec", "matplotlib", "urllib3", "pandera", "ray.serve"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     logging.getLogger("ray.tune").setLevel(logging.ERROR)  # it comments on each checkpoint
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)  # it comments on each step of a start

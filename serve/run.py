@@ -33,8 +33,10 @@ def start(args: StartArgs) -> dict[str, Any]:
     """Serve in the background and return what the first replica says of itself; a running server is changed instead."""
     check_bundle(Registry(args.registry).find(args.bundle))  # a missing or altered one is said before anything starts
     running = running_head() is not None
-    if not running:
-        refuse_busy_port(args.host, args.port)
+    if running and not busy(args.host, args.port):
+        raise RuntimeStartError(f"the running server does not listen on {args.host}:{args.port}; stop it first")
+    if not running and (reason := busy(args.host, args.port)):
+        raise RuntimeStartError(f"cannot listen on {args.host}:{args.port}: {reason}; choose another port=…")
     start_head()
     try:
         connect(RuntimeConfig(address="head"))
@@ -65,7 +67,9 @@ def start_command(words: list[str]) -> None:
     """Serve the current bundle until `stop`; called again, change the running server."""
     args = StartArgs.parse(words)
     ready = start(args)
-    console.print(f"serving bundle {ready['modelVersion']} at {url(args)} (documentation: {url(args)}/docs)")
+    console.print(
+        f"serving bundle {ready['modelVersion']} at {url(args)} (documentation: {url(args)}/docs)", soft_wrap=True
+    )
 
 
 def stop_command(words: list[str]) -> None:
@@ -91,16 +95,15 @@ def url(args: StartArgs) -> str:
     return f"http://{args.host}:{args.port}"
 
 
-def refuse_busy_port(host: str, port: int) -> None:
-    """Raise when somebody already listens there."""
+def busy(host: str, port: int) -> str:
+    """Return why nobody new can listen there, nothing when somebody could."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise RuntimeStartError(
-                f"cannot listen on {host}:{port}: {error.strerror}; choose another port=…"
-            ) from None
+            return error.strerror or str(error)
+    return ""
 
 
 def ask_ready(args: StartArgs) -> dict[str, Any]:
