@@ -39,7 +39,8 @@ def write_bundle(bundle: Bundle, folder: Path) -> None:
             "item_state": bundle.state.config.model_dump(),
         })  # fmt: skip
         files = {path.name: sha256(path) for path in sorted(aside.iterdir())}
-        write_whole(aside / MANIFEST, bundle.manifest.model_copy(update={"files": files}).model_dump_json(indent=1))
+        manifest = bundle.manifest.model_copy(update={"files": files}).sealed()
+        write_whole(aside / MANIFEST, manifest.model_dump_json(indent=1))
 
 
 def read_bundle(folder: Path) -> Bundle:

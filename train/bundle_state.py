@@ -1,5 +1,6 @@
 """The bundle's torch-free half: manifest, catalogue, counts and histories, all that the store needs to start."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +23,7 @@ from train.models.transitions import Transitions
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+MEND = "copy the bundle again or promote another"
 UNREADABLE = (
     OSError, KeyError, IndexError, TypeError, AttributeError, ValueError, RuntimeError, SafetensorError
 )  # fmt: skip
@@ -41,6 +43,12 @@ class Manifest(Config):
     config: dict[str, Any] = Field(description="settings of the run")
     metrics: dict[str, dict[str, float]] = Field(description="row of the evaluation table → metric → value")
     files: dict[str, str] = Field(default={}, description="file → sha256")
+    seal: str = Field(default="", description="sha256 of this manifest without its seal; not checked when empty")
+
+    def sealed(self) -> "Manifest":
+        """Return the manifest with its seal, after which no byte of it can change unnoticed."""
+        open_ = self.model_copy(update={"seal": ""})
+        return self.model_copy(update={"seal": hashlib.sha256(open_.model_dump_json().encode()).hexdigest()})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +71,8 @@ def read_manifest(folder: Path) -> Manifest:
         ) from None
     except (OSError, ValidationError, ValueError) as error:
         raise BundleError(f"{folder / MANIFEST} cannot be read: {error}") from None
+    if manifest.seal and manifest != manifest.sealed():
+        raise BundleError(f"{folder / MANIFEST} was altered after it was published; {MEND}")
     if manifest.format != FORMAT:
         raise BundleError(f"{folder} has bundle format {manifest.format}, this code reads {FORMAT}; fit a new bundle")
     return manifest
@@ -74,9 +84,9 @@ def check_bundle(folder: Path) -> Manifest:
     for name, digest in manifest.files.items():
         path = folder / name
         if not path.is_file():
-            raise BundleError(f"{folder} lacks {name}; copy the bundle again or promote another")
+            raise BundleError(f"{folder} lacks {name}; {MEND}")
         if sha256(path) != digest:
-            raise BundleError(f"{path} was altered after it was published; copy the bundle again or promote another")
+            raise BundleError(f"{path} was altered after it was published; {MEND}")
     return manifest
 
 

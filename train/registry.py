@@ -32,7 +32,7 @@ class Registry:
             raise BundleError(f"{folder} exists and bundles never change; publish under another version")
         write_bundle(bundle, folder)
         if self.remote is not None:
-            self._upload(folder)
+            self._upload(folder, self.remote)
         if promote:
             self.promote(bundle.manifest.version)
         return folder
@@ -90,11 +90,12 @@ class Registry:
             raise BundleError(f"{version!r} cannot be a version: use letters, digits, '.', '_' and '-', at most 100")
         return self.local / version
 
-    def _upload(self, folder: Path) -> None:
+    def _upload(self, folder: Path, remote: FileSystem) -> None:
         # The manifest goes last: a bundle without one is no bundle, so a broken upload is never read.
         target = f"{self.path}/{folder.name}"
+        remote.create_dir(target)
         for path in sorted(folder.iterdir(), key=lambda path: path.name == MANIFEST):
-            copy_files(str(path), f"{target}/{path.name}", destination_filesystem=self.remote)
+            copy_files(str(path), f"{target}/{path.name}", destination_filesystem=remote)
 
 
 def _filesystem(root: str) -> tuple[FileSystem | None, str]:

@@ -1,10 +1,19 @@
 """A small world for training: shoppers who buy item i + 1 after item i, round and round."""
 
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from tests.train.small import small_fit, write_ring
+from train.data.prepared import Prepared
 from train.data.schema import Interactions
+from train.pipeline import Published
 
 N_CYCLE = 20
 
@@ -27,3 +36,33 @@ def cycles() -> Interactions:
         offsets=np.concatenate(([0], np.cumsum(lengths))), item_idx=(start + within) % N_CYCLE,
         timestamp_ms=np.arange(n), order_idx=np.arange(n), weight=np.ones(n, dtype=np.float32),
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Small:
+    """A published bundle, where it lies, and what it was fitted on."""
+
+    folder: Path  # of the run: registry, rejects, …
+    data: Path
+    published: Published
+    prepared: Prepared
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
+    """A bundle of the tiny world that no test may change."""
+    folder = tmp_path_factory.mktemp("small")
+    data = write_ring(folder / "ring")
+    return Small(folder, data, *small_fit(data, folder))
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a disk of 24 KiB, too small for any bundle."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=24k", "tmpfs", str(place)]
+    if os.getuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("a full disk can only be made by root, where mounting is allowed")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
