@@ -1,0 +1,131 @@
+"""From files to a published bundle: better than its baselines, honest about its queries, and able to go on."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cluster.errors import DataError
+from tests.train.conftest import Small
+from tests.train.histories import histories_of
+from tests.train.small import SMALL, small_fit, write_ring
+from train import session
+from train.config import EvaluateRun, FitRun
+from train.data.schema import Queries
+from train.data.split import SplitConfig, make_split
+from train.pipeline import buys_again, chosen_and_reported, evaluate_bundle, sampled
+from train.registry import Registry
+from train.session import Epoch
+
+CONFIG = FitRun.parse(["data=x", *SMALL])
+
+
+def asked(queries: Queries) -> set[tuple[int, int]]:
+    return set(zip(queries.user_idx.tolist(), queries.cut.tolist(), strict=True))
+
+
+def test_the_engine_beats_popularity_and_is_published_as_current(small: Small) -> None:
+    table = small.published.table
+    assert table["liveshelf"]["ndcg@10"] > 2 * table["popularity"]["ndcg@10"]
+    registry = Registry(small.folder / "registry")
+    assert registry.folder(registry.current()) == small.published.folder
+    assert small.published.bundle.manifest.metrics == table
+
+
+def test_nothing_of_the_training_stays_once_it_is_published(small: Small) -> None:
+    assert list((small.folder / "checkpoints").rglob("*.safetensors")) == []
+    assert list(small.folder.rglob("*.part")) == []
+
+
+@pytest.mark.parametrize(("sequences", "expected"), [([[0, 1, 2], [2, 1]], False), ([[0, 1, 0], [2, 1]], True)])
+def test_whether_shoppers_buy_again_is_read_from_the_data(sequences: list[list[int]], expected: bool) -> None:
+    assert buys_again(histories_of(sequences)) is expected
+
+
+def test_where_shoppers_buy_again_seen_items_are_kept(small: Small, tmp_path: Path) -> None:
+    data = write_ring(tmp_path / "again", n_users=30, repeat_share=0.5)
+    published, _ = small_fit(data, tmp_path, "epochs=1")
+    assert published.bundle.manifest.keep_seen
+    assert "personal top" in published.table
+    assert not small.published.bundle.manifest.keep_seen
+    assert "liveshelf, seen kept" in small.published.table
+
+
+@given(n_users=st.integers(2, 30), most=st.integers(1, 20), report=st.integers(1, 20))
+def test_no_reported_query_was_chosen_on(n_users: int, most: int, report: int) -> None:
+    split = make_split(histories_of([[0, 1, 2]] * n_users), SplitConfig.parse(["split=leave_one_out"]), has_clock=False)
+    config = CONFIG.model_copy(update={"ranker_queries": most, "report_queries": report})
+    choosing, reporting = chosen_and_reported(split, config)
+    assert not asked(choosing) & asked(reporting)
+    assert 1 <= len(choosing) <= most
+    assert 1 <= len(reporting) <= report
+    assert asked(choosing) | asked(reporting) <= asked(split.valid)
+
+
+def test_where_there_is_a_test_window_it_is_reported() -> None:
+    days = [[float(day + user % 5) for day in range(20)] for user in range(9)]
+    split = make_split(histories_of([[0, 1] * 10] * 9, days), SplitConfig.parse(["split=global_time"]), has_clock=True)
+    choosing, reporting = chosen_and_reported(split, CONFIG)
+    assert asked(choosing) == asked(split.valid)
+    assert asked(reporting) == asked(split.test)
+
+
+def test_a_single_held_out_query_is_too_few() -> None:
+    split = make_split(histories_of([[0, 1], [1]]), SplitConfig.parse(["split=leave_one_out"]), has_clock=False)
+    with pytest.raises(DataError, match="only one query"):
+        chosen_and_reported(split, CONFIG)
+
+
+def test_a_sample_is_the_same_each_time_and_keeps_the_order(small: Small) -> None:
+    queries = make_split(small.prepared.interactions, SplitConfig.parse(["split=leave_one_out"]), has_clock=True).valid
+    one, other = sampled(queries, 10), sampled(queries, 10)
+    assert asked(one) == asked(other)
+    assert len(one) == 10
+    place = {pair: n for n, pair in enumerate(zip(queries.user_idx.tolist(), queries.cut.tolist(), strict=True))}
+    order = [place[pair] for pair in zip(one.user_idx.tolist(), one.cut.tolist(), strict=True)]
+    assert order == sorted(order)
+    assert sampled(queries, len(queries)) is queries
+
+
+@pytest.mark.parametrize(("refit", "held_out"), [("false", 30), ("true", 0)])
+def test_a_refit_learns_from_the_held_out_rows_too(tmp_path: Path, refit: str, held_out: int) -> None:
+    data = write_ring(tmp_path / "ring", n_users=30)
+    published, prepared = small_fit(data, tmp_path, "epochs=1", f"refit={refit}")
+    assert published.bundle.state.n_events == len(prepared.interactions) - held_out
+    assert len(published.bundle.histories) == len(prepared.interactions)
+
+
+def test_an_interrupted_run_goes_on_and_reports_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = write_ring(tmp_path / "ring", n_users=30)
+    whole, _ = small_fit(data, tmp_path / "whole")
+    run_epochs, trained = session.run_epochs, []
+
+    def counted(*args: object, **options: object) -> Iterator[Epoch]:
+        for epoch in run_epochs(*args, **options):  # pyright: ignore[reportArgumentType]
+            trained.append(epoch.state.epoch)
+            yield epoch
+            if trained == [1, 2, 3]:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(session, "run_epochs", counted)
+    with pytest.raises(KeyboardInterrupt):
+        small_fit(data, tmp_path / "cut")
+    assert list((tmp_path / "cut" / "checkpoints").rglob("*.safetensors"))
+    assert not (tmp_path / "cut" / "registry").exists()
+    resumed, _ = small_fit(data, tmp_path / "cut")
+    assert trained == [1, 2, 3, 4, 5, 6]
+    assert resumed.table == whole.table
+    assert np.array_equal(resumed.bundle.state.vectors, whole.bundle.state.vectors)
+
+
+def test_a_bundle_is_measured_on_other_data(small: Small, tmp_path: Path) -> None:
+    other = write_ring(tmp_path / "other", seed=1)
+    config = EvaluateRun.parse([
+        f"data={other}", f"registry={small.folder / 'registry'}", f"rejects={tmp_path}", "split=leave_one_out", "k=1"
+    ])  # fmt: skip
+    table = evaluate_bundle(config)
+    assert table["sequential rules"]["recall@1"] == 1
+    assert table["liveshelf"]["recall@1"] > table["popularity"]["recall@1"]
