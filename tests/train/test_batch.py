@@ -25,7 +25,7 @@ def listed(small: Small, tmp_path: Path, *words: str, data: Path | None = None) 
 
 def histories(data: Path) -> dict[str, list[str]]:
     events = pd.read_parquet(data / "events.parquet").sort_values("timestamp")
-    return events.groupby("user_id")["item_id"].agg(list).to_dict()
+    return {str(user_id): items for user_id, items in events.groupby("user_id")["item_id"].agg(list).items()}
 
 
 def test_every_user_gets_a_list_by_falling_score_without_what_they_had(small: Small, tmp_path: Path) -> None:
