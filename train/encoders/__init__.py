@@ -1,0 +1,1 @@
+"""Content as vectors: texts, images and numbers."""
