@@ -92,3 +92,11 @@ def test_new_weights_are_not_answered_from_old_ones(model: Transformer, attribut
     loaded = encode(model, 1, 2)
     assert not np.allclose(before, loaded)
     np.testing.assert_array_equal(loaded, encode(Transformer.from_state(CONFIG, model.state_dict()).eval(), 1, 2))
+
+
+def test_answering_adds_no_parameter_to_a_model_without_attributes() -> None:
+    model = Transformer(CONFIG, n_items=5).eval()
+    before = set(model.state_dict())
+    with torch.inference_mode():
+        model.item_vectors()
+    assert set(model.state_dict()) == before

@@ -124,7 +124,7 @@ class ItemEmbedding(nn.Module):
         if self.training or torch.is_grad_enabled():
             return self._whole()
         if self._cached is None:
-            self._cached = self._whole()
+            self._cached = self._whole().detach()  # else torch would take the weight itself for a second parameter
         return self._cached
 
     def train(self, mode: bool = True) -> "ItemEmbedding":
