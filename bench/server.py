@@ -1,0 +1,52 @@
+"""A server of our own for one measurement, started and stopped as a user would."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster.haproxy import free_port
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """Where it listens and what it keeps."""
+
+    port: int
+    home: Path
+    data: Path
+
+    @property
+    def head_pid(self) -> int:
+        """The process from which all others of the server descend."""
+        return json.loads((self.home / "head.json").read_text())["pid"]
+
+    def python(self, *words: str) -> str:
+        """Return what a Python process of the server's own home prints."""
+        done = subprocess.run(
+            [sys.executable, *words], cwd=ROOT, env=os.environ | {"LIVESHELF_HOME": str(self.home)}, text=True,
+            stdout=subprocess.PIPE, check=True,
+        )  # fmt: skip
+        return done.stdout
+
+
+@contextmanager
+def serving(registry: Path, topology: str, replicas: int = 2) -> Iterator[Server]:
+    """Serve the current bundle of `registry` over an empty log, until the block ends."""
+    with tempfile.TemporaryDirectory(prefix="lsb-") as folder:  # short, for the sockets below it
+        server = Server(port=free_port(), home=Path(folder) / "home", data=Path(folder) / "data")
+        settings = {
+            "registry": registry, "data": server.data, "topology": topology, "replicas": replicas, "port": server.port,
+        }  # fmt: skip
+        try:
+            server.python("serve/run.py", "start", *(f"{name}={value}" for name, value in settings.items()))
+            yield server
+        finally:
+            server.python("serve/run.py", "stop")
