@@ -1,4 +1,4 @@
-"""Durability over HTTP: kill -9 the store's process under load, and hold what was acknowledged against a ledger outside.
+"""Durability over HTTP: kill -9 the store's process under load; what it acknowledged is held against a ledger outside.
 
     python -m bench.kill_store [kills=10] [topology=fused]
 

@@ -1,11 +1,15 @@
 """Serve's HAProxy: requests go straight to the replicas, and its side doors stay on this machine."""
 
+import secrets
 import shlex
 import socket
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
 from cluster.auth import private_folder
+
+PORTS = range(20_000, 30_000)  # Ray's workers lie below, Serve's replicas and the kernel's choices above
 
 # Ray's template opens metrics and statistics to every interface, and only the binary that reads it can be chosen.
 WRAPPER = """#!/bin/sh
@@ -47,7 +51,9 @@ def install_haproxy(scratch: Path) -> None:
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Return a port of 127.0.0.1 that nobody listens on now, none that an outgoing connection may be given meanwhile."""
+    while True:
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

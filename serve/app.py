@@ -16,11 +16,12 @@ import ray.serve
 import torch
 from fastapi import FastAPI
 from ray.actor import ActorHandle
-from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
+from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from cluster.errors import LiveshelfError, UnavailableError
+from cluster.errors import LiveshelfError, RuntimeStartError, UnavailableError
 from cluster.telemetry import configure_logging
 from serve.api.routes import make_api
 from serve.config import AppArgs, StartArgs
@@ -205,8 +206,12 @@ def build_app(args: AppArgs) -> ray.serve.Application:
 
 def deploy(args: StartArgs) -> None:
     """Serve `args` on the connected cluster, changing what runs there already."""
-    ray.serve.start(http_options={"host": args.host, "port": args.port, "request_timeout_s": REQUEST_S})
-    ray.serve.run(build_app(args), name="liveshelf", logging_config={"enable_access_log": False})
+    try:
+        ray.serve.start(http_options={"host": args.host, "port": args.port, "request_timeout_s": REQUEST_S})
+        ray.serve.run(build_app(args), name="liveshelf", logging_config={"enable_access_log": False})
+    except (RayError, RayServeException, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[-1]  # of a traceback from another process
+        raise RuntimeStartError(f"the server did not start: {reason}") from error
 
 
 def ensure_store(folder: str, args: AppArgs) -> None:
