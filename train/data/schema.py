@@ -13,7 +13,7 @@ EVENT_COLUMNS = (
     "user_id", "item_id", "event_type", "timestamp", "value", "quantity", "price", "session_id", "order_id", "text",
 )  # fmt: skip
 ITEM_COLUMNS = (
-    "item_id", "title", "description", "category_path", "tags", "brand", "price", "image", "attributes",
+    "item_id", "title", "description", "category_path", "tags", "brand", "price", "rating", "image", "attributes",
 )  # fmt: skip
 USER_COLUMNS = ("user_id", "traits")
 

@@ -54,7 +54,7 @@ def _plain(frame: pd.DataFrame) -> pd.DataFrame:
     """Return ids as text and numbers as floats, rows counted from 0."""
     frame = frame.reset_index(drop=True)
     ids = {name: as_ids(frame[name]) for name in ("user_id", "item_id") if name in frame}
-    numbers = {name: as_numbers(frame[name]) for name in ("value", "quantity", "price") if name in frame}
+    numbers = {name: as_numbers(frame[name]) for name in ("value", "quantity", "price", "rating") if name in frame}
     return frame.assign(**ids, **numbers)
 
 
@@ -81,7 +81,7 @@ def _events_schema(now: datetime, has_clock: bool) -> pa.DataFrameSchema:
 
 
 def _items_schema() -> pa.DataFrameSchema:
-    return pa.DataFrameSchema({"item_id": _id_column("item_id"), "price": _price()})
+    return pa.DataFrameSchema({"item_id": _id_column("item_id"), "price": _price(), "rating": _number("rating")})
 
 
 def _users_schema() -> pa.DataFrameSchema:

@@ -34,6 +34,7 @@ ITEM_NAMES: Names = {
     "tags": ("tags", "genres", "keywords"),
     "brand": ("brand", "manufacturer"),
     "price": EVENT_NAMES["price"],
+    "rating": ("rating", "average_rating", "stars"),
     "image": ("image", "image_url", "image_path"),
     "attributes": ("attributes", "attribute_ids"),
 }

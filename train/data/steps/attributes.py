@@ -16,16 +16,44 @@ def item_attributes(frame: pd.DataFrame) -> tuple[csr_matrix, tuple[str, ...]]:
 
     frame: a row per item; `tags` and `attributes` hold lists of strings.
     """
-    pairs = pd.concat([
-        _listed(frame, "tags", "tag"), _listed(frame, "attributes", "attribute"),
-        _category_levels(frame), _brands(frame), _price_bands(frame), _title_words(frame),
-    ]).drop_duplicates()  # fmt: skip
+    pairs = _all_pairs(frame, price_edges(frame["price"]))
     counts = pairs.groupby("name").size()
     names = counts[(counts >= MIN_ITEMS) & (counts <= MAX_SHARE * len(frame))].index.sort_values()
+    return _matrix(pairs, names, len(frame)), tuple(names)
+
+
+def known_attributes(frame: pd.DataFrame, names: tuple[str, ...], edges: np.ndarray) -> csr_matrix:
+    """Return which of a catalogue's attributes other items have, (n, n_attributes) float32.
+
+    edges: the `price_edges` of the catalogue.
+    """
+    return _matrix(_all_pairs(frame, edges), pd.Index(names), len(frame))
+
+
+def price_edges(price: pd.Series) -> np.ndarray:
+    """Return the highest price of each band but the last, (4,); each band holds a fifth of the items, cheapest first.
+
+    Equal prices stay together.
+    """
+    known = np.sort(price.dropna().to_numpy(dtype=float))
+    if not len(known):
+        return np.empty(0)
+    return known[[-(-band * len(known) // PRICE_BANDS) - 1 for band in range(1, PRICE_BANDS)]]
+
+
+def _all_pairs(frame: pd.DataFrame, edges: np.ndarray) -> pd.DataFrame:
+    """Return item_idx and name of everything an item has, each once."""
+    return pd.concat([
+        _listed(frame, "tags", "tag"), _listed(frame, "attributes", "attribute"),
+        _category_levels(frame), _brands(frame), _price_bands(frame, edges), _title_words(frame),
+    ]).drop_duplicates()  # fmt: skip
+
+
+def _matrix(pairs: pd.DataFrame, names: pd.Index, n_items: int) -> csr_matrix:
     columns = names.get_indexer(pd.Index(pairs["name"]))
     known = columns >= 0
     cells = (np.ones(known.sum(), dtype=np.float32), (pairs["item_idx"].to_numpy()[known], columns[known]))
-    return csr_matrix(cells, shape=(len(frame), len(names))), tuple(names)
+    return csr_matrix(cells, shape=(n_items, len(names)))
 
 
 def _listed(frame: pd.DataFrame, column: str, kind: str) -> pd.DataFrame:
@@ -59,11 +87,11 @@ def _title_words(frame: pd.DataFrame) -> pd.DataFrame:
     return _pairs(frame["title"].dropna().astype("str").str.lower().str.findall(r"\w\w+").explode(), "word")
 
 
-def _price_bands(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return which fifth of the items, cheapest first, each item is in; equal prices stay together."""
+def _price_bands(frame: pd.DataFrame, edges: np.ndarray) -> pd.DataFrame:
+    """Return the band of each item's price, 0 the cheapest."""
     known = frame["price"].dropna()
-    bands = (known.rank(method="min") - 1) * PRICE_BANDS // len(known)
-    return _pairs(bands.astype(int).astype("str"), "price")
+    bands = pd.Series(np.searchsorted(edges, known.to_numpy(dtype=float), side="left"), index=known.index)
+    return _pairs(bands.astype("str") if len(edges) else bands[:0].astype("str"), "price")
 
 
 def _pairs(values: pd.Series, kind: str) -> pd.DataFrame:

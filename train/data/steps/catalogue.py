@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 
-from train.data.columns import as_lists, as_paths, as_texts
+from train.data.columns import as_lists, as_numbers, as_paths, as_texts
 from train.data.schema import ITEM_COLUMNS, Catalogue
 from train.data.steps.attributes import item_attributes
 
 TEXT_COLUMNS = ("title", "description", "brand", "image")
+NUMBER_COLUMNS = ("price", "rating")
 LIST_COLUMNS = ("tags", "attributes")
 
 
@@ -21,12 +22,24 @@ def build_catalogue(items: pd.DataFrame, bought: np.ndarray, prices: pd.Series, 
     item_ids = np.unique(bought.astype(object))
     if keep_unseen:
         item_ids = np.union1d(item_ids, listed.index.to_numpy(dtype=object))
-    frame = listed[[name for name in ITEM_COLUMNS if name in listed]].reindex(item_ids)
+    frame = listed.reindex(item_ids).rename_axis("item_id").reset_index()
     frame["price"] = _filled_prices(frame, prices)
+    frame = plain_items(frame)
     frame["price_z"] = normalised_price(frame["price"])
-    frame = _plain(frame).rename_axis("item_id").reset_index()
     attributes, names = item_attributes(frame)
     return Catalogue(frame=frame, attributes=attributes, attribute_names=names)
+
+
+def plain_items(items: pd.DataFrame) -> pd.DataFrame:
+    """Return what is known of items as texts, paths, numbers and lists; a row per item, counted from 0."""
+    frame = items[[name for name in ITEM_COLUMNS if name in items]].reset_index(drop=True)
+    kinds = {
+        **dict.fromkeys(TEXT_COLUMNS, as_texts),
+        **dict.fromkeys(LIST_COLUMNS, as_lists),
+        **dict.fromkeys(NUMBER_COLUMNS, as_numbers),
+        "category_path": as_paths,
+    }
+    return frame.assign(**{name: convert(frame[name]) for name, convert in kinds.items() if name in frame})
 
 
 def normalised_price(price: pd.Series) -> pd.Series:
@@ -44,17 +57,8 @@ def missing_values(frame: pd.DataFrame) -> str:
     return "; ".join(absent) or "nothing is missing"
 
 
-def _plain(frame: pd.DataFrame) -> pd.DataFrame:
-    kinds = {
-        **dict.fromkeys(TEXT_COLUMNS, as_texts),
-        **dict.fromkeys(LIST_COLUMNS, as_lists),
-        "category_path": as_paths,
-    }
-    return frame.assign(**{name: convert(frame[name]) for name, convert in kinds.items() if name in frame})
-
-
 def _filled_prices(frame: pd.DataFrame, prices: pd.Series) -> pd.Series:
-    seen = prices.reindex(frame.index)
+    seen = frame["item_id"].map(prices)
     return frame["price"].fillna(seen) if "price" in frame else seen
 
 

