@@ -105,7 +105,7 @@ def main(words: list[str]) -> int:
     except (LiveshelfError, OSError) as error:
         complain(f"error: {error}")
         return FAILED
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):  # Ray Train turns Ctrl-C into an exit
         complain("interrupted; the same command goes on from the last checkpoint")
         return INTERRUPTED
     return 0

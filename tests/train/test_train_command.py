@@ -1,0 +1,237 @@
+"""The command line: what it prints, and one clear sentence for whatever is wrong, with nothing half-written."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from tests.train.conftest import Small
+from tests.train.small import small_words, write_ring
+from train.run import FAILED, INTERRUPTED, USAGE, main, metrics_table
+
+RUN = Path(__file__).parents[2] / "train" / "run.py"
+EVENTS = "user_id,item_id,timestamp\n"
+ROWS = "u1,a,2024-01-01\nu1,b,2024-01-02\n"
+
+Capture = pytest.CaptureFixture[str]
+
+
+def complaint(words: list[str], capsys: Capture) -> str:
+    """Run a command that must fail, and return its one sentence."""
+    code = main(words)
+    error = capsys.readouterr().err
+    assert code == FAILED, error
+    lines = [line for line in error.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, error
+    assert "Traceback" not in error
+    return lines[0]
+
+
+def left_in(folder: Path) -> list[str]:
+    """Return the files of unfinished writing and of published bundles."""
+    return [path.name for path in folder.rglob("*") if path.name.endswith(".part") or path.name == "manifest.json"]
+
+
+@pytest.fixture(autouse=True)
+def in_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let defaults such as var/registry lie where the test does."""
+    monkeypatch.chdir(tmp_path)
+
+
+def text_file(content: str | bytes, name: str = "events.csv") -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        path = folder / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+def all_rejected(folder: Path) -> Path:
+    return text_file(EVENTS + "u1,a,soon\nu2,b,later\n")(folder)
+
+
+BAD_DATA = {
+    "empty": (text_file(""), "events.csv is empty; give a file with a header"),
+    "header-only": (text_file(EVENTS), "has columns but no rows"),
+    "binary": (text_file(bytes(range(256)) * 20, "events.parquet"), "cannot read .*events.parquet: .* is it whole"),
+    "no-such-file": (lambda folder: folder / "nowhere", "nowhere is no folder or file here, and no loader"),
+    "missing-column": (text_file("user_id,timestamp\nu1,2024-01-01\n"), "lacks the column item_id; it has user_id"),
+    "future": (text_file(EVENTS + "u1,a,2999-01-01\nu1,b,2999-01-02\n"), "all 2 rows .*timestamp is in the future"),
+    "all-rejected": (all_rejected, "all 2 rows of events are refused.*look at var/rejects/rejects.csv"),
+    "single-events": (text_file(EVENTS + "u1,a,2024-01-01\nu2,b,2024-01-02\n"), "no user has two events"),
+    "one-query": (text_file(EVENTS + ROWS), "only one query is held out"),
+    "empty-folder": (lambda folder: (folder / "none").mkdir() or folder / "none", "holds no events.parquet"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD_DATA)
+def test_data_that_cannot_be_learned_from_is_said_in_one_sentence(case: str, tmp_path: Path, capsys: Capture) -> None:
+    write, sentence = BAD_DATA[case]
+    error = complaint(["fit", f"data={write(tmp_path)}", "split=leave_one_out", "workers=0"], capsys)
+    assert re.search(sentence, error), error
+    assert left_in(tmp_path) == []
+
+
+def test_an_unreadable_file_is_said(tmp_path: Path, capsys: Capture) -> None:
+    path = text_file(EVENTS + ROWS)(tmp_path)
+    path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("root reads every file")
+    assert "Permission denied" in complaint(["fit", f"data={path}"], capsys)
+
+
+BAD_WORDS = {
+    "unknown": ("epoch=3", "unknown setting 'epoch'; FitRun knows"),
+    "out-of-range": (
+        "learning_rate=2",
+        "setting training.learning_rate=2 is wrong: Input should be less than or equal",
+    ),
+    "no-number": ("epochs=many", "setting training.epochs='many' is wrong"),
+    "no-value": ("promote", "cannot read 'promote'; write settings as key=value"),
+    "no-yaml": ("epochs=[", "cannot read the value of 'epochs=['"),
+    "other-split": ("split=random", "setting holdout.split='random' is wrong"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_WORDS)
+def test_a_wrong_setting_is_named_with_its_value(case: str, small: Small, tmp_path: Path, capsys: Capture) -> None:
+    word, sentence = BAD_WORDS[case]
+    assert sentence in complaint(["fit", f"data={small.data}", word], capsys)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_data_is_required(capsys: Capture) -> None:
+    assert "setting 'data' is required; give it as data=" in complaint(["fit"], capsys)
+
+
+@pytest.mark.parametrize("words", [[], ["train"], ["--help"]])
+def test_without_a_known_command_the_usage_is_shown(words: list[str], capsys: Capture) -> None:
+    assert main(words) == USAGE
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in ("prepare", "fit", "evaluate", "recommend", "export"))
+
+
+@pytest.mark.parametrize("command", ["recommend", "evaluate"])
+def test_without_a_bundle_the_way_to_one_is_told(command: str, small: Small, tmp_path: Path, capsys: Capture) -> None:
+    error = complaint([command, f"data={small.data}"], capsys)
+    assert "no bundle was published in var/registry yet; run `python train/run.py fit data=…`" in error
+    assert "no bundle 'other'" in complaint([command, f"data={small.data}", "bundle=other"], capsys)
+
+
+def test_a_flipped_byte_is_noticed_before_anything_is_recommended(
+    small: Small, tmp_path: Path, capsys: Capture
+) -> None:
+    bundle = shutil.copytree(small.published.folder, tmp_path / "bundle")
+    content = bytearray((bundle / "model.safetensors").read_bytes())
+    content[-5] ^= 1
+    (bundle / "model.safetensors").write_bytes(content)
+    error = complaint(["recommend", f"data={small.data}", f"bundle={bundle}", "out=recs.parquet"], capsys)
+    assert "model.safetensors was altered after it was published; copy the bundle again or promote another" in error
+    assert not (tmp_path / "recs.parquet").exists()
+
+
+def test_an_item_never_seen_is_left_out_with_a_warning(small: Small, tmp_path: Path, capsys: Capture) -> None:
+    path = text_file(EVENTS + "u1,i0001,2024-01-01\nu1,brand-new,2024-01-02\n")(tmp_path)
+    words = ["recommend", f"data={path}", f"bundle={small.published.folder}", "out=recs.parquet", "k=5"]
+    assert main(words) == 0
+    printed = capsys.readouterr()
+    assert "left out rows=1 of items unknown" in printed.err
+    assert "recommendations: recs.parquet (5 rows, 1 users)" in printed.out
+
+
+@pytest.mark.parametrize("command", ["recommend", "prepare", "export"])
+def test_a_place_that_cannot_be_written_is_named(command: str, small: Small, tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "file").write_text("")
+    bundle = [f"bundle={small.published.folder}"] if command != "prepare" else []
+    data = [f"data={small.data}"] if command != "export" else []
+    error = complaint([command, *data, *bundle, "out=file/out"], capsys)
+    assert "cannot write file/out" in error
+    assert left_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("command", ["prepare", "export"])
+def test_a_folder_that_exists_is_not_replaced(command: str, small: Small, tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "out").mkdir()
+    words = [f"data={small.data}"] if command == "prepare" else [f"bundle={small.published.folder}"]
+    assert "out exists" in complaint([command, *words, "out=out"], capsys)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("full", ["registry", "checkpoints"])
+def test_a_full_disk_ends_a_fit_in_one_sentence(full: str, small: Small, full_disk: Path, capsys: Capture) -> None:
+    words = small_words(small.data, full_disk.parent, "epochs=1", f"{full}={full_disk}/{full}")
+    assert "no space left for" in complaint(["fit", *words], capsys)
+    assert left_in(full_disk.parent) == []
+
+
+def test_a_full_disk_leaves_no_list(small: Small, full_disk: Path, capsys: Capture) -> None:
+    words = [f"data={small.data}", f"bundle={small.published.folder}", f"out={full_disk}/recs.parquet", "k=24"]
+    (full_disk / "ballast").write_bytes(b"x" * 20_000)
+    assert "no space left for" in complaint(["recommend", *words, "keep_seen=true"], capsys)
+    assert [path.name for path in full_disk.iterdir()] == ["ballast"]
+
+
+def interrupt_once(command: list[str], checkpoints: Path, done: Callable[[set[int]], bool]) -> set[int]:
+    """Start a fit, press Ctrl-C as soon as its checkpoints satisfy `done`, and return the epochs they hold."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not done(kept_epochs(checkpoints)):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)  # it tells of a checkpoint by its folder alone
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == INTERRUPTED, error
+    assert error.splitlines() == ["interrupted; the same command goes on from the last checkpoint"]
+    return kept_epochs(checkpoints)
+
+
+def kept_epochs(checkpoints: Path) -> set[int]:
+    return {int(path.name.removeprefix("epoch-")) for path in checkpoints.glob("run-*/epoch-*")}
+
+
+def test_an_interrupted_fit_keeps_its_checkpoint_and_goes_on_from_it(tmp_path: Path) -> None:
+    data = write_ring(tmp_path / "ring", n_users=60)
+    command = [sys.executable, str(RUN), "fit", *small_words(data, tmp_path, "epochs=2000")]
+    first = interrupt_once(command, tmp_path / "checkpoints", lambda epochs: max(epochs, default=0) >= 5)
+    # Begun anew, the run would first come to hold small numbers.
+    second = interrupt_once(
+        command, tmp_path / "checkpoints", lambda epochs: max(epochs, default=0) not in {0, max(first)}
+    )
+    assert max(second) > max(first)
+    assert left_in(tmp_path) == []
+
+
+def test_every_command_works_and_says_where_its_result_lies(small: Small, tmp_path: Path, capsys: Capture) -> None:
+    registry = f"registry={small.folder / 'registry'}"
+    assert main(["prepare", f"data={small.data}", "out=prepared"]) == 0
+    assert "prepared data: prepared" in capsys.readouterr().out
+    assert main(["fit", *small_words(small.data, tmp_path, "epochs=1")]) == 0
+    printed = capsys.readouterr()
+    assert "leave one out" in printed.out
+    assert "sequential rules" in printed.out
+    assert "bundle: " in printed.out
+    assert printed.err == ""
+    assert main(["evaluate", f"data={small.data}", registry, "split=leave_one_out"]) == 0
+    assert "liveshelf" in capsys.readouterr().out
+    assert main(["export", registry, "out=copy"]) == 0
+    assert (tmp_path / "copy" / "manifest.json").is_file()
+
+
+def test_the_widest_table_fits_into_eighty_columns() -> None:
+    names = ("ndcg", "recall", "mrr", "repeat_recall", "explore_recall", "coverage")
+    metrics = {f"{name}@100": 0.1234 for name in names}
+    console = Console(width=80)
+    with console.capture() as capture:
+        console.print(metrics_table({"liveshelf, seen kept": metrics, "sequential rules": metrics}))
+    shown = capture.get()
+    assert shown.count("0.1234") == 2 * len(names)
+    assert "liveshelf, seen kept" in shown
+    assert "…" not in shown
