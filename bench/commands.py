@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -46,12 +47,14 @@ def split_words(words: list[str], own: type) -> tuple[list[str], list[str]]:
     return mine, [word for word in words if word not in mine]
 
 
-def print_rows(title: str, rows: dict[str, dict[str, float]], notes: dict[str, str]) -> None:
-    """Print a row per method, a column per metric, and what there is to say of each."""
-    names = list(dict.fromkeys(name for metrics in rows.values() for name in metrics))
-    table = Table("", *names, "", title=title, title_justify="left")
+def print_rows(title: str, rows: dict[str, dict[str, float]], names: tuple[str, ...]) -> None:
+    """Print a row per method and a column per metric, within 80 characters."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column(no_wrap=True)
+    for name in names:
+        table.add_column(name.replace("_", "\n").replace("@", "\n@"), justify="right", no_wrap=True)
     for row, metrics in rows.items():
-        table.add_row(row, *(f"{metrics[name]:.4f}" if name in metrics else "" for name in names), notes.get(row, ""))
+        table.add_row(row, *(f"{metrics[name]:.4f}" if name in metrics else "" for name in names))
     Console().print(table)
 
 
