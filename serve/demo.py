@@ -14,11 +14,10 @@ from rich.table import Table
 
 from cluster.config import read_yaml
 from cluster.errors import LiveshelfError, NotFoundError
-from cluster.head import running_head
 from cluster.runtime import disconnect
 from cluster.telemetry import configure_logging
 from serve.config import StartArgs
-from serve.run import refuse_busy_port, start, url
+from serve.run import check_port, start, url
 from train.bundle_state import BundleState, read_bundle_state
 from train.config import FitRun
 from train.data.report import as_table
@@ -44,8 +43,7 @@ class DemoArgs(StartArgs):
 
 def run(args: DemoArgs) -> None:
     """Train unless there is a bundle, serve it, and play a shopper."""
-    if running_head() is None:
-        refuse_busy_port(args.host, args.port)
+    check_port(args)  # before minutes of training
     folder = trained(args)
     console.rule("serving", align="left")
     ready = start(args)

@@ -32,11 +32,7 @@ POLL_S = 0.1
 def start(args: StartArgs) -> dict[str, Any]:
     """Serve in the background and return what the first replica says of itself; a running server is changed instead."""
     check_bundle(Registry(args.registry).find(args.bundle))  # a missing or altered one is said before anything starts
-    running = running_head() is not None
-    if running and not busy(args.host, args.port):
-        raise RuntimeStartError(f"the running server does not listen on {args.host}:{args.port}; stop it first")
-    if not running and (reason := busy(args.host, args.port)):
-        raise RuntimeStartError(f"cannot listen on {args.host}:{args.port}: {reason}; choose another port=…")
+    running = check_port(args)
     start_head()
     try:
         connect(RuntimeConfig(address="head"))
@@ -93,6 +89,16 @@ COMMANDS = {"start": start_command, "stop": stop_command, "status": status_comma
 def url(args: StartArgs) -> str:
     """Return where the server listens."""
     return f"http://{args.host}:{args.port}"
+
+
+def check_port(args: StartArgs) -> bool:
+    """Return whether our server runs there already; raise when somebody else does, or ours runs elsewhere."""
+    running, reason = running_head() is not None, busy(args.host, args.port)
+    if running and not reason:
+        raise RuntimeStartError(f"the running server does not listen on {args.host}:{args.port}; stop it first")
+    if not running and reason:
+        raise RuntimeStartError(f"cannot listen on {args.host}:{args.port}: {reason}; choose another port=…")
+    return running
 
 
 def busy(host: str, port: int) -> str:
