@@ -50,18 +50,23 @@ def intervals(
 ) -> dict[str, Interval]:
     """Return each metric's mean over its queries with a percentile interval (Efron and Tibshirani, 1993, chapter 13).
 
-    values: metric → (q,), NaN where a query says nothing; user_idx: (q,). Users are drawn, not queries: the queries
-    of one user resemble each other, and counting them as independent would make every interval too narrow.
+    values: metric → (q,), NaN where a query says nothing, as not all may; user_idx: (q,). Users are drawn, not
+    queries: those of one user resemble each other, and taking them as independent makes every interval too narrow.
     """
     matrix = np.column_stack(list(values.values()))
     known = ~np.isnan(matrix)
+    asked = known.any(axis=1)  # users of whom nothing is said are not drawn
+    matrix, known, user_idx = matrix[asked], known[asked], user_idx[asked]
     sums, counts = _by_user(np.where(known, matrix, 0), user_idx), _by_user(known, user_idx)
-    with np.errstate(invalid="ignore"):  # a metric without any query has no mean
+    tail = (1 - config.level) / 2
+    with np.errstate(invalid="ignore"):  # a draw may hold no query of a rare metric; the others tell its interval
         means = sums.sum(axis=0) / counts.sum(axis=0)
-        drawn = [(times @ sums) / (times @ counts) for times in _resamples(len(sums), config)]
-        tail = (1 - config.level) / 2
-        low, high = np.quantile(np.concatenate(drawn), [tail, 1 - tail], axis=0)
-    return {name: Interval(*map(float, of_metric)) for name, *of_metric in zip(values, means, low, high, strict=True)}
+        drawn = np.concatenate([(times @ sums) / (times @ counts) for times in _resamples(len(sums), config)])
+    found = (
+        Interval(float(mean), *map(float, np.quantile(of_metric[~np.isnan(of_metric)], [tail, 1 - tail])))
+        for mean, of_metric in zip(means, drawn.T, strict=True)
+    )
+    return dict(zip(values, found, strict=True))
 
 
 def compare(

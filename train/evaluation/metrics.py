@@ -22,11 +22,12 @@ def ranked_truth(ranked: Candidates, truth: np.ndarray, seen: np.ndarray) -> Ran
     equals can help or harm. `seen` (s,) holds the shopper's earlier item_idx.
     """
     rank = np.full(len(truth), np.inf)
-    for position, item_idx in enumerate(truth):
-        own = ranked.score[ranked.item_idx == item_idx]
-        if len(own):
-            better, equal = (ranked.score > own[0]).sum(), (ranked.score == own[0]).sum()
-            rank[position] = better + (equal - 1) / 2
+    if len(ranked):
+        own, ascending = np.argsort(ranked.item_idx), np.sort(ranked.score)
+        place = own[np.minimum(np.searchsorted(ranked.item_idx, truth, sorter=own), len(own) - 1)]
+        found = ranked.item_idx[place] == truth
+        left, right = (np.searchsorted(ascending, ranked.score[place[found]], side) for side in ("left", "right"))
+        rank[found] = len(ascending) - right + (right - left - 1) / 2
     return RankedTruth(rank=rank, repeated=np.isin(truth, seen))
 
 
@@ -46,6 +47,38 @@ def reciprocal_rank(rank: np.ndarray, k: int) -> float:
     """One over the place of the first hit within k, 0 without one."""
     best = rank.min()
     return float(1 / (best + 1)) if best < k else 0.0
+
+
+def hit(rank: np.ndarray, k: int) -> float:
+    """One where any true item came within k, else 0."""
+    return float((rank < k).any())
+
+
+def accuracy(truths: list[RankedTruth], k: int) -> dict[str, np.ndarray]:
+    """Return what each query says of each metric, (q,), NaN where it says nothing.
+
+    Where any true item was bought before, `repeat_recall` is about old items and `explore_recall` about new ones;
+    where none was, both would say nothing and are left out.
+    """
+    values = {
+        f"ndcg@{k}": [ndcg(truth, k) for truth in truths],
+        f"recall@{k}": [recall(truth.rank, k) for truth in truths],
+        f"mrr@{k}": [reciprocal_rank(truth.rank, k) for truth in truths],
+        f"hit_rate@{k}": [hit(truth.rank, k) for truth in truths],
+    }
+    if any(truth.repeated.any() for truth in truths):
+        values[f"repeat_recall@{k}"] = [_recall_of_some(truth, truth.repeated, k) for truth in truths]
+        values[f"explore_recall@{k}"] = [_recall_of_some(truth, ~truth.repeated, k) for truth in truths]
+    return {name: np.array(of_query, dtype=np.float64) for name, of_query in values.items()}
+
+
+def ndcg_of_some(truth: RankedTruth, asked: np.ndarray, k: int) -> float:
+    """Return NDCG as if only the true items where `asked` (t,) were looked for; NaN where none is."""
+    return ndcg(RankedTruth(rank=truth.rank[asked], repeated=truth.repeated[asked]), k) if asked.any() else np.nan
+
+
+def _recall_of_some(truth: RankedTruth, asked: np.ndarray, k: int) -> float:
+    return recall(truth.rank[asked], k) if asked.any() else np.nan
 
 
 def summarise(truths: list[RankedTruth], k: int) -> dict[str, float]:

@@ -34,10 +34,19 @@ def test_queries_of_one_user_count_as_one_opinion() -> None:
 
 
 def test_queries_without_a_value_are_left_out_of_the_mean() -> None:
-    found = intervals({"a": np.array([1, np.nan, 3, 5]), "b": np.full(4, np.nan)}, np.array([0, 0, 1, 2]))
-    assert found["a"].mean == 3
-    assert 1 <= found["a"].low <= 3 <= found["a"].high <= 5
-    assert np.isnan(found["b"].mean)
+    found = intervals({"a": np.array([1, np.nan, 3, 5])}, np.array([0, 0, 1, 2]))["a"]
+    assert found.mean == 3
+    assert 1 <= found.low <= 3 <= found.high <= 5
+
+
+def test_a_metric_of_few_users_has_an_interval_of_their_draws_alone() -> None:
+    rare = np.full(60, np.nan)
+    rare[:6] = [0, 0, 0, 1, 1, 1]
+    beside = intervals({"often": np.ones(60), "rare": rare}, np.arange(60))["rare"]
+    alone = intervals({"rare": rare}, np.arange(60))["rare"]
+    assert alone.mean == beside.mean == 0.5
+    assert 0 <= beside.low < alone.mean < beside.high <= 1
+    assert alone == intervals({"rare": rare[:6]}, np.arange(6))["rare"]
 
 
 def test_the_same_values_give_the_same_interval() -> None:
