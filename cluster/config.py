@@ -1,8 +1,9 @@
 """Settings: frozen, checked, and filled from YAML and `key=value` words."""
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Self, get_origin
+from typing import Any, Self, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -59,12 +60,12 @@ class Config(BaseModel):
         """Yield the path and type of every single setting, those of the whole before those of its groups."""
         groups = {}
         for name, field in cls.model_fields.items():
-            if isinstance(field.annotation, type) and issubclass(field.annotation, Config):
-                groups[name] = field.annotation
-            else:
+            groups[name] = _groups_in(field.annotation)
+            if not groups[name]:
                 yield [name], field.annotation
-        for name, group in groups.items():
-            yield from (([name, *path], annotation) for path, annotation in group._single_settings())
+        for name, kinds in groups.items():
+            for group in kinds:
+                yield from (([name, *path], annotation) for path, annotation in group._single_settings())
 
     @classmethod
     def checked(cls, values: dict[str, Any]) -> Self:
@@ -105,11 +106,38 @@ def _place(values: dict[str, Any], keys: list[str], value: Any, word: str) -> No
     values[keys[-1]] = value
 
 
+def _groups_in(annotation: Any) -> list[type[Config]]:
+    """Return the groups of settings that a field may hold: none, one, or one per kind."""
+    members = get_args(annotation) or (annotation,)
+    return [member for member in members if isinstance(member, type) and issubclass(member, Config)]
+
+
 def _sentence(cls: type[Config], error: ValidationError) -> str:
     first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"]) or cls.__name__
+    group, path = _owner(cls, first["loc"])
+    name = ".".join(path) or cls.__name__
     if first["type"] == "extra_forbidden":
-        return f"unknown setting {name!r}; {cls.__name__} knows {', '.join(sorted(cls.model_fields))}"
+        known = sorted(group.model_fields)
+        near = get_close_matches(path[-1], known, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return f"unknown setting {name!r}; {hint}{group.__name__} knows {', '.join(known)}"
     if first["type"] == "missing":
         return f"setting {name!r} is required; give it as {name}=…"
     return f"setting {name}={first['input']!r} is wrong: {first['msg']}"
+
+
+def _owner(cls: type[Config], location: tuple[int | str, ...]) -> tuple[type[Config], list[str]]:
+    """Return the group that holds a wrong setting, and the setting's path without the kinds that pydantic puts in."""
+    path: list[str] = []
+    kinds: dict[str, type[Config]] = {}
+    for part in location:
+        if part in kinds:
+            cls, kinds = kinds[str(part)], {}
+            continue
+        path.append(str(part))
+        field = cls.model_fields.get(str(part))
+        groups = _groups_in(field.annotation) if field else []
+        if len(groups) == 1:
+            cls = groups[0]
+        kinds = {str(group.model_fields["kind"].default): group for group in groups if "kind" in group.model_fields}
+    return cls, path

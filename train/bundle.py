@@ -11,17 +11,17 @@ from safetensors.torch import save_file as save_tensors
 from cluster.errors import BundleError
 from cluster.storage import sha256, whole_folder, write_whole
 from train.bundle_state import MANIFEST, UNREADABLE, BundleState, read_bundle_state, write_bundle_state
-from train.models.base import SequenceModel
+from train.models.base import VectorModel
 from train.models.candidates import SourcesConfig
 from train.models.ranker import Ranker
-from train.models.registered import build_model, describe_model
+from train.models.registered import build_model, describe_model, served
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle(BundleState):
     """A trained engine in memory."""
 
-    model: SequenceModel
+    model: VectorModel
     ranker: Ranker
     sources: SourcesConfig
 
@@ -53,7 +53,7 @@ def read_bundle(folder: Path) -> Bundle:
         )
         return Bundle(
             manifest=known.manifest, items=known.items, state=known.state, histories=known.histories,
-            model=model.eval(),
+            model=served(model),
             ranker=Ranker.from_json(calibration["ranker"]),
             sources=SourcesConfig.checked(calibration["sources"]),
         )  # fmt: skip

@@ -10,6 +10,7 @@ from train.loop import FitConfig
 from train.models.candidates import SourcesConfig
 from train.models.item_state import ItemStateConfig
 from train.models.ranker import RankerConfig
+from train.models.registered import ModelSetting
 from train.models.transformer import TransformerConfig
 
 
@@ -34,7 +35,7 @@ class FitRun(DataConfig):
     report_queries: int = Field(6_000, ge=1, description="queries that the metrics table is made from")
     training: FitConfig = FitConfig.parse([])
     workers: WorkersConfig = WorkersConfig.parse([])
-    model: TransformerConfig = TransformerConfig.parse([])
+    model: ModelSetting = TransformerConfig.parse([])
     holdout: SplitConfig = SplitConfig.parse([])
     item_state: ItemStateConfig = ItemStateConfig.parse([])
     sources: SourcesConfig = SourcesConfig.parse([])

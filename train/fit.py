@@ -17,9 +17,10 @@ from cluster.config import Config
 from cluster.errors import RuntimeStartError
 from train.checkpoint import checkpoint_facts, fill_checkpoint
 from train.loop import FitConfig
-from train.models.transformer import TransformerConfig
+from train.models.registered import ModelConfig
 from train.progress import SentBar, drawn
-from train.session import SCORE, Epoch, Fitted, TrainingSet, best_epoch, fit_here, load_model, run_epochs, run_folder
+from train.session import SCORE, Epoch, Fitted, best_epoch, fit_here, load_model, run_epochs, run_folder
+from train.training_set import TrainingSet
 
 
 class WorkersConfig(Config):
@@ -32,7 +33,7 @@ class WorkersConfig(Config):
 
 
 def fit(
-    model_config: TransformerConfig, config: FitConfig, data: TrainingSet, folder: Path, workers: WorkersConfig
+    model_config: ModelConfig, config: FitConfig, data: TrainingSet, folder: Path, workers: WorkersConfig
 ) -> Fitted:
     """Train and return the best epoch's model; checkpoints lie under `folder`.
 

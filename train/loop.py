@@ -18,8 +18,9 @@ from cluster.config import Config
 from train.checkpoint import TrainState, optimiser_tensors, restore_optimiser
 from train.data.batches import Batch, Batches, Targets
 from train.data.schema import Interactions
-from train.losses import Objective
-from train.models.base import SequenceModel
+from train.losses import LossName, Objective, named_loss
+from train.models.base import NeuralModel
+from train.negatives import Negatives, Sampling
 from train.progress import OwnBar
 
 Bar = Callable[..., Any]  # tqdm's way: (iterable, desc) → iterable
@@ -35,11 +36,14 @@ class FitConfig(Config):
     warmup_steps: int = Field(default=50, ge=0, description="steps of linear warm-up")
     final_rate: float = Field(default=0.02, ge=0, le=1, description="share of the peak left when the cosine ends")
     clip_norm: float = Field(default=5.0, gt=0, description="largest gradient norm of a step")
-    loss: Literal["sampled_softmax", "binary_cross_entropy"] = Field(
-        default="sampled_softmax", description="binary_cross_entropy is the field's first formula"
-    )
+    loss: LossName = Field(default="sampled_softmax", description="what is minimised, see train/losses.py")
     temperature: float = Field(default=1.0, gt=0, le=100, description="divides scores inside the loss")
-    negatives: int = Field(default=1024, ge=1, description="uniform negatives shared by a step")
+    calibration: float = Field(default=0.75, ge=0, le=1, description="t of gbce: 0 is binary_cross_entropy")
+    negatives: int = Field(default=1024, ge=1, description="negatives shared by a step; softmax takes all items")
+    sampling: Literal["uniform", "popular", "batch"] = Field(
+        default="uniform", description="how negatives are drawn; info_nce takes the step's own targets, as batch does"
+    )
+    log_q: bool = Field(default=False, description="correct sampled scores for their chance of being drawn")
     targets: Targets = Field(default="next_order", description="any item of the next order, or the next_item alone")
     batch_tokens: int = Field(default=1200, ge=1, description="inputs of one step, of all workers together")
     max_rows_per_epoch: int | None = Field(default=None, ge=1, description="rows drawn each epoch; empty: all")
@@ -64,7 +68,7 @@ class EpochResult:
 
 
 def train_epochs(
-    model: SequenceModel, interactions: Interactions, config: FitConfig,
+    model: NeuralModel, interactions: Interactions, config: FitConfig,
     rank: int = 0, world_size: int = 1, start_state: TrainState | None = None, bar: Bar = OwnBar,
 ) -> Iterator[EpochResult]:  # fmt: skip
     """Train in place and yield after each epoch; from `start_state`, go on exactly as if it had never stopped.
@@ -82,12 +86,15 @@ class Trainer:
     """Model, optimiser and batches of one worker."""
 
     def __init__(
-        self, model: SequenceModel, interactions: Interactions, config: FitConfig, rank: int, world_size: int
+        self, model: NeuralModel, interactions: Interactions, config: FitConfig, rank: int, world_size: int
     ) -> None:
         self.model, self.config, self.rank, self.world_size = model, config, rank, world_size
         self.device = next(model.parameters()).device
         self.dtype = autocast_dtype(config.precision, self.device)
-        self.objective: nn.Module = Objective(model, config.loss, config.temperature)
+        self.negatives = Negatives(sampling(config), config.negatives, popularity(interactions, model.n_items))
+        loss = named_loss(config.loss, config.negatives, model.n_items, config.calibration)
+        log_share = torch.from_numpy(self.negatives.log_share).to(self.device) if config.log_q else None
+        self.objective: nn.Module = Objective(model, loss, config.temperature, log_share)
         if world_size > 1:
             self.objective = DistributedDataParallel(self.objective, broadcast_buffers=False)
         self.optimiser = torch.optim.AdamW(
@@ -104,13 +111,13 @@ class Trainer:
         start, config = time.perf_counter(), self.config
         steps = self.batches.epoch(self.epoch, self.rank, self.world_size)
         shown = bar(steps, desc=f"epoch {self.epoch + 1}/{config.epochs}") if self.rank == 0 else steps
-        negatives = np.random.default_rng((config.seed, self.epoch, 1))  # the same for every worker
+        rng = np.random.default_rng((config.seed, self.epoch, 1))  # the same for every worker
         sequences, rate, weight, loss = 0, 0.0, 0.0, torch.zeros((), dtype=torch.float64, device=self.device)
         self.model.train()
         with self._dropout_seed():
             for number, batch in enumerate(shown):
                 rate = learning_rate_at(self.step, (self.epoch + number / len(steps)) / config.epochs, config)
-                loss += self._step(batch, negatives.integers(self.model.n_items, size=config.negatives), rate)
+                loss += self._step(batch, self.negatives.of(batch, rng), rate)
                 sequences, weight = sequences + len(batch.item_idx), weight + batch.total_weight
         if self.world_size > 1:
             torch.distributed.all_reduce(loss)
@@ -159,6 +166,17 @@ class Trainer:
             seeds = np.random.default_rng((self.config.seed, self.epoch, 2, self.rank))
             torch.manual_seed(int(seeds.integers(2**62)))
             yield
+
+
+def sampling(config: FitConfig) -> Sampling:
+    """Return where negatives come from; two losses are defined by just that."""
+    fixed: dict[str, Sampling] = {"softmax": "all", "info_nce": "batch"}
+    return fixed.get(config.loss, config.sampling)
+
+
+def popularity(interactions: Interactions, n_items: int) -> np.ndarray:
+    """Return how often each item occurs, (n_items,)."""
+    return np.bincount(interactions.item_idx, minlength=n_items)
 
 
 def learning_rate_at(step: int, progress: float, config: FitConfig) -> float:

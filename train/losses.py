@@ -1,27 +1,45 @@
-"""What training minimises; each loss compares a position's target with negatives that the whole batch shares."""
+"""What training minimises; each loss compares a target's score with those of negatives that the whole step shares."""
 
 from collections.abc import Callable
+from functools import partial
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from train.data.schema import NO_ITEM
-from train.models.base import SequenceModel
+from train.models.base import NeuralModel
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+LossName = Literal["sampled_softmax", "softmax", "info_nce", "binary_cross_entropy", "gbce", "bpr"]
 
 MASKED = -1e9  # a negative that is the target itself
 
 
 def sampled_softmax(positive: Tensor, negative: Tensor, collision: Tensor) -> Tensor:
-    """Softmax over the target and sampled negatives (Jean et al., 2015, section 3), without the logQ correction.
+    """−log of the target's share in a softmax over it and sampled negatives (Jean et al., 2015, section 3).
 
-    positive: (n,) scores of targets; negative: (n, m) scores of the batch's negatives; collision: (n, m) true where the
-    negative is the target. Returns (n,) nats. Uniform sampling needs no logQ: the correction would be a constant.
+    positive: (n,) scores of targets; negative: (n, m) scores of the step's negatives; collision: (n, m) true where the
+    negative is the target. Returns (n,) nats.
     """
     others = torch.logsumexp(negative.float().masked_fill(collision, MASKED), dim=1)
     return F.softplus(others - positive.float())
+
+
+def softmax(positive: Tensor, negative: Tensor, collision: Tensor) -> Tensor:
+    """−log of the target's share in a softmax over all items (Hidasi and Karatzoglou, 2018, equation 3).
+
+    As `sampled_softmax`, with every item among the negatives: what collides is the target itself, once.
+    """
+    return sampled_softmax(positive, negative, collision)
+
+
+def info_nce(positive: Tensor, negative: Tensor, collision: Tensor) -> Tensor:
+    """−log of the target's share among the targets of the whole step (van den Oord et al., 2018, equation 4).
+
+    As `sampled_softmax`, with the other examples' targets for negatives; popular items are negatives more often.
+    """
+    return sampled_softmax(positive, negative, collision)
 
 
 def binary_cross_entropy(positive: Tensor, negative: Tensor, collision: Tensor) -> Tensor:
@@ -34,20 +52,70 @@ def binary_cross_entropy(positive: Tensor, negative: Tensor, collision: Tensor) 
     return F.softplus(-positive.float()) + wrong.sum(1) / (~collision).sum(1).clamp(min=1)
 
 
-LOSSES: dict[str, Loss] = {"sampled_softmax": sampled_softmax, "binary_cross_entropy": binary_cross_entropy}
+def gbce(positive: Tensor, negative: Tensor, collision: Tensor, beta: float = 1.0) -> Tensor:
+    """−(β log σ(s⁺) + Σ over negatives of log(1 − σ(s⁻))) / (m + 1) (Petrov and Macdonald, 2023, section 5).
+
+    Arguments and result as for `sampled_softmax`. β < 1 takes back the overconfidence that sampling causes.
+    """
+    wrong = F.softplus(negative.float()).masked_fill(collision, 0.0)
+    return (beta * F.softplus(-positive.float()) + wrong.sum(1)) / ((~collision).sum(1) + 1)
+
+
+def gbce_beta(negatives: int, n_items: int, calibration: float) -> float:
+    """Return β = α(t(1 − 1/α) + 1/α) for the share α of the other items that is sampled (equation 10 there).
+
+    calibration: t; 0 leaves the binary cross entropy as it is, 1 makes scores probabilities.
+    """
+    share = min(1.0, negatives / max(n_items - 1, 1))
+    return 1 - calibration * (1 - share)
+
+
+def bpr(positive: Tensor, negative: Tensor, collision: Tensor) -> Tensor:
+    """−mean over negatives j of log σ(s⁺ − s_j), Bayesian personalised ranking (Rendle et al., 2009, section 4.1).
+
+    Arguments and result as for `sampled_softmax`.
+    """
+    behind = F.softplus(negative.float() - positive.float().unsqueeze(1)).masked_fill(collision, 0.0)
+    return behind.sum(1) / (~collision).sum(1).clamp(min=1)
+
+
+LOSSES: dict[str, Loss] = {
+    "sampled_softmax": sampled_softmax,
+    "softmax": softmax,
+    "info_nce": info_nce,
+    "binary_cross_entropy": binary_cross_entropy,
+    "gbce": gbce,
+    "bpr": bpr,
+}
+
+
+def named_loss(name: LossName, negatives: int, n_items: int, calibration: float) -> Loss:
+    """Return a loss by its name, ready for steps with so many sampled negatives."""
+    return partial(gbce, beta=gbce_beta(negatives, n_items, calibration)) if name == "gbce" else LOSSES[name]
 
 
 class Objective(nn.Module):
-    """One worker's summed loss in a step, as a module so that PyTorch can average gradients over workers."""
+    """One worker's summed loss in a step, as a module so that PyTorch can average gradients over workers.
 
-    def __init__(self, model: SequenceModel, loss: str, temperature: float) -> None:
+    log_share: (n_items,) log of each item's chance to be the next negative drawn, q. Where given, negatives count
+    exp(s) / (m q) instead of exp(s), the logQ correction, which makes the sampled sum an unbiased estimate of that
+    over all items (Bengio and Senécal, 2008, section 3). The target is there for sure and stays as it is.
+    """
+
+    log_share: Tensor | None
+
+    def __init__(self, model: NeuralModel, loss: Loss, temperature: float, log_share: Tensor | None = None) -> None:
         super().__init__()
-        self.model, self.loss, self.temperature = model, LOSSES[loss], temperature
+        self.model, self.loss, self.temperature = model, loss, temperature
+        self.register_buffer("log_share", log_share, persistent=False)
 
     def forward(self, item_idx: Tensor, target: Tensor, weight: Tensor, negatives: Tensor) -> Tensor:
         """item_idx, target (NO_ITEM: none), weight: (B, L); negatives: (m,) item_idx. Returns a scalar."""
-        trained = target != NO_ITEM
-        hidden, target = self.model.hidden(item_idx)[trained] / self.temperature, target[trained]
-        positive, negative = self.model.vectors(torch.cat([target, negatives])).split([len(target), len(negatives)])
-        losses = self.loss((hidden * positive).sum(1), hidden @ negative.T, target[:, None] == negatives)
-        return (losses * weight[trained]).sum()
+        hidden, target, weight, penalty = self.model.examples(item_idx, target, weight)
+        positive, negative = self.model.logits(hidden, target, negatives)
+        if self.temperature != 1:  # spares a pass over all the scores
+            positive, negative = positive / self.temperature, negative / self.temperature
+        if self.log_share is not None:
+            negative = negative - (self.log_share[negatives] + torch.tensor(float(len(negatives))).log())
+        losses = self.loss(positive, negative, target[:, None] == negatives)
+        return (losses * weight).sum() + penalty

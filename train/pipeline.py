@@ -19,12 +19,13 @@ from train.data.schema import Interactions, Queries, Split
 from train.data.source import prepare_data
 from train.data.split import make_split
 from train.evaluation.offline import Table, evaluate, ranking_examples
-from train.fit import fit
-from train.models.base import SequenceModel
+from train.families import fit_family
+from train.models.base import VectorModel
 from train.models.item_state import ItemState, fit_item_state
 from train.models.ranker import fit_ranker
+from train.models.registered import require_servable, served
 from train.registry import Registry
-from train.session import TrainingSet
+from train.training_set import TrainingSet
 from train.validation import ValidationSet
 
 REPEAT_SHARE = 0.05  # of rows that repeat an item of the same user; above it, shoppers of this shop buy again
@@ -34,7 +35,7 @@ REPEAT_SHARE = 0.05  # of rows that repeat an item of the same user; above it, s
 class Learned:
     """What a history taught: the sequence model, the counts, and where the training's checkpoints still lie."""
 
-    model: SequenceModel
+    model: VectorModel
     state: ItemState
     checkpoints: Path
 
@@ -50,6 +51,7 @@ class Published:
 
 def fit_bundle(config: FitRun, prepared: Prepared, split: Split | None = None) -> Published:
     """Train, choose the fusion on validation, measure on what is left, publish; the split is made unless given."""
+    require_servable(config.model)
     split = split or make_split(prepared.interactions, config.holdout, prepared.has_clock)
     keep_seen = buys_again(split.train) if config.keep_seen is None else config.keep_seen
     choosing, reporting = chosen_and_reported(split, config)
@@ -122,13 +124,13 @@ def _learn(
     prepared: Prepared, interactions: Interactions, valid: ValidationSet | None, config: FitRun
 ) -> Learned:  # fmt: skip
     """Fit the sequence model and the counts on the same rows."""
-    catalogue = prepared.catalogue
-    data = TrainingSet(train=interactions, n_items=catalogue.n_items, attributes=catalogue.attributes, valid=valid)
-    fitted = fit(config.model, config.training, data, Path(config.checkpoints), config.workers)
+    data = TrainingSet.of(prepared.catalogue, interactions, valid)
+    fitted = fit_family(config.model, config.training, data, Path(config.checkpoints), config.workers)
+    model = served(fitted.model)
     with torch.inference_mode():
-        vectors = fitted.model.item_vectors().numpy().copy()
+        vectors = model.item_vectors().numpy().copy()
     state = fit_item_state(vectors, interactions, prepared.has_clock, config.item_state)
-    return Learned(model=fitted.model, state=state, checkpoints=fitted.folder)
+    return Learned(model=model, state=state, checkpoints=fitted.folder)
 
 
 def _manifest(config: FitRun, prepared: Prepared, keep_seen: bool, table: Table) -> Manifest:

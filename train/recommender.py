@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import faiss
 import numpy as np
 
-from train.models.base import SequenceModel
+from train.models.base import VectorModel
 from train.models.candidates import Candidates, SourcesConfig, gather
 from train.models.features import features
 from train.models.item_state import ItemState
@@ -40,7 +40,7 @@ class Prospect:
 
 
 def prospects(
-    model: SequenceModel, state: ItemState, sources: SourcesConfig, histories: list[History], keep_seen: bool
+    model: VectorModel, state: ItemState, sources: SourcesConfig, histories: list[History], keep_seen: bool
 ) -> Iterator[Prospect]:
     """Yield each shopper's candidates, in the order of `histories`; seen items are left out unless `keep_seen`."""
     popular = np.argsort(-state.recent, kind="stable")[: sources.popular + MAX_HISTORY]

@@ -5,30 +5,22 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from scipy.sparse import csr_matrix
 
 from train.checkpoint import TrainState, checkpoint_facts, load_checkpoint, save_checkpoint
-from train.data.schema import Interactions
 from train.loop import Bar, FitConfig, train_epochs
+from train.models.base import Model, NeuralModel
+from train.models.embedded import EmbeddedModel
 from train.models.initialise import svd_embeddings
-from train.models.transformer import Transformer, TransformerConfig
+from train.models.registered import ModelConfig, model_class
+from train.models.transformer import Transformer
 from train.progress import OwnBar, log_epoch
-from train.validation import ValidationSet
+from train.training_set import TrainingSet
 
 Metrics = dict[str, float]  # epoch, loss, seconds, sequences_per_s, learning_rate and, where validated, ndcg@10
 SCORE = "ndcg@10"
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingSet:
-    """All that training reads."""
-
-    train: Interactions
-    n_items: int
-    attributes: csr_matrix | None = None  # (n_items, n_attributes) 0/1
-    valid: ValidationSet | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,25 +40,27 @@ class Epoch:
 class Fitted:
     """A trained model, on the CPU, with the weights of its best epoch."""
 
-    model: Transformer
+    model: Model
     history: list[Metrics]
     epoch: int  # the best one, counted from 1
     folder: Path  # of the run's checkpoints, for the caller to delete
 
 
-def new_model(config: TransformerConfig, data: TrainingSet, seed: int) -> Transformer:
+def new_model(config: ModelConfig, data: TrainingSet, seed: int) -> NeuralModel:
     """Return an untrained model whose item embeddings already know what is bought together."""
+    family: Any = model_class(config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = Transformer(config, data.n_items, data.attributes)
-    vectors = svd_embeddings(data.train, data.n_items, config.embedding_dim, seed)
-    with torch.no_grad():
-        model.items.embedding.weight.copy_(torch.from_numpy(vectors))
+        model = family(config, data.n_items, data.attributes)
+    if isinstance(model, EmbeddedModel | Transformer):
+        vectors = svd_embeddings(data.train, data.n_items, config.embedding_dim, seed)
+        with torch.no_grad():
+            model.items.embedding.weight.copy_(torch.from_numpy(vectors))
     return model
 
 
 def run_epochs(
-    model_config: TransformerConfig, config: FitConfig, data: TrainingSet, device: torch.device,
+    model_config: ModelConfig, config: FitConfig, data: TrainingSet, device: torch.device,
     rank: int = 0, world_size: int = 1, resume_from: Path | None = None, bar: Bar = OwnBar,
 ) -> Iterator[Epoch]:  # fmt: skip
     """Train a model and yield after each epoch; the same on every worker, and stop early on all at once."""
@@ -86,12 +80,12 @@ def run_epochs(
             return
 
 
-def run_folder(folder: Path, model_config: TransformerConfig, config: FitConfig, data: TrainingSet) -> Path:
+def run_folder(folder: Path, model_config: ModelConfig, config: FitConfig, data: TrainingSet) -> Path:
     """Return where a run keeps its checkpoints: the same place whenever the same run is asked for."""
     return folder / f"run-{fingerprint(model_config, config, data)}"
 
 
-def fingerprint(model_config: TransformerConfig, config: FitConfig, data: TrainingSet) -> str:
+def fingerprint(model_config: ModelConfig, config: FitConfig, data: TrainingSet) -> str:
     """Return what is equal for runs that may go on with each other's checkpoints."""
     digest = hashlib.sha256(f"{model_config!r} {config!r} {data.n_items}".encode())
     digest.update(data.train.offsets.tobytes())
@@ -99,7 +93,7 @@ def fingerprint(model_config: TransformerConfig, config: FitConfig, data: Traini
     return digest.hexdigest()[:12]
 
 
-def fit_here(model_config: TransformerConfig, config: FitConfig, data: TrainingSet, folder: Path) -> Fitted:
+def fit_here(model_config: ModelConfig, config: FitConfig, data: TrainingSet, folder: Path) -> Fitted:
     """Train in this process and return the best epoch's model.
 
     The newest and the best checkpoint stay in a folder of this run below `folder`, until whoever called deletes it.
@@ -135,11 +129,9 @@ def best_epoch(history: list[Metrics]) -> int:
     return int(max(measured, key=lambda metrics: metrics[SCORE])["epoch"] if measured else history[-1]["epoch"])
 
 
-def load_model(config: TransformerConfig, folder: Path) -> Transformer:
+def load_model(config: ModelConfig, folder: Path) -> Model:
     """Return the model of a checkpoint, ready to answer."""
-    model = Transformer.from_state(config, load_checkpoint(folder).model)
-    model.eval()
-    return model
+    return model_class(config).from_state(config, load_checkpoint(folder).model)
 
 
 def checkpoint_folder(folder: Path, epoch: int) -> Path:

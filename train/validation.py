@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.distributed
-from torch import Tensor
 
 from train.data.schema import NO_ITEM, Queries, Split
-from train.models.base import SequenceModel
+from train.models.base import Model
 
 K = 10
 CHUNK = 256
@@ -34,25 +33,27 @@ class ValidationSet:
             truths=[queries.truth_of(int(q)) for q in chosen], filter_seen=filter_seen,
         )  # fmt: skip
 
-    def ndcg(self, model: SequenceModel, rank: int = 0, world_size: int = 1) -> float:
+    def ndcg(self, model: Model, rank: int = 0, world_size: int = 1) -> float:
         """Return the mean NDCG@10 (Järvelin and Kekäläinen, 2002); each worker scores its part, all get the mean."""
-        mine = range(rank, len(self.truths), world_size)
-        vectors = torch.from_numpy(model.encode_histories([self.histories[query] for query in mine]))
-        with torch.inference_mode():
-            items = model.item_vectors().float()
-            chunks = [(mine[at : at + CHUNK], vectors[at : at + CHUNK]) for at in range(0, len(mine), CHUNK)]
-            found = sum(self._sum(queries, part.to(items.device) @ items.T) for queries, part in chunks)
-        total = torch.tensor([found, len(mine)], dtype=torch.float64, device=items.device)
+        mine = np.arange(rank, len(self.truths), world_size)
+        lengths = np.array([len(self.histories[query]) for query in mine])
+        mine = mine[np.argsort(lengths, kind="stable")]  # so that little is padded
+        chunks = [mine[at : at + CHUNK] for at in range(0, len(mine), CHUNK)]
+        found = sum(
+            self._sum(queries, model.scores([self.histories[query] for query in queries])) for queries in chunks
+        )
+        total = torch.tensor([found, len(mine)], dtype=torch.float64)
         if world_size > 1:
+            total = total.to("cuda" if torch.distributed.get_backend() == "nccl" else "cpu")
             torch.distributed.all_reduce(total)
         return float(total[0] / total[1])
 
-    def _sum(self, queries: range, scores: Tensor) -> float:
+    def _sum(self, queries: np.ndarray, scores: np.ndarray) -> float:
         if self.filter_seen:
             for row, query in enumerate(queries):
-                scores[row, torch.from_numpy(self.histories[query]).to(scores.device)] = -torch.inf
-        best = scores.topk(min(K, scores.shape[1]))
-        ranked = best.indices.masked_fill(best.values == -torch.inf, NO_ITEM).cpu().numpy()
+                scores[row, self.histories[query]] = -np.inf
+        best = torch.from_numpy(scores).topk(min(K, scores.shape[1]))
+        ranked = best.indices.masked_fill(best.values == -torch.inf, NO_ITEM).numpy()
         return sum(ndcg_of(ranked[row], self.truths[query]) for row, query in enumerate(queries))
 
 

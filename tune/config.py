@@ -8,7 +8,8 @@ from pydantic import Field
 
 from cluster.config import Config
 from train.config import FitRun
-from train.session import TrainingSet, fingerprint
+from train.session import fingerprint
+from train.training_set import TrainingSet
 from tune.spaces import Space
 
 

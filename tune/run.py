@@ -18,7 +18,8 @@ from train.data.source import prepare_data
 from train.data.split import make_split
 from train.pipeline import buys_again, chosen_and_reported, fit_bundle
 from train.run import metrics_table
-from train.session import SCORE, TrainingSet
+from train.session import SCORE
+from train.training_set import TrainingSet
 from train.validation import ValidationSet
 from tune.config import SweepConfig
 from tune.plots import history_figure, parallel_figure, save
@@ -71,8 +72,7 @@ def tuning_set(config: FitRun, prepared: Prepared) -> TrainingSet:
     )
     if valid is None:
         raise ConfigError("nothing is held out to compare trials by; give more data or a larger valid_fraction")
-    catalogue = prepared.catalogue
-    return TrainingSet(train=split.train, n_items=catalogue.n_items, attributes=catalogue.attributes, valid=valid)
+    return TrainingSet.of(prepared.catalogue, split.train, valid)
 
 
 def draw(config: SweepConfig, trials: list[Trial], folder: Path) -> list[Path]:

@@ -18,7 +18,8 @@ from ray.tune.search.optuna import OptunaSearch
 from cluster.errors import RuntimeStartError
 from train.checkpoint import checkpoint_facts, fill_checkpoint
 from train.config import FitRun
-from train.session import SCORE, Epoch, TrainingSet, run_epochs
+from train.session import SCORE, Epoch, run_epochs
+from train.training_set import TrainingSet
 from tune.config import SweepConfig
 from tune.results import Trial, shown
 from tune.spaces import given_params, with_params

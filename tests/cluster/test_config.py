@@ -1,6 +1,6 @@
 """Settings from words: short names, groups, files, and one sentence for what is wrong."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
 from pydantic import Field
@@ -90,3 +90,32 @@ def test_a_required_setting_is_asked_for() -> None:
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Car.parse(["name=x"]).name = "y"  # pyright: ignore[reportAttributeAccessIssue]
+
+
+class Sail(Config):
+    kind: Literal["sail"] = Field(default="sail", description="by wind")
+    masts: int = Field(default=1, description="masts")
+
+
+class Motor(Config):
+    kind: Literal["motor"] = Field(default="motor", description="by fuel")
+    power: int = Field(default=10, description="kilowatts")
+
+
+class Boat(Config):
+    drive: Annotated[Sail | Motor, Field(discriminator="kind")] = Sail.parse([])
+
+
+def test_a_short_name_reaches_into_whichever_kind_knows_it() -> None:
+    assert Boat.parse(["drive.kind=motor", "power=3"]).drive == Motor(power=3)
+    assert Boat.parse(["kind=sail", "masts=2"]).drive == Sail(masts=2)
+
+
+def test_a_setting_of_another_kind_is_refused_by_the_name_that_was_written() -> None:
+    with pytest.raises(ConfigError, match="unknown setting 'drive.masts'.*Motor knows kind, power"):
+        Boat.parse(["kind=motor", "masts=2"])
+
+
+def test_a_misspelt_setting_is_answered_with_the_nearest_name() -> None:
+    with pytest.raises(ConfigError, match="'drive.powr'; did you mean 'power'"):
+        Boat.parse(["kind=motor", "drive.powr=2"])

@@ -10,7 +10,7 @@ from train.checkpoint import TrainState, load_checkpoint, save_checkpoint
 from train.data.batches import Batches
 from train.data.schema import Interactions
 from train.loop import EpochResult, FitConfig, learning_rate_at, train_epochs
-from train.losses import Objective
+from train.losses import Objective, sampled_softmax
 from train.models.transformer import Transformer, TransformerConfig
 
 N_ITEMS = 20
@@ -108,5 +108,5 @@ def test_the_temperature_divides_every_score(cycles: Interactions) -> None:
     with torch.no_grad():
         cold.output_norm.weight.mul_(2)
     torch.testing.assert_close(
-        Objective(warm, "sampled_softmax", 0.5)(*parts), Objective(cold, "sampled_softmax", 1.0)(*parts)
+        Objective(warm, sampled_softmax, 0.5)(*parts), Objective(cold, sampled_softmax, 1.0)(*parts)
     )

@@ -17,6 +17,10 @@ class Countdown(SequenceModel):
         self.n_items, self.embedding_dim, self.max_length = n_items, 1, 5
         self.scale = torch.nn.Parameter(torch.ones(1))
 
+    @classmethod
+    def from_state(cls, config: None, state: dict[str, Tensor]) -> "Countdown":
+        raise NotImplementedError
+
     def hidden(self, item_idx: Tensor) -> Tensor:
         return torch.ones(*item_idx.shape, 1)
 

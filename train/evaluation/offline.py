@@ -6,7 +6,7 @@ import numpy as np
 
 from train.data.schema import Interactions, Queries
 from train.evaluation.metrics import RankedTruth, ranked_truth, summarise
-from train.models.base import SequenceModel
+from train.models.base import VectorModel
 from train.models.candidates import Candidates, SourcesConfig
 from train.models.features import FEATURES
 from train.models.item_state import ItemState
@@ -22,7 +22,7 @@ ENGINE = "liveshelf"
 
 
 def evaluate(
-    model: SequenceModel, state: ItemState, sources: SourcesConfig, ranker: Ranker,
+    model: VectorModel, state: ItemState, sources: SourcesConfig, ranker: Ranker,
     history: Interactions, queries: Queries, keep_seen: bool, k: int = 10,
 ) -> Table:  # fmt: skip
     """Return the metrics of the engine, its parts, and the baselines every engine must beat.
@@ -57,7 +57,7 @@ def _measure(
 
 
 def ranking_examples(
-    model: SequenceModel, state: ItemState, sources: SourcesConfig,
+    model: VectorModel, state: ItemState, sources: SourcesConfig,
     history: Interactions, queries: Queries, keep_seen: bool,
 ) -> RankingExamples:  # fmt: skip
     """Return the candidates of every query with their features, and which of them were really chosen."""
@@ -73,7 +73,7 @@ def ranking_examples(
 
 
 def asked(
-    model: SequenceModel, state: ItemState, sources: SourcesConfig,
+    model: VectorModel, state: ItemState, sources: SourcesConfig,
     history: Interactions, queries: Queries, keep_seen: bool,
 ) -> Iterable[tuple[int, Prospect]]:  # fmt: skip
     """Yield each query's number and its shopper's candidates, with a progress bar."""

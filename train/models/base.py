@@ -1,6 +1,7 @@
-"""What every sequence model offers: shoppers and items as vectors whose inner product is the score."""
+"""What every model offers: a score for each item of the catalogue, given the items of a history."""
 
 from abc import ABC, abstractmethod
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -9,32 +10,75 @@ from torch import Tensor, nn
 from train.data.schema import NO_ITEM
 
 
-class SequenceModel(nn.Module, ABC):
-    """Encodes a history of items into h_u, so that the score of item i is ⟨h_u, h_i⟩."""
+class Model(ABC):
+    """Gives every item a score for a history; higher is better, and only differences within one history count."""
 
+    config: Any  # a Config of the family, see train/models/registered.py
     n_items: int
-    embedding_dim: int
-    max_length: int
 
     @abstractmethod
-    def hidden(self, item_idx: Tensor) -> Tensor:
-        """Return h after each position, (B, L, d); item_idx (B, L) int64, padded with NO_ITEM on the left."""
+    def scores(self, histories: list[np.ndarray]) -> np.ndarray:
+        """Return (n, n_items) float32; each history is item_idx, oldest first, and may be empty."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return all that was learned."""
+
+    @classmethod
+    @abstractmethod
+    def from_state(cls, config: Any, state: dict[str, Tensor]) -> Self:
+        """Return the model that `state_dict()` described, ready to answer; the catalogue is not needed."""
+
+
+class VectorModel(Model):
+    """Shoppers and items as vectors whose inner product is the score, so that an index can serve it."""
+
+    embedding_dim: int
+
+    @abstractmethod
+    def encode_histories(self, histories: list[np.ndarray]) -> np.ndarray:
+        """Return h_u for many histories, (n, d) float32 on the CPU; each history is item_idx, oldest first."""
 
     @abstractmethod
     def item_vectors(self) -> Tensor:
         """Return h_i of every item, (n_items, d)."""
 
-    def vectors(self, item_idx: Tensor) -> Tensor:
-        """Return h_i of the given items, (..., d)."""
-        return self.item_vectors()[item_idx]
+    def scores(self, histories: list[np.ndarray]) -> np.ndarray:
+        vectors = self.encode_histories(histories)
+        with torch.inference_mode():
+            return vectors @ self.item_vectors().float().cpu().numpy().T
 
+
+class Examples(NamedTuple):
+    """What a batch teaches; t targets in all."""
+
+    hidden: Tensor  # (t, d), what is known of the shopper where each target is to be predicted
+    target: Tensor  # (t,) int64 item_idx
+    weight: Tensor  # (t,), what each target is worth
+    penalty: Tensor | float = 0.0  # added to the summed loss
+
+
+class NeuralModel(nn.Module, Model):
+    """A model that gradient descent trains on batches of histories."""
+
+    embedding_dim: int
+    max_length: int
+
+    @abstractmethod
     def encode(self, item_idx: Tensor) -> Tensor:
-        """Return h_u after the whole history, (B, d); item_idx as for `hidden`."""
-        return self.hidden(item_idx)[:, -1]
+        """Return what is known of each shopper, (B, d); item_idx (B, L) int64, padded with NO_ITEM on the left."""
+
+    @abstractmethod
+    def examples(self, item_idx: Tensor, target: Tensor, weight: Tensor) -> Examples:
+        """Return what to predict from what; item_idx, target (NO_ITEM: none) and weight are a batch's, (B, L)."""
+
+    @abstractmethod
+    def logits(self, hidden: Tensor, target: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the scores of each hidden's (t, d) own target, (t,), and of negatives (m,) item_idx, (t, m)."""
 
     @torch.inference_mode()
     def encode_histories(self, histories: list[np.ndarray], batch_size: int = 256) -> np.ndarray:
-        """Return h_u for many histories, (n, d) float32 on the CPU; each history is item_idx, oldest first.
+        """Return `encode` of many histories, (n, d) float32 on the CPU; each history is item_idx, oldest first.
 
         Only the last `max_length` items count. Histories are encoded in order of length, so that little is padded.
         """
@@ -47,6 +91,33 @@ class SequenceModel(nn.Module, ABC):
             batch = pad([histories[position] for position in chosen], self.max_length)
             vectors[chosen] = self.encode(torch.from_numpy(batch).to(device)).float().cpu().numpy()
         return vectors
+
+
+class NeuralVectorModel(NeuralModel, VectorModel):
+    """A neural model whose score is ⟨h_u, h_i⟩."""
+
+    def vectors(self, item_idx: Tensor) -> Tensor:
+        """Return h_i of the given items, (..., d)."""
+        return self.item_vectors()[item_idx]
+
+    def logits(self, hidden: Tensor, target: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
+        positive, negative = self.vectors(torch.cat([target, negatives])).split([len(target), len(negatives)])
+        return (hidden * positive).sum(1), hidden @ negative.T
+
+
+class SequenceModel(NeuralVectorModel):
+    """Reads a history from left to right and predicts, after each item, what comes next."""
+
+    @abstractmethod
+    def hidden(self, item_idx: Tensor) -> Tensor:
+        """Return h after each position, (B, L, d); item_idx (B, L) int64, padded with NO_ITEM on the left."""
+
+    def encode(self, item_idx: Tensor) -> Tensor:
+        return self.hidden(item_idx)[:, -1]
+
+    def examples(self, item_idx: Tensor, target: Tensor, weight: Tensor) -> Examples:
+        trained = target != NO_ITEM
+        return Examples(self.hidden(item_idx)[trained], target[trained], weight[trained])
 
 
 def pad(histories: list[np.ndarray], max_length: int) -> np.ndarray:

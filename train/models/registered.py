@@ -1,27 +1,64 @@
-"""Names to models: how a bundle says which model it holds, and how that model is built again."""
+"""Names to models: which families there are, how a bundle says which it holds, and how that one is built again."""
 
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import BeforeValidator, Field
 from torch import Tensor
 
-from cluster.errors import BundleError
-from train.models.base import SequenceModel
+from cluster.config import Config
+from cluster.errors import BundleError, ConfigError
+from train.models.base import Model, VectorModel
+from train.models.gru import Gru, GruConfig
 from train.models.transformer import Transformer, TransformerConfig
 
-MODELS = {"transformer": (Transformer, TransformerConfig)}
+FAMILIES: dict[str, tuple[type[Model], type[Config]]] = {
+    "transformer": (Transformer, TransformerConfig),
+    "gru": (Gru, GruConfig),
+}
+ModelConfig = TransformerConfig | GruConfig
+DEFAULT = "transformer"
 
 
-def describe_model(model: SequenceModel) -> dict[str, Any]:
+def with_kind(values: Any) -> Any:
+    """Return settings of a model that say of which kind it is."""
+    return {"kind": DEFAULT, **values} if isinstance(values, dict) else values
+
+
+ModelSetting = Annotated[ModelConfig, BeforeValidator(with_kind), Field(discriminator="kind")]
+
+
+def model_class(config: ModelConfig) -> type[Model]:
+    """Return the family that the settings are of."""
+    return FAMILIES[config.kind][0]
+
+
+def require_servable(config: ModelConfig) -> None:
+    """Refuse a family that has no vectors to serve from."""
+    if not issubclass(model_class(config), VectorModel):
+        servable = ", ".join(name for name, (family, _) in FAMILIES.items() if issubclass(family, VectorModel))
+        raise ConfigError(
+            f"model.kind={config.kind} takes part in comparisons but has no vectors to serve; fit one of {servable}"
+        )
+
+
+def served(model: Model) -> VectorModel:
+    """Return a model that can be served, for sure."""
+    if not isinstance(model, VectorModel):
+        raise BundleError(f"{type(model).__name__} has no item vectors, so that nothing can serve it; fit a new bundle")
+    return model
+
+
+def describe_model(model: Model) -> dict[str, Any]:
     """Return the model's name and settings as plain values."""
-    for name, (model_class, _) in MODELS.items():
-        if type(model) is model_class:
+    for name, (family, _) in FAMILIES.items():
+        if type(model) is family:
             return {"model": name, "config": model.config.model_dump()}
-    raise BundleError(f"{type(model).__name__} is not among the known models: {', '.join(MODELS)}")
+    raise BundleError(f"{type(model).__name__} is not among the known models: {', '.join(FAMILIES)}")
 
 
-def build_model(description: dict[str, Any], state: dict[str, Tensor]) -> SequenceModel:
+def build_model(description: dict[str, Any], state: dict[str, Tensor]) -> Model:
     """Return the model that `describe_model` described, with the weights of `state`."""
-    if description["model"] not in MODELS:
-        raise BundleError(f"unknown model {description['model']!r}; this code knows {', '.join(MODELS)}")
-    model_class, config_class = MODELS[description["model"]]
-    return model_class.from_state(config_class.checked(description["config"]), state)
+    if description["model"] not in FAMILIES:
+        raise BundleError(f"unknown model {description['model']!r}; this code knows {', '.join(FAMILIES)}")
+    family, config_class = FAMILIES[description["model"]]
+    return family.from_state(config_class.checked(description["config"]), state)

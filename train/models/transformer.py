@@ -1,5 +1,7 @@
 """A causal transformer over item histories: pre-norm attention and SwiGLU, both gated by their input."""
 
+from typing import Literal
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -9,7 +11,9 @@ from torch import Tensor, nn
 
 from cluster.config import Config
 from train.data.schema import NO_ITEM
+from train.encoders.items import Features
 from train.models.base import SequenceModel
+from train.models.item_embedding import ItemEmbedding
 
 MASKED = -1e4  # finite even in float16, so that a row with every key masked stays a number
 
@@ -17,6 +21,7 @@ MASKED = -1e4  # finite even in float16, so that a row with every key masked sta
 class TransformerConfig(Config):
     """The shape of the transformer."""
 
+    kind: Literal["transformer"] = Field(default="transformer", description="causal self-attention")
     embedding_dim: int = Field(default=64, ge=4, le=1024, description="width of h_u and h_i")
     layers: int = Field(default=1, ge=1, le=24, description="blocks of attention and feed-forward")
     heads: int = Field(default=2, ge=1, le=32, description="attention heads; must divide embedding_dim")
@@ -54,7 +59,7 @@ class Transformer(SequenceModel):
             attributes = csr_matrix((np.ones(len(indices), dtype=np.float32), indices, indptr), shape=shape)
         model = cls(config, n_items, attributes)
         model.load_state_dict(state)
-        return model
+        return model.eval()
 
     def hidden(self, item_idx: Tensor) -> Tensor:
         x, mask = self._inputs(item_idx)
@@ -76,6 +81,10 @@ class Transformer(SequenceModel):
     def vectors(self, item_idx: Tensor) -> Tensor:
         return self.items(item_idx)
 
+    def content_vectors(self, features: Features) -> np.ndarray:
+        """Return h_i of items that training never saw, (n, d) float32, from what they say of themselves."""
+        return self.items.content_vectors(features)
+
     def _known_last(self, item_idx: Tensor) -> Tensor:
         known = (item_idx >= 0) & (item_idx < self.n_items)
         order = known.to(torch.int8).argsort(dim=1, stable=True)
@@ -88,73 +97,9 @@ class Transformer(SequenceModel):
         x = self.items(torch.where(known, item_idx, 0)) * known.unsqueeze(-1)
         x = self.input_dropout(x + self.position[:length].flip(0))
         causal = torch.full((length, length), MASKED, device=x.device, dtype=x.dtype).triu(1)
-        return x, causal + (~known).to(x.dtype).mul(MASKED)[:, None, None, :]
-
-
-class ItemEmbedding(nn.Module):
-    """h_i: an embedding of the item's own plus the sum of its attributes' embeddings times 1/√n."""
-
-    attribute_idx: Tensor
-    attribute_offsets: Tensor
-
-    def __init__(self, n_items: int, embedding_dim: int, attributes: csr_matrix | None) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(n_items, embedding_dim)
-        nn.init.normal_(self.embedding.weight, std=0.5 / embedding_dim**0.5)
-        self.has_attributes = attributes is not None and attributes.nnz > 0
-        if attributes is not None and self.has_attributes:
-            self.register_buffer("attribute_idx", torch.from_numpy(attributes.indices.astype(np.int64)))
-            self.register_buffer("attribute_offsets", torch.from_numpy(attributes.indptr.astype(np.int64)))
-            self.attribute_embedding = nn.Embedding(attributes.get_shape()[1], embedding_dim)
-            nn.init.normal_(self.attribute_embedding.weight, std=0.02)
-        self._cached: Tensor | None = None
-        self.register_load_state_dict_post_hook(lambda module, _: module.forget())
-
-    def forward(self, item_idx: Tensor) -> Tensor:
-        """Return h_i of the given items, (..., d)."""
-        if not self.training and not torch.is_grad_enabled():
-            return F.embedding(item_idx, self.table())
-        vectors = self.embedding(item_idx)
-        if self.has_attributes:
-            vectors = vectors + self._attribute_sum(item_idx.reshape(-1)).view_as(vectors)
-        return vectors
-
-    def table(self) -> Tensor:
-        """Return h_i of every item, (n_items, d); kept while the model only answers."""
-        if self.training or torch.is_grad_enabled():
-            return self._whole()
-        if self._cached is None:
-            self._cached = self._whole().detach()  # else torch would take the weight itself for a second parameter
-        return self._cached
-
-    def train(self, mode: bool = True) -> "ItemEmbedding":
-        """Switch between learning and answering; the kept table is dropped either way."""
-        if mode != self.training:
-            self.forget()
-        return super().train(mode)
-
-    def forget(self) -> None:
-        """Drop the kept table, because a weight changed."""
-        self._cached = None
-
-    def _whole(self) -> Tensor:
-        if not self.has_attributes:
-            return self.embedding.weight
-        return self.embedding.weight + self._bags(self.attribute_idx, self.attribute_offsets[:-1], self._counts())
-
-    def _counts(self) -> Tensor:
-        return self.attribute_offsets[1:] - self.attribute_offsets[:-1]
-
-    def _attribute_sum(self, item_idx: Tensor) -> Tensor:
-        starts = self.attribute_offsets[item_idx]
-        counts = self.attribute_offsets[item_idx + 1] - starts
-        bags = counts.cumsum(0) - counts
-        shifts = (starts - bags).repeat_interleave(counts)
-        return self._bags(self.attribute_idx[shifts + torch.arange(len(shifts), device=shifts.device)], bags, counts)
-
-    def _bags(self, attribute_idx: Tensor, offsets: Tensor, counts: Tensor) -> Tensor:
-        sums = F.embedding_bag(attribute_idx, self.attribute_embedding.weight, offsets, mode="sum")
-        return sums * counts.clamp(min=1).to(sums.dtype).rsqrt().unsqueeze(-1)
+        mask = causal + (~known).to(x.dtype).mul(MASKED)[:, None, None, :]
+        mask.diagonal(dim1=-2, dim2=-1).zero_()  # an empty history sees itself alone, however far it is padded
+        return x, mask
 
 
 class Block(nn.Module):
