@@ -9,7 +9,6 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from pydantic import Field, field_validator
-from scipy.sparse import csr_matrix
 
 from cluster.config import Config
 from cluster.errors import BundleError
@@ -17,6 +16,7 @@ from train.data.schema import Catalogue
 from train.data.steps.attributes import known_attributes, price_edges
 from train.encoders.base import Encoder, Space
 from train.encoders.cache import VectorCache
+from train.encoders.features import Features
 from train.encoders.named import check_name, load_encoder, make_encoder
 from train.encoders.numbers import Scale
 from train.encoders.tfidf import Tfidf
@@ -45,17 +45,6 @@ class ContentConfig(Config):
             if content != NONE:
                 check_name(name)
         return content
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Features:
-    """What n items say of themselves."""
-
-    dense: np.ndarray  # (n, D) float32: unit vectors of texts, then scaled numbers
-    attributes: csr_matrix  # (n, n_attributes) 0/1 float32
-
-    def __len__(self) -> int:
-        return len(self.dense)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,17 +11,16 @@ from torch import Tensor, nn
 
 from cluster.config import Config
 from train.data.schema import NO_ITEM
-from train.encoders.items import Features
+from train.encoders.features import Features
 from train.models.base import SequenceModel
 from train.models.item_embedding import ItemEmbedding
 
 MASKED = -1e4  # finite even in float16, so that a row with every key masked stays a number
 
 
-class TransformerConfig(Config):
-    """The shape of the transformer."""
+class AttentionConfig(Config):
+    """The shape of blocks of self-attention."""
 
-    kind: Literal["transformer"] = Field(default="transformer", description="causal self-attention")
     embedding_dim: int = Field(default=64, ge=4, le=1024, description="width of h_u and h_i")
     layers: int = Field(default=1, ge=1, le=24, description="blocks of attention and feed-forward")
     heads: int = Field(default=2, ge=1, le=32, description="attention heads; must divide embedding_dim")
@@ -29,6 +28,12 @@ class TransformerConfig(Config):
     feedforward_dim: int = Field(default=256, ge=4, le=8192, description="inner width of SwiGLU")
     dropout: float = Field(default=0.2, ge=0, lt=1, description="dropout of each branch")
     embedding_dropout: float = Field(default=0.5, ge=0, lt=1, description="dropout of the input vectors")
+
+
+class TransformerConfig(AttentionConfig):
+    """The shape of the transformer."""
+
+    kind: Literal["transformer"] = Field(default="transformer", description="causal self-attention")
 
 
 class Transformer(SequenceModel):
@@ -105,7 +110,7 @@ class Transformer(SequenceModel):
 class Block(nn.Module):
     """x + σ(gate) · attention, then x + σ(gate) · SwiGLU (LiGR; Borisyuk et al., 2025); pre-norm."""
 
-    def __init__(self, config: TransformerConfig) -> None:
+    def __init__(self, config: AttentionConfig) -> None:
         super().__init__()
         d = config.embedding_dim
         self.heads = config.heads

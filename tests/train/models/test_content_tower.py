@@ -1,0 +1,82 @@
+"""Items speak through their content, the more so the less is known of them."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_matrix
+
+from train.encoders.features import Features
+from train.models.content_tower import ContentTower, ItemContent
+from train.models.item_embedding import ItemEmbedding
+from train.models.transformer import Transformer, TransformerConfig
+
+N_ITEMS, D = 9, 5
+CONFIG = TransformerConfig(embedding_dim=8, layers=1, heads=2, max_length=6, feedforward_dim=8)
+SEEN = np.arange(N_ITEMS) < 7
+
+
+@pytest.fixture
+def features() -> Features:
+    rng = np.random.default_rng(0)
+    dense = rng.standard_normal((N_ITEMS, D)).astype(np.float16).astype(np.float32)
+    return Features(dense=dense, attributes=csr_matrix((rng.random((N_ITEMS, 4)) < 0.5).astype(np.float32)))
+
+
+def with_tower(features: Features, dropout: float = 0.0) -> Transformer:
+    torch.manual_seed(0)
+    model = Transformer(CONFIG, N_ITEMS, features.attributes)
+    model.items.tower = ContentTower(ItemContent(dense=features.dense, dropout=dropout), SEEN, CONFIG.embedding_dim)
+    return model
+
+
+def test_a_new_item_gets_the_vector_of_an_unseen_known_one(features: Features) -> None:
+    model = with_tower(features).eval()
+    table = model.item_vectors().detach().numpy()
+    np.testing.assert_allclose(model.content_vectors(features)[~SEEN], table[~SEEN], atol=1e-5)
+
+
+def test_an_item_that_was_seen_adds_its_own_embedding(features: Features) -> None:
+    model = with_tower(features).eval()
+    own = model.item_vectors().detach().numpy() - model.content_vectors(features)
+    np.testing.assert_allclose(own[SEEN], model.items.embedding.weight.detach().numpy()[SEEN], atol=1e-5)
+
+
+def test_vectors_looked_up_are_those_of_the_table(features: Features) -> None:
+    model = with_tower(features).eval()
+    item_idx = torch.tensor([[8, 0], [3, 3]])
+    torch.testing.assert_close(model.vectors(item_idx), model.item_vectors()[item_idx])
+    with torch.no_grad():
+        torch.testing.assert_close(model.vectors(item_idx), model.item_vectors()[item_idx])
+
+
+@pytest.mark.parametrize(("dropout", "share"), [(0.0, 1.0), (0.3, 0.7), (1.0, 0.0)])
+def test_training_hides_own_embeddings_as_often_as_asked(features: Features, dropout: float, share: float) -> None:
+    tower = with_tower(features, dropout).train().items.tower
+    assert tower is not None
+    seen, unseen = torch.zeros(20_000, dtype=torch.int64), torch.full((100,), N_ITEMS - 1)
+    assert tower.own_share(seen).mean().item() == pytest.approx(share, abs=0.02)
+    assert not tower.own_share(unseen).any()
+    assert tower.eval().own_share(seen).all()
+
+
+def test_gradients_reach_the_tower_and_hidden_embeddings_get_none(features: Features) -> None:
+    items = with_tower(features).train().items
+    items(torch.arange(N_ITEMS)).pow(2).sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in items.parameters())
+    assert items.embedding.weight.grad is not None
+    assert items.embedding.weight.grad.abs().sum(1).gt(0).tolist() == SEEN.tolist()
+
+
+def test_config_and_weights_alone_rebuild_the_tower(features: Features) -> None:
+    model = with_tower(features, dropout=0.5).eval()
+    rebuilt = Transformer.from_state(CONFIG, model.state_dict()).eval()
+    torch.testing.assert_close(rebuilt.item_vectors(), model.item_vectors())
+    np.testing.assert_array_equal(rebuilt.content_vectors(features), model.content_vectors(features))
+
+
+def test_without_a_tower_attributes_speak_alone(features: Features) -> None:
+    items = ItemEmbedding(N_ITEMS, 8, features.attributes).eval()
+    with torch.no_grad():
+        np.testing.assert_allclose(
+            items.content_vectors(features), (items.table() - items.embedding.weight).numpy(), atol=1e-5
+        )
