@@ -4,7 +4,7 @@ from pathlib import Path
 
 from train.fit import WorkersConfig, fit
 from train.loop import FitConfig
-from train.models.closed import ClosedModel
+from train.models.closed_form.base import ClosedModel
 from train.models.registered import ModelConfig, model_class
 from train.session import Fitted, run_folder
 from train.training_set import TrainingSet

@@ -12,8 +12,8 @@ import torch
 from train.checkpoint import TrainState, checkpoint_facts, load_checkpoint, save_checkpoint
 from train.loop import Bar, FitConfig, train_epochs
 from train.models.base import Model, NeuralModel
-from train.models.embedded import EmbeddedModel
 from train.models.initialise import svd_embeddings
+from train.models.neural.embedded import EmbeddedModel
 from train.models.registered import ModelConfig, model_class
 from train.models.transformer import Transformer
 from train.progress import OwnBar, log_epoch

@@ -8,14 +8,24 @@ from torch import Tensor
 from cluster.config import Config
 from cluster.errors import BundleError, ConfigError
 from train.models.base import Model, VectorModel
-from train.models.gru import Gru, GruConfig
+from train.models.neural.autoencoder import Autoencoder, AutoencoderConfig
+from train.models.neural.cnn import Cnn, CnnConfig
+from train.models.neural.gru import Gru, GruConfig
+from train.models.neural.masked import Masked, MaskedConfig
+from train.models.neural.ncf import Ncf, NcfConfig
+from train.models.neural.two_tower import TwoTower, TwoTowerConfig
 from train.models.transformer import Transformer, TransformerConfig
 
 FAMILIES: dict[str, tuple[type[Model], type[Config]]] = {
     "transformer": (Transformer, TransformerConfig),
+    "masked": (Masked, MaskedConfig),
     "gru": (Gru, GruConfig),
+    "cnn": (Cnn, CnnConfig),
+    "two_tower": (TwoTower, TwoTowerConfig),
+    "autoencoder": (Autoencoder, AutoencoderConfig),
+    "ncf": (Ncf, NcfConfig),
 }
-ModelConfig = TransformerConfig | GruConfig
+ModelConfig = TransformerConfig | MaskedConfig | GruConfig | CnnConfig | TwoTowerConfig | AutoencoderConfig | NcfConfig
 DEFAULT = "transformer"
 
 

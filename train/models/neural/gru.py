@@ -7,7 +7,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
 from cluster.config import Config
-from train.models.embedded import EmbeddedSequenceModel, left_aligned
+from train.models.neural.embedded import EmbeddedSequenceModel, left_aligned
 
 
 class GruConfig(Config):

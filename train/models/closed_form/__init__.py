@@ -1,0 +1,1 @@
+"""Families that are counted or solved, not descended to."""

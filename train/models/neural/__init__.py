@@ -1,0 +1,1 @@
+"""Families that gradient descent trains."""
