@@ -16,9 +16,7 @@ from train.models.neural.embedded import EmbeddedVectorModel
 class AutoencoderConfig(Config):
     """The shape of encoder and decoder."""
 
-    kind: Literal["autoencoder"] = Field(
-        default="autoencoder", description="variational autoencoder of sets"
-    )
+    kind: Literal["autoencoder"] = Field(default="autoencoder", description="variational autoencoder of sets")
     embedding_dim: int = Field(default=64, ge=4, le=1024, description="width of h_u and h_i, the decoder's last layer")
     hidden_dim: int = Field(default=256, ge=4, le=4096, description="width of the encoder's inner layer")
     latent_dim: int = Field(default=64, ge=2, le=1024, description="width of the code")
