@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 
 from cluster.errors import UnprocessableError
-from serve.api.schemas import Freshness, RecommendationsAnswer, RecommendationsBody, RecommendedItem
+from serve.api.schemas import RecommendationsBody
 from serve.engine import Ask, Engine, Slate
 from train.models.candidates import Source
+
+SOURCE_NAMES = [Source(flags).names() for flags in range(2 ** len(Source))]
 
 
 def read_ask(body: RecommendationsBody, index: dict[str, int]) -> Ask:
@@ -21,30 +23,30 @@ def read_ask(body: RecommendationsBody, index: dict[str, int]) -> Ask:
     )
 
 
-def show(slate: Slate, body: RecommendationsBody, engine: Engine, recommendation_id: str) -> RecommendationsAnswer:
-    """Return the answer to `body`."""
+def show(slate: Slate, body: RecommendationsBody, engine: Engine, recommendation_id: str) -> dict[str, Any]:
+    """Return the answer to `body`, as RecommendationsAnswer says; plain values cost a fifth of models."""
     rows = zip(
         slate.candidates.item_idx.tolist(), slate.candidates.score.tolist(), slate.candidates.source.tolist(),
         strict=True,
     )  # fmt: skip
-    return RecommendationsAnswer(
-        recommendationId=recommendation_id,
-        items=[_item(engine, rank, *row, body.return_) for rank, row in enumerate(rows, start=1)],
-        modelVersion=engine.bundle.manifest.version,
-        stateVersion=slate.state_version,
-        freshness=Freshness(lagMs=round(slate.lag_ms, 1)),
-        degraded=list(slate.degraded),
-        fallback=slate.fallback,
-    )
+    return {
+        "recommendationId": recommendation_id,
+        "items": [_item(engine, rank, *row, body.return_) for rank, row in enumerate(rows, start=1)],
+        "modelVersion": engine.bundle.manifest.version,
+        "stateVersion": slate.state_version,
+        "freshness": {"lagMs": round(slate.lag_ms, 1)},
+        "degraded": slate.degraded,
+        "fallback": slate.fallback,
+    }
 
 
-def _item(
-    engine: Engine, rank: int, item_idx: int, score: float, source: int, wanted: list[Any]
-) -> RecommendedItem:  # fmt: skip
-    more: dict[str, Any] = {"score": score} if "scores" in wanted else {}
+def _item(engine: Engine, rank: int, item_idx: int, score: float, source: int, wanted: list[Any]) -> dict[str, Any]:
+    item: dict[str, Any] = {"id": engine.item_ids[item_idx], "rank": rank, "sources": SOURCE_NAMES[source]}
+    if "scores" in wanted:
+        item["score"] = score
     if "properties" in wanted:
-        more["properties"] = engine.properties(item_idx)
-    return RecommendedItem(id=engine.item_ids[item_idx], rank=rank, sources=Source(source).names(), **more)
+        item["properties"] = engine.properties(item_idx)
+    return item
 
 
 def _known(field: str, item_ids: list[str], index: dict[str, int]) -> np.ndarray:

@@ -82,7 +82,8 @@ class NeuralModel(nn.Module, Model):
 
         Only the last `max_length` items count. Histories are encoded in order of length, so that little is padded.
         """
-        self.eval()
+        if self.training:
+            self.eval()
         device = next(self.parameters()).device
         vectors = np.empty((len(histories), self.embedding_dim), dtype=np.float32)
         order = np.argsort([min(len(history), self.max_length) for history in histories], kind="stable")
