@@ -25,9 +25,9 @@ from cluster.config import Config
 from serve.state.store import Store
 
 LIVE_HASH = """
+from cluster.runtime import RuntimeConfig, connect
 import ray
 from serve.app import find_store
-from cluster.runtime import RuntimeConfig, connect
 connect(RuntimeConfig(address="head"))
 print(*ray.get(find_store().state_hash.remote()))
 """

@@ -32,7 +32,7 @@ class Server:
         """Return what a Python process of the server's own home prints."""
         done = subprocess.run(
             [sys.executable, *words], cwd=ROOT, env=os.environ | {"LIVESHELF_HOME": str(self.home)}, text=True,
-            stdout=subprocess.PIPE, check=True,
+            stdout=subprocess.PIPE, check=True, timeout=180,
         )  # fmt: skip
         return done.stdout
 

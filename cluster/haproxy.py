@@ -51,7 +51,7 @@ def install_haproxy(scratch: Path) -> None:
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on now, none that an outgoing connection may be given meanwhile."""
+    """Return a port of 127.0.0.1 that nobody listens on now, and that no outgoing connection is given meanwhile."""
     while True:
         port = PORTS.start + secrets.randbelow(len(PORTS))
         with socket.socket() as probe, suppress(OSError):
