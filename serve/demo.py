@@ -4,6 +4,7 @@ import json
 import sys
 import time
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,10 @@ def run(args: DemoArgs) -> None:
     ready = start(args)
     console.print(f"bundle {ready['modelVersion']} at {url(args)}")
     console.rule("a shopper clicks", align="left")
-    play(url(args), read_bundle_state(folder))
+    user_id, unknown = cast(read_bundle_state(folder), ready["stateVersion"])
+    play(url(args), user_id, unknown)
     console.rule("try it", align="left")
-    console.print(examples(url(args), read_bundle_state(folder)), soft_wrap=True)
+    console.print(examples(url(args), user_id, list(unknown)[-1]), soft_wrap=True)
 
 
 def trained(args: DemoArgs) -> Path:
@@ -75,34 +77,47 @@ def trained(args: DemoArgs) -> Path:
     return published.folder
 
 
-def play(server: str, bundle: BundleState) -> None:
+def play(server: str, user_id: str, unknown: dict[str, str]) -> None:
     """Show a shopper's list, click on something new to them, and show the list that the click made."""
-    user_id, unknown = cast(bundle)
     before = ask(server, user_id)
-    item_id = unknown[before["stateVersion"] % len(unknown)]  # another one each time the demo is played
+    item_id = liveliest(server, user_id, list(unknown), before)
     began = time.perf_counter()
     event = post(f"{server}/v1/events", {"type": "click", "user": user_id, "item": item_id})
     after = ask(server, user_id, event["results"][0]["version"])
     elapsed_ms = (time.perf_counter() - began) * 1e3
-    title = bundle.items.set_index("item_id").loc[item_id].get("title", item_id)
-    console.print(f"shopper {user_id} clicks on {title!r} ({item_id})")
+    console.print(f"shopper {user_id} clicks on {unknown[item_id]!r} ({item_id})")
     console.print(side_by_side(before["items"], after["items"]))
     console.print(f"{elapsed_ms:.0f} ms from the click to the new list, state version {after['stateVersion']}")
 
 
-def cast(bundle: BundleState) -> tuple[str, list[str]]:
-    """Return a shopper of middling activity, and the items most popular of late among those they never had."""
-    histories = bundle.histories
+def liveliest(server: str, user_id: str, items: list[str], before: dict[str, Any]) -> str:
+    """Return the item whose look would bring most to the list: a look in passing moves it as a click does."""
+    shown = {item["id"] for item in before["items"]}
+
+    def brought(item_id: str) -> int:
+        return sum(item["id"] not in shown for item in ask(server, user_id, context=[item_id])["items"])
+
+    return max((item_id for item_id in items if item_id not in shown), key=brought)
+
+
+def cast(bundle: BundleState, turn: int) -> tuple[str, dict[str, str]]:
+    """Return a shopper of middling activity, another one each turn, and the titles by id of what is new to them.
+
+    The items are those most popular of late among those the shopper never had.
+    """
+    histories, items = bundle.histories, bundle.items
     orders = [len(np.unique(histories.order_idx[slice(*span)])) for span in _spans(histories.offsets)]
-    user_idx = next(user_idx for user_idx, count in enumerate(orders) if ORDERS[0] <= count <= ORDERS[1])
+    middling = [user_idx for user_idx, count in enumerate(orders) if ORDERS[0] <= count <= ORDERS[1]]
+    user_idx = middling[turn % len(middling)]
     popular = np.argsort(-bundle.state.recent, kind="stable")
-    unknown = popular[~np.isin(popular, histories.items_of(user_idx))][:N_UNKNOWN]
-    return str(histories.user_ids[user_idx]), bundle.items["item_id"].iloc[unknown].tolist()
+    unknown = items.iloc[popular[~np.isin(popular, histories.items_of(user_idx))][:N_UNKNOWN]]
+    return str(histories.user_ids[user_idx]), dict(zip(unknown["item_id"], unknown["title"], strict=True))
 
 
-def ask(server: str, user_id: str, min_version: int = 0) -> dict[str, Any]:
-    """Return a shopper's recommendations."""
-    body = {"user": user_id, "count": N_SHOWN, "return": ["properties"], "minVersion": min_version}
+def ask(server: str, user_id: str, min_version: int = 0, context: Sequence[str] = ()) -> dict[str, Any]:
+    """Return a shopper's recommendations; context: item ids looked at just now."""
+    body: dict[str, Any] = {"user": user_id, "count": N_SHOWN, "return": ["properties"], "minVersion": min_version}
+    body["context"] = {"items": list(context)}
     return post(f"{server}/v1/recommendations", body)
 
 
@@ -126,12 +141,11 @@ def side_by_side(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> T
     return table
 
 
-def examples(server: str, bundle: BundleState) -> str:
+def examples(server: str, user_id: str, item_id: str) -> str:
     """Return three calls to try."""
-    user_id, unknown = cast(bundle)
     calls = (
         ("recommendations", {"user": user_id, "count": 5, "return": ["properties"]}),
-        ("events", {"type": "purchase", "user": user_id, "item": unknown[-1]}),
+        ("events", {"type": "purchase", "user": user_id, "item": item_id}),
         ("recommendations", {"user": "somebody new", "count": 5}),
     )
     lines = [f"curl -s {server}/v1/{path} -d '{json.dumps(body)}'" for path, body in calls]

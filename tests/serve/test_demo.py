@@ -29,7 +29,8 @@ def item(item_id: str, rank: int) -> dict:
 
 def test_the_shopper_is_known_and_clicks_on_what_they_never_had(tmp_path: Path) -> None:
     bundle = shop(tmp_path)
-    user_id, unknown = cast(bundle)
+    user_id, unknown = cast(bundle, turn=3)
+    assert user_id != cast(bundle, turn=4)[0]
     had = bundle.items["item_id"].iloc[bundle.histories.items_of(bundle.histories.index[user_id])]
     assert unknown and not set(unknown) & set(had)
 
@@ -43,8 +44,7 @@ def test_the_table_says_how_each_item_moved() -> None:
     assert [line.split("│")[4].strip() for line in lines] == ["▲ from 2", "▼ from 1", "new"]
 
 
-def test_the_calls_to_try_name_the_server_and_a_shopper_it_knows(tmp_path: Path) -> None:
-    bundle = shop(tmp_path)
-    text = examples("http://127.0.0.1:9", bundle)
+def test_the_calls_to_try_name_the_server_the_shopper_and_the_item() -> None:
+    text = examples("http://127.0.0.1:9", "u7", "sku1")
     assert text.count("curl -s http://127.0.0.1:9/v1/") == 3
-    assert cast(bundle)[0] in text
+    assert '"user": "u7"' in text and '"item": "sku1"' in text
