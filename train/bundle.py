@@ -11,6 +11,8 @@ from safetensors.torch import save_file as save_tensors
 from cluster.errors import BundleError
 from cluster.storage import sha256, whole_folder, write_whole
 from train.bundle_state import MANIFEST, UNREADABLE, BundleState, read_bundle_state, write_bundle_state
+from train.encoders.items import FILE as FEATURES
+from train.encoders.items import ItemFeatures
 from train.models.base import VectorModel
 from train.models.candidates import SourcesConfig
 from train.models.ranker import Ranker
@@ -24,6 +26,7 @@ class Bundle(BundleState):
     model: VectorModel
     ranker: Ranker
     sources: SourcesConfig
+    features: ItemFeatures | None = None  # how to describe items that are not among `items`
 
 
 def write_bundle(bundle: Bundle, folder: Path) -> None:
@@ -38,6 +41,8 @@ def write_bundle(bundle: Bundle, folder: Path) -> None:
             "sources": bundle.sources.model_dump(),
             "item_state": bundle.state.config.model_dump(),
         })  # fmt: skip
+        if bundle.features is not None:
+            bundle.features.save(aside)
         files = {path.name: sha256(path) for path in sorted(aside.iterdir())}
         manifest = bundle.manifest.model_copy(update={"files": files}).sealed()
         write_whole(aside / MANIFEST, manifest.model_dump_json(indent=1))
@@ -56,6 +61,7 @@ def read_bundle(folder: Path) -> Bundle:
             model=served(model),
             ranker=Ranker.from_json(calibration["ranker"]),
             sources=SourcesConfig.checked(calibration["sources"]),
+            features=ItemFeatures.load(folder) if FEATURES in known.manifest.files else None,
         )  # fmt: skip
     except UNREADABLE as error:
         raise BundleError(f"{folder} holds a part that this code cannot read: {error}; fit a new bundle") from error

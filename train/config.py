@@ -5,6 +5,7 @@ from pydantic import Field
 from cluster.config import Config
 from train.data.source import DataConfig
 from train.data.split import SplitConfig
+from train.encoders.items import ContentConfig
 from train.fit import WorkersConfig
 from train.loop import FitConfig
 from train.models.candidates import SourcesConfig
@@ -36,6 +37,7 @@ class FitRun(DataConfig):
     training: FitConfig = FitConfig.parse([])
     workers: WorkersConfig = WorkersConfig.parse([])
     model: ModelSetting = TransformerConfig.parse([])
+    features: ContentConfig = ContentConfig.parse([])
     holdout: SplitConfig = SplitConfig.parse([])
     item_state: ItemStateConfig = ItemStateConfig.parse([])
     sources: SourcesConfig = SourcesConfig.parse([])

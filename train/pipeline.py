@@ -14,6 +14,7 @@ from train.batch import in_vocabulary
 from train.bundle import Bundle, read_bundle
 from train.bundle_state import Manifest
 from train.config import EvaluateRun, FitRun
+from train.content import Described, describe
 from train.data.prepared import Prepared
 from train.data.schema import Interactions, Queries, Split
 from train.data.source import prepare_data
@@ -55,14 +56,16 @@ def fit_bundle(config: FitRun, prepared: Prepared, split: Split | None = None) -
     split = split or make_split(prepared.interactions, config.holdout, prepared.has_clock)
     keep_seen = buys_again(split.train) if config.keep_seen is None else config.keep_seen
     choosing, reporting = chosen_and_reported(split, config)
-    chosen = _learn(prepared, split.train, _validation(split, choosing, keep_seen, config), config)
+    described = describe(prepared.catalogue, config.features)
+    chosen = _learn(prepared, split.train, described, _validation(split, choosing, keep_seen, config), config)
     asked = (chosen.model, chosen.state, config.sources)
     ranker = fit_ranker(ranking_examples(*asked, split.history, choosing, keep_seen), config.ranker)
     table = evaluate(*asked, ranker, split.history, reporting, keep_seen, config.k)
-    final = _learn(prepared, split.history, None, config) if config.refit else chosen
+    final = _learn(prepared, split.history, described, None, config) if config.refit else chosen
     bundle = Bundle(
         manifest=_manifest(config, prepared, keep_seen, table), model=final.model, items=prepared.catalogue.frame,
         state=final.state, ranker=ranker, sources=config.sources, histories=split.history,
+        features=described.features,
     )  # fmt: skip
     folder = Registry(config.registry).publish(bundle, config.promote)
     for learned in (chosen, final):
@@ -121,10 +124,10 @@ def _validation(split: Split, choosing: Queries, keep_seen: bool, config: FitRun
 
 
 def _learn(
-    prepared: Prepared, interactions: Interactions, valid: ValidationSet | None, config: FitRun
+    prepared: Prepared, interactions: Interactions, described: Described, valid: ValidationSet | None, config: FitRun
 ) -> Learned:  # fmt: skip
     """Fit the sequence model and the counts on the same rows."""
-    data = TrainingSet.of(prepared.catalogue, interactions, valid)
+    data = TrainingSet.of(prepared.catalogue, interactions, valid, described.content)
     fitted = fit_family(config.model, config.training, data, Path(config.checkpoints), config.workers)
     model = served(fitted.model)
     with torch.inference_mode():

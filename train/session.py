@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from train.checkpoint import TrainState, checkpoint_facts, load_checkpoint, save_checkpoint
 from train.loop import Bar, FitConfig, train_epochs
 from train.models.base import Model, NeuralModel
+from train.models.content_tower import ContentTower
 from train.models.initialise import svd_embeddings
 from train.models.neural.embedded import EmbeddedModel
 from train.models.registered import ModelConfig, model_class
@@ -52,6 +54,9 @@ def new_model(config: ModelConfig, data: TrainingSet, seed: int) -> NeuralModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = family(config, data.n_items, data.attributes)
+        if data.content is not None:
+            seen = np.bincount(data.train.item_idx, minlength=data.n_items) > 0
+            model.items.tower = ContentTower(data.content, seen, config.embedding_dim)
     if isinstance(model, EmbeddedModel | Transformer):
         vectors = svd_embeddings(data.train, data.n_items, config.embedding_dim, seed)
         with torch.no_grad():
@@ -90,6 +95,9 @@ def fingerprint(model_config: ModelConfig, config: FitConfig, data: TrainingSet)
     digest = hashlib.sha256(f"{model_config!r} {config!r} {data.n_items}".encode())
     digest.update(data.train.offsets.tobytes())
     digest.update(data.train.item_idx.tobytes())
+    if data.content is not None:
+        digest.update(f"{data.content.dropout}".encode())
+        digest.update(data.content.dense.tobytes())
     return digest.hexdigest()[:12]
 
 

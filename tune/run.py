@@ -13,6 +13,7 @@ from cluster.config import read_yaml
 from cluster.errors import ConfigError, LiveshelfError
 from cluster.telemetry import configure_logging
 from train.config import FitRun
+from train.content import describe
 from train.data.prepared import Prepared
 from train.data.source import prepare_data
 from train.data.split import make_split
@@ -72,7 +73,7 @@ def tuning_set(config: FitRun, prepared: Prepared) -> TrainingSet:
     )
     if valid is None:
         raise ConfigError("nothing is held out to compare trials by; give more data or a larger valid_fraction")
-    return TrainingSet.of(prepared.catalogue, split.train, valid)
+    return TrainingSet.of(prepared.catalogue, split.train, valid, describe(prepared.catalogue, config.features).content)
 
 
 def draw(config: SweepConfig, trials: list[Trial], folder: Path) -> list[Path]:

@@ -11,13 +11,12 @@ import pandas as pd
 from pydantic import Field, field_validator
 
 from cluster.config import Config
-from cluster.errors import BundleError
 from train.data.schema import Catalogue
 from train.data.steps.attributes import known_attributes, price_edges
 from train.encoders.base import Encoder, Space
 from train.encoders.cache import VectorCache
 from train.encoders.features import Features
-from train.encoders.named import check_name, load_encoder, make_encoder
+from train.encoders.named import Deferred, check_name, make_encoder
 from train.encoders.numbers import Scale
 from train.encoders.tfidf import Tfidf
 
@@ -124,10 +123,8 @@ def _column(frame: pd.DataFrame, name: str) -> pd.Series:
 
 
 def _loaded(space: Space, folder: Path) -> Encoder:
-    encoder = Tfidf.load(folder) if space.name == "tfidf" else load_encoder(space.name)
-    if encoder.space != space:
-        raise BundleError(
-            f"the bundle's vectors are of {space.name} {space.version}, but {encoder.version} is installed; "
-            "install that version or fit a new bundle"
-        )
+    if space.name != "tfidf":
+        return Deferred(space)
+    encoder = Tfidf.load(folder)
+    space.require(encoder.space)
     return encoder

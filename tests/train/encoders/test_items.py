@@ -70,7 +70,7 @@ def test_vectors_of_another_version_are_refused(features: ItemFeatures, tmp_path
     features.save(tmp_path)
     text = (tmp_path / "content.json").read_text()
     (tmp_path / "content.json").write_text(text.replace(features.encoders[0].version, "000000000000"))
-    with pytest.raises(BundleError, match="fit a new bundle"):
+    with pytest.raises(BundleError, match="cannot meet vectors of tfidf"):
         ItemFeatures.load(tmp_path)
 
 
