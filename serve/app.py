@@ -29,13 +29,16 @@ from serve.engine import Engine
 from serve.stages.query import Found, Query, Ranked
 from serve.stages.ranking import Ranking
 from serve.stages.retrieval import FlatIndex, Retriever
+from serve.state.actor import StoreActor
 from serve.state.events import Event, MicroBatch, Position
+from serve.state.folder import begin
 from serve.state.follower import Follower
 from serve.state.image import Image
 from serve.state.shoppers import Shopper
-from serve.state.store import AppendResult, Store
+from serve.state.store import AppendResult
 from serve.state.view import View
 from train.bundle import read_bundle
+from train.bundle_state import read_manifest
 from train.models.shopper import History
 from train.registry import Registry
 
@@ -48,45 +51,6 @@ CALL_S = 1.0  # deadline of a call to the store: Ray itself never notices a froz
 REQUEST_S = 5.0
 CLOSE_S = 10.0
 START_S = 120.0  # the store may have a long log to replay
-
-
-class StoreActor:
-    """The store in a process of its own; Ray starts it again when it dies, and it comes back by replay."""
-
-    def __init__(self, bundle: str, data: str, bootstrap: bool) -> None:
-        configure_logging("WARNING")
-        self._origin = bundle, data
-        # Ray starts a killed store again with the same arguments, and then a log that is gone must be missed.
-        first = not ray.get_runtime_context().was_current_actor_reconstructed
-        self._store = Store.open(Path(bundle), Path(data), bootstrap and first)
-
-    async def append(self, events: Sequence[Event], vectors: np.ndarray, since: Position) -> AppendResult:
-        """As Store.append."""
-        return await self._store.append(events, vectors, since)
-
-    async def changes(self, since: Position, timeout_s: float) -> list[MicroBatch]:
-        """As Store.changes."""
-        return await self._store.changes(since, timeout_s)
-
-    async def user(self, user_id: str, since: Position) -> Shopper:
-        """As Store.user."""
-        return await self._store.user(user_id, since)
-
-    async def image(self) -> Image:
-        """As Store.image."""
-        return await self._store.image()
-
-    async def state_hash(self) -> tuple[int, str]:
-        """As Store.state_hash."""
-        return await self._store.state_hash()
-
-    async def close(self) -> None:
-        """As Store.close."""
-        await self._store.close()
-
-    async def origin(self) -> tuple[str, str]:
-        """Return the folders of the bundle and of the log that the state is made of."""
-        return self._origin
 
 
 class StoreClient:
@@ -221,12 +185,14 @@ def ensure_store(folder: str, args: AppArgs) -> None:
         if ray.get(actor.origin.remote(), timeout=START_S) == origin:
             return
         close_store()
+    if args.bootstrap:  # here and not in the actor: one that Ray starts again must miss a log that is gone
+        begin(Path(args.data), read_manifest(Path(folder)).version)
     # Pinned to this node, where the log's folder is; never retried, because Ray would repeat calls that were applied.
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     actor = ray.remote(StoreActor).options(
         name=STORE, namespace=NAMESPACE, lifetime="detached", max_restarts=-1, max_task_retries=0, num_cpus=0,
         scheduling_strategy=here,
-    ).remote(*origin, args.bootstrap)  # fmt: skip
+    ).remote(*origin)  # fmt: skip
     ray.get(actor.origin.remote(), timeout=START_S)
 
 

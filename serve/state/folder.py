@@ -41,6 +41,12 @@ def open_folder(folder: Path, bundle: str, bootstrap: bool) -> EventLog:
     return log
 
 
+def begin(folder: Path, bundle: str) -> None:
+    """Begin a log in a data folder that never had one."""
+    if not (folder / FILE).exists():
+        open_folder(folder, bundle, bootstrap=True).close()
+
+
 def describe(log: EventLog, bundle: str) -> None:
     """Write down what the folder holds now, if there is room."""
     manifest = FolderManifest(

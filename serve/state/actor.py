@@ -1,0 +1,49 @@
+"""The store as an actor: it imports neither torch nor the server, so that it is back soon after it was killed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cluster.telemetry import configure_logging
+from serve.state.events import Event, MicroBatch, Position
+from serve.state.image import Image
+from serve.state.shoppers import Shopper
+from serve.state.store import AppendResult, Store
+
+
+class StoreActor:
+    """The store in a process of its own; Ray starts it again when it dies, and it comes back by replay."""
+
+    def __init__(self, bundle: str, data: str) -> None:
+        configure_logging("WARNING")
+        self._origin = bundle, data
+        self._store = Store.open(Path(bundle), Path(data))
+
+    async def append(self, events: Sequence[Event], vectors: np.ndarray, since: Position) -> AppendResult:
+        """As Store.append."""
+        return await self._store.append(events, vectors, since)
+
+    async def changes(self, since: Position, timeout_s: float) -> list[MicroBatch]:
+        """As Store.changes."""
+        return await self._store.changes(since, timeout_s)
+
+    async def user(self, user_id: str, since: Position) -> Shopper:
+        """As Store.user."""
+        return await self._store.user(user_id, since)
+
+    async def image(self) -> Image:
+        """As Store.image."""
+        return await self._store.image()
+
+    async def state_hash(self) -> tuple[int, str]:
+        """As Store.state_hash."""
+        return await self._store.state_hash()
+
+    async def close(self) -> None:
+        """As Store.close."""
+        await self._store.close()
+
+    async def origin(self) -> tuple[str, str]:
+        """Return the folders of the bundle and of the log that the state is made of."""
+        return self._origin
