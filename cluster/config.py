@@ -57,15 +57,19 @@ class Config(BaseModel):
 
     @classmethod
     def _single_settings(cls) -> Iterator[tuple[list[str], Any]]:
-        """Yield the path and type of every single setting, those of the whole before those of its groups."""
+        """Yield the path and type of every single setting, those of the whole before those of its groups.
+
+        Where a group is one of several kinds, the first kind stands in its place and the others come last of all.
+        """
         groups = {}
         for name, field in cls.model_fields.items():
             groups[name] = _groups_in(field.annotation)
             if not groups[name]:
                 yield [name], field.annotation
-        for name, kinds in groups.items():
-            for group in kinds:
-                yield from (([name, *path], annotation) for path, annotation in group._single_settings())
+        first = [(name, group) for name, kinds in groups.items() for group in kinds[:1]]
+        others = [(name, group) for name, kinds in groups.items() for group in kinds[1:]]
+        for name, group in first + others:
+            yield from (([name, *path], annotation) for path, annotation in group._single_settings())
 
     @classmethod
     def checked(cls, values: dict[str, Any]) -> Self:

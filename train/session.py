@@ -56,9 +56,9 @@ def new_model(config: ModelConfig, data: TrainingSet, seed: int) -> NeuralModel:
         model = family(config, data.n_items, data.attributes)
         if data.content is not None:
             seen = np.bincount(data.train.item_idx, minlength=data.n_items) > 0
-            model.items.tower = ContentTower(data.content, seen, config.embedding_dim)
+            model.items.tower = ContentTower(data.content, seen, model.embedding_dim)
     if isinstance(model, EmbeddedModel | Transformer):
-        vectors = svd_embeddings(data.train, data.n_items, config.embedding_dim, seed)
+        vectors = svd_embeddings(data.train, data.n_items, model.embedding_dim, seed)
         with torch.no_grad():
             model.items.embedding.weight.copy_(torch.from_numpy(vectors))
     return model

@@ -119,3 +119,12 @@ def test_a_setting_of_another_kind_is_refused_by_the_name_that_was_written() -> 
 def test_a_misspelt_setting_is_answered_with_the_nearest_name() -> None:
     with pytest.raises(ConfigError, match="'drive.powr'; did you mean 'power'"):
         Boat.parse(["kind=motor", "drive.powr=2"])
+
+
+class Fleet(Config):
+    boat: Annotated[Sail | Motor, Field(discriminator="kind")] = Sail.parse([])
+    engine: Engine = Engine.parse([])
+
+
+def test_a_group_that_is_there_comes_before_kinds_that_are_not() -> None:
+    assert Fleet.parse(["power=3"]) == Fleet(engine=Engine(power=3))

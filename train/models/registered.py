@@ -8,6 +8,11 @@ from torch import Tensor
 from cluster.config import Config
 from cluster.errors import BundleError, ConfigError
 from train.models.base import Model, VectorModel
+from train.models.closed_form.content import Content, ContentConfig, Tags, TagsConfig
+from train.models.closed_form.ease import Ease, EaseConfig
+from train.models.closed_form.factorization import Factorization, FactorizationConfig
+from train.models.closed_form.links import Neighbours, NeighboursConfig, Rules, RulesConfig
+from train.models.closed_form.popularity import PersonalTop, PersonalTopConfig, Popularity, PopularityConfig
 from train.models.neural.autoencoder import Autoencoder, AutoencoderConfig
 from train.models.neural.cnn import Cnn, CnnConfig
 from train.models.neural.gru import Gru, GruConfig
@@ -23,9 +28,21 @@ FAMILIES: dict[str, tuple[type[Model], type[Config]]] = {
     "cnn": (Cnn, CnnConfig),
     "two_tower": (TwoTower, TwoTowerConfig),
     "autoencoder": (Autoencoder, AutoencoderConfig),
+    "factorization": (Factorization, FactorizationConfig),
+    "content": (Content, ContentConfig),
     "ncf": (Ncf, NcfConfig),
+    "neighbours": (Neighbours, NeighboursConfig),
+    "ease": (Ease, EaseConfig),
+    "rules": (Rules, RulesConfig),
+    "tags": (Tags, TagsConfig),
+    "popularity": (Popularity, PopularityConfig),
+    "personal_top": (PersonalTop, PersonalTopConfig),
 }
-ModelConfig = TransformerConfig | MaskedConfig | GruConfig | CnnConfig | TwoTowerConfig | AutoencoderConfig | NcfConfig
+ModelConfig = (
+    TransformerConfig | MaskedConfig | GruConfig | CnnConfig | TwoTowerConfig | AutoencoderConfig | FactorizationConfig
+    | ContentConfig | NcfConfig | NeighboursConfig | EaseConfig | RulesConfig | TagsConfig | PopularityConfig
+    | PersonalTopConfig
+)  # fmt: skip
 DEFAULT = "transformer"
 
 
