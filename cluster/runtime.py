@@ -27,12 +27,8 @@ class RuntimeConfig(Config):
         description="auto: the cluster named by RAY_ADDRESS, else local; local: one of our own, gone when this "
         "process ends; head: the one that `serve/run.py start` left running",
     )
-    num_cpus: int | None = Field(
-        default=None, ge=1, description="cores of a local cluster; empty: all"
-    )
-    num_gpus: int | None = Field(
-        default=None, ge=0, description="GPUs of a local cluster; empty: all"
-    )
+    num_cpus: int | None = Field(default=None, ge=1, description="cores of a local cluster; empty: all")
+    num_gpus: int | None = Field(default=None, ge=0, description="GPUs of a local cluster; empty: all")
     dashboard: bool = Field(default=False, description="whether a local cluster shows Ray's dashboard, on 127.0.0.1")
     worker_output: bool = Field(default=False, description="whether what workers print appears here")
 
