@@ -42,7 +42,7 @@ def main(words: list[str]) -> int:
             }
     show(rows)
     result = Path(ROOT) / "bench" / "results" / "workers.json"
-    write_whole(result, json.dumps({"settings": words, "workers": rows}, indent=1))
+    write_whole(result, json.dumps({"settings": [word for word in words if not word.startswith("data=")], "workers": rows}, indent=1))
     Console().print(f"results: {result}")
     return 0
 

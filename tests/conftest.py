@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, settings
 # Before cluster.runtime is imported: it prepares the environment that Ray reads once.
 HOME = Path(tempfile.mkdtemp(prefix="liveshelf-tests-"))
 os.environ["LIVESHELF_HOME"] = str(HOME)
-os.environ.pop("RAY_ADDRESS", None)
+for name in [name for name in os.environ if name.startswith("RAY_")]:
+    del os.environ[name]  # a parallel run's workers inherit what their controller prepared for a home of its own
 
 from cluster.environment import scratch  # noqa: E402
 from cluster.runtime import RuntimeConfig, connect, disconnect  # noqa: E402
