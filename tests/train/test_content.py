@@ -12,7 +12,6 @@ from tests.world import tiny_world, write_world
 from train.bundle import Bundle, read_bundle
 from train.bundle_state import check_bundle
 from train.data.steps.catalogue import plain_items
-from train.models.transformer import Transformer
 
 N_ITEMS, N_RINGS = 48, 4
 RING_SIZE = N_ITEMS // N_RINGS
@@ -49,10 +48,8 @@ def cold(tmp_path_factory: pytest.TempPathFactory) -> Cold:
 
 
 def vectors_of(bundle: Bundle, items: pd.DataFrame) -> np.ndarray:
-    model, features = bundle.model, bundle.features
-    assert isinstance(model, Transformer)
-    assert features is not None
-    return model.content_vectors(features.of(plain_items(items)))
+    assert bundle.features is not None
+    return bundle.model.content_vectors(bundle.features.of(plain_items(items)))
 
 
 def test_its_nearest_items_are_of_its_category(cold: Cold) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from train.data.schema import NO_ITEM
+from train.encoders.features import Features
 
 
 class Model(ABC):
@@ -42,6 +43,13 @@ class VectorModel(Model):
     @abstractmethod
     def item_vectors(self) -> Tensor:
         """Return h_i of every item, (n_items, d)."""
+
+    def content_vectors(self, features: Features) -> np.ndarray:
+        """Return h_i of items that training never saw, (n, d) float32, from what they say of themselves.
+
+        Zero where a family knows its items by number alone.
+        """
+        return np.zeros((len(features), self.embedding_dim), dtype=np.float32)
 
     def scores(self, histories: list[np.ndarray]) -> np.ndarray:
         vectors = self.encode_histories(histories)

@@ -59,19 +59,17 @@ class ItemEmbedding(nn.Module):
         """Drop the kept table, because a weight changed."""
         self._cached = None
 
-    def content_vectors(self, features: Features) -> np.ndarray:
-        """Return h_i of items that are not in the table, (n, d) float32."""
-        with torch.inference_mode():
-            vectors = torch.zeros(len(features), self.embedding.embedding_dim, device=self.embedding.weight.device)
-            if self.tower is not None:
-                vectors += self.tower.explained(torch.from_numpy(features.dense).to(vectors.device))
-            if self.has_attributes:
-                idx, offsets = (
-                    torch.from_numpy(part.astype(np.int64)).to(vectors.device)
-                    for part in (features.attributes.indices, features.attributes.indptr)
-                )
-                vectors += self._bags(idx, offsets[:-1], offsets[1:] - offsets[:-1])
-        return vectors.float().cpu().numpy()
+    def described(self, features: Features) -> Tensor:
+        """Return h_i of items that are not in the table, (n, d): what it would be without an embedding of their own."""
+        weight = self.embedding.weight
+        vectors = torch.zeros(len(features), weight.shape[1], device=weight.device)
+        if self.tower is not None:
+            vectors = vectors + self.tower.explained(torch.from_numpy(features.dense).to(weight.device))
+        if self.has_attributes:
+            indices = torch.from_numpy(features.attributes.indices.astype(np.int64)).to(weight.device)
+            offsets = torch.from_numpy(features.attributes.indptr.astype(np.int64)).to(weight.device)
+            vectors = vectors + self._bags(indices, offsets[:-1], offsets.diff())
+        return vectors
 
     def _own(self, item_idx: Tensor) -> Tensor:
         if self.tower is None:

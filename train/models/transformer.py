@@ -86,9 +86,9 @@ class Transformer(SequenceModel):
     def vectors(self, item_idx: Tensor) -> Tensor:
         return self.items(item_idx)
 
+    @torch.inference_mode()
     def content_vectors(self, features: Features) -> np.ndarray:
-        """Return h_i of items that training never saw, (n, d) float32, from what they say of themselves."""
-        return self.items.content_vectors(features)
+        return self.items.described(features).cpu().numpy()
 
     def _known_last(self, item_idx: Tensor) -> Tensor:
         known = (item_idx >= 0) & (item_idx < self.n_items)

@@ -1,5 +1,7 @@
 """Items speak through their content, the more so the less is known of them."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,8 @@ from scipy.sparse import csr_matrix
 from train.encoders.features import Features
 from train.models.content_tower import ContentTower, ItemContent
 from train.models.item_embedding import ItemEmbedding
+from train.models.neural.gru import Gru, GruConfig
+from train.models.neural.two_tower import TwoTower, TwoTowerConfig
 from train.models.transformer import Transformer, TransformerConfig
 
 N_ITEMS, D = 9, 5
@@ -77,6 +81,14 @@ def test_config_and_weights_alone_rebuild_the_tower(features: Features) -> None:
 def test_without_a_tower_attributes_speak_alone(features: Features) -> None:
     items = ItemEmbedding(N_ITEMS, 8, features.attributes).eval()
     with torch.no_grad():
-        np.testing.assert_allclose(
-            items.content_vectors(features), (items.table() - items.embedding.weight).numpy(), atol=1e-5
-        )
+        torch.testing.assert_close(items.described(features), items.table() - items.embedding.weight)
+
+
+@pytest.mark.parametrize(("family", "config"), [(Gru, GruConfig), (TwoTower, TwoTowerConfig)])
+def test_other_families_describe_a_new_item_too(features: Features, family: Any, config: Any) -> None:
+    model = family(config(embedding_dim=8), N_ITEMS, features.attributes).eval()
+    model.items.tower = ContentTower(ItemContent(dense=features.dense), SEEN, 8)
+    with torch.no_grad():
+        np.testing.assert_allclose(model.content_vectors(features)[~SEEN], model.item_vectors()[~SEEN], atol=1e-5)
+    rebuilt = family.from_state(model.config, model.state_dict())
+    np.testing.assert_array_equal(rebuilt.content_vectors(features), model.content_vectors(features))

@@ -8,6 +8,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from train.data.schema import NO_ITEM
+from train.encoders.features import Features
 from train.models.base import NeuralModel, NeuralVectorModel, SequenceModel
 from train.models.item_embedding import ItemEmbedding
 
@@ -45,6 +46,10 @@ class EmbeddedVectorModel(EmbeddedModel, NeuralVectorModel):
 
     def vectors(self, item_idx: Tensor) -> Tensor:
         return self.items(item_idx)
+
+    @torch.inference_mode()
+    def content_vectors(self, features: Features) -> np.ndarray:
+        return self.items.described(features).cpu().numpy()
 
 
 class EmbeddedSequenceModel(EmbeddedVectorModel, SequenceModel):

@@ -2,11 +2,14 @@
 
 from typing import Literal
 
+import numpy as np
+import torch
 from pydantic import Field
 from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
 from cluster.config import Config
+from train.encoders.features import Features
 from train.models.base import SequenceModel
 from train.models.neural.embedded import EmbeddedModel, left_aligned
 from train.models.neural.pooling import CausalPooling
@@ -45,6 +48,10 @@ class TwoTower(EmbeddedModel, SequenceModel):
 
     def vectors(self, item_idx: Tensor) -> Tensor:
         return self.item_tower(self.items(item_idx))
+
+    @torch.inference_mode()
+    def content_vectors(self, features: Features) -> np.ndarray:
+        return self.item_tower(self.items.described(features)).cpu().numpy()
 
 
 class Tower(nn.Module):
