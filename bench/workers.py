@@ -42,7 +42,8 @@ def main(words: list[str]) -> int:
             }
     show(rows)
     result = Path(ROOT) / "bench" / "results" / "workers.json"
-    write_whole(result, json.dumps({"settings": [word for word in words if not word.startswith("data=")], "workers": rows}, indent=1))
+    settings = [word for word in words if not word.startswith("data=")]
+    write_whole(result, json.dumps({"settings": settings, "workers": rows}, indent=1))
     Console().print(f"results: {result}")
     return 0
 
