@@ -23,9 +23,9 @@ from train.bundle_state import BundleState, read_bundle_state
 from train.config import FitRun
 from train.data.report import as_table
 from train.data.source import prepare_data
+from train.evaluation.printed import metrics_table
 from train.pipeline import fit_bundle
 from train.registry import Registry
-from train.run import metrics_table
 
 SETTINGS = Path(__file__).parents[1] / "train" / "configs" / "complete_journey.yaml"
 N_SHOWN = 10

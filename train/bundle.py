@@ -1,8 +1,10 @@
 """The bundle: an immutable folder that holds everything serving needs, each file under its checksum."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from safetensors.torch import load_file as load_tensors
@@ -14,9 +16,13 @@ from train.bundle_state import MANIFEST, UNREADABLE, BundleState, read_bundle_st
 from train.encoders.items import FILE as FEATURES
 from train.encoders.items import ItemFeatures
 from train.models.base import VectorModel
+from train.models.calibration import Calibration
 from train.models.candidates import SourcesConfig
 from train.models.ranker import Ranker
 from train.models.registered import build_model, describe_model, served
+
+CARD = "card"  # the folder of a bundle's model card
+NO_CARD: Mapping[str, bytes] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +33,11 @@ class Bundle(BundleState):
     ranker: Ranker
     sources: SourcesConfig
     features: ItemFeatures | None = None  # how to describe items that are not among `items`
+    calibration: Calibration | None = None  # of the ranker's scores; bundles of earlier versions have none
 
 
-def write_bundle(bundle: Bundle, folder: Path) -> None:
-    """Write a bundle as the new folder `folder`, whole or not at all."""
+def write_bundle(bundle: Bundle, folder: Path, card: Mapping[str, bytes] = NO_CARD) -> None:
+    """Write a bundle as the new folder `folder`, whole or not at all; `card` holds the files of its model card."""
     with whole_folder(folder) as aside:
         write_bundle_state(bundle.items, bundle.state, bundle.histories, aside)
         save_tensors({k: v.detach().cpu().contiguous() for k, v in bundle.model.state_dict().items()},
@@ -40,10 +47,12 @@ def write_bundle(bundle: Bundle, folder: Path) -> None:
             "ranker": bundle.ranker.to_json(),
             "sources": bundle.sources.model_dump(),
             "item_state": bundle.state.config.model_dump(),
+            "probability": bundle.calibration.to_json() if bundle.calibration else None,
         })  # fmt: skip
         if bundle.features is not None:
             bundle.features.save(aside)
-        files = {path.name: sha256(path) for path in sorted(aside.iterdir())}
+        _write_card(aside / CARD, card)
+        files = {path.relative_to(aside).as_posix(): sha256(path) for path in files_of(aside)}
         manifest = bundle.manifest.model_copy(update={"files": files}).sealed()
         write_whole(aside / MANIFEST, manifest.model_dump_json(indent=1))
 
@@ -53,6 +62,7 @@ def read_bundle(folder: Path) -> Bundle:
     known = read_bundle_state(folder)
     try:
         calibration = json.loads((folder / "calibration.json").read_text())
+        probability = calibration.get("probability")
         model = build_model(
             json.loads((folder / "encoder.json").read_text()), load_tensors(folder / "model.safetensors")
         )
@@ -62,9 +72,21 @@ def read_bundle(folder: Path) -> Bundle:
             ranker=Ranker.from_json(calibration["ranker"]),
             sources=SourcesConfig.checked(calibration["sources"]),
             features=ItemFeatures.load(folder) if FEATURES in known.manifest.files else None,
+            calibration=Calibration.from_json(probability) if probability else None,
         )  # fmt: skip
     except UNREADABLE as error:
         raise BundleError(f"{folder} holds a part that this code cannot read: {error}; fit a new bundle") from error
+
+
+def files_of(folder: Path) -> list[Path]:
+    """Return every file of a bundle's folder, its card's among them."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _write_card(folder: Path, card: Mapping[str, bytes]) -> None:
+    for name, content in card.items():
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_bytes(content)
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from cluster.config import Config
 from train.data.source import DataConfig
 from train.data.split import SplitConfig
 from train.encoders.items import ContentConfig
+from train.evaluation.summary import ReportConfig
 from train.fit import WorkersConfig
 from train.loop import FitConfig
 from train.models.candidates import SourcesConfig
@@ -13,6 +14,7 @@ from train.models.item_state import ItemStateConfig
 from train.models.ranker import RankerConfig
 from train.models.registered import ModelSetting
 from train.models.transformer import TransformerConfig
+from train.tracking import TrackingConfig
 
 
 class PrepareRun(DataConfig):
@@ -42,6 +44,8 @@ class FitRun(DataConfig):
     item_state: ItemStateConfig = ItemStateConfig.parse([])
     sources: SourcesConfig = SourcesConfig.parse([])
     ranker: RankerConfig = RankerConfig.parse([])
+    report: ReportConfig = ReportConfig.parse([])
+    record: TrackingConfig = TrackingConfig.parse([])
 
 
 class EvaluateRun(DataConfig):
@@ -53,6 +57,7 @@ class EvaluateRun(DataConfig):
     k: int = Field(10, ge=1, le=100, description="length of the evaluated list")
     report_queries: int = Field(6_000, ge=1, description="queries that the metrics table is made from")
     holdout: SplitConfig = SplitConfig.parse([])
+    report: ReportConfig = ReportConfig.parse([])
 
 
 class RecommendRun(DataConfig):

@@ -16,16 +16,24 @@ from train.bundle_state import Manifest
 from train.config import EvaluateRun, FitRun
 from train.content import Described, describe
 from train.data.prepared import Prepared
+from train.data.report import Report
 from train.data.schema import Interactions, Queries, Split
 from train.data.source import prepare_data
 from train.data.split import make_split
-from train.evaluation.offline import Table, evaluate, ranking_examples
+from train.data.steps.catalogue import catalogue_of
+from train.evaluation.calibrate import fit_calibration
+from train.evaluation.card import CardFacts, model_card
+from train.evaluation.offline import measure, ranking_examples
+from train.evaluation.outcome import Evaluation
+from train.evaluation.summary import Table, summarise
 from train.families import fit_family
 from train.models.base import VectorModel
 from train.models.item_state import ItemState, fit_item_state
 from train.models.ranker import fit_ranker
 from train.models.registered import require_servable, served
 from train.registry import Registry
+from train.session import Metrics
+from train.tracking import require_tracker, track
 from train.training_set import TrainingSet
 from train.validation import ValidationSet
 
@@ -34,10 +42,11 @@ REPEAT_SHARE = 0.05  # of rows that repeat an item of the same user; above it, s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Learned:
-    """What a history taught: the sequence model, the counts, and where the training's checkpoints still lie."""
+    """What a history taught: the model, the counts, how training went, and where its checkpoints still lie."""
 
     model: VectorModel
     state: ItemState
+    epochs: list[Metrics]  # none where the model was solved at once
     checkpoints: Path
 
 
@@ -47,43 +56,63 @@ class Published:
 
     bundle: Bundle
     folder: Path
-    table: Table
+    evaluation: Evaluation
+
+    @property
+    def table(self) -> Table:
+        """The metrics that the manifest holds."""
+        return self.bundle.manifest.metrics
 
 
 def fit_bundle(config: FitRun, prepared: Prepared, split: Split | None = None) -> Published:
     """Train, choose the fusion on validation, measure on what is left, publish; the split is made unless given."""
     require_servable(config.model)
+    require_tracker(config.record)
     split = split or make_split(prepared.interactions, config.holdout, prepared.has_clock)
     keep_seen = buys_again(split.train) if config.keep_seen is None else config.keep_seen
     choosing, reporting = chosen_and_reported(split, config)
     described = describe(prepared.catalogue, config.features)
     chosen = _learn(prepared, split.train, described, _validation(split, choosing, keep_seen, config), config)
     asked = (chosen.model, chosen.state, config.sources)
-    ranker = fit_ranker(ranking_examples(*asked, split.history, choosing, keep_seen), config.ranker)
-    table = evaluate(*asked, ranker, split.history, reporting, keep_seen, config.k)
+    examples = ranking_examples(*asked, split.history, choosing, keep_seen)
+    ranker = fit_ranker(examples, config.ranker)
+    calibrated = fit_calibration(ranker, examples, config.training.seed)
+    evaluation = measure(
+        *asked, ranker, split.history, reporting, keep_seen, config.k, prepared.catalogue, calibrated.calibration
+    )
     final = _learn(prepared, split.history, described, None, config) if config.refit else chosen
     bundle = Bundle(
-        manifest=_manifest(config, prepared, keep_seen, table), model=final.model, items=prepared.catalogue.frame,
-        state=final.state, ranker=ranker, sources=config.sources, histories=split.history,
-        features=described.features,
+        manifest=_manifest(config, prepared, keep_seen, summarise(evaluation, config.report)), model=final.model,
+        items=prepared.catalogue.frame, state=final.state, ranker=ranker, sources=config.sources,
+        histories=split.history, features=described.features, calibration=calibrated.calibration,
     )  # fmt: skip
-    folder = Registry(config.registry).publish(bundle, config.promote)
+    facts = CardFacts(
+        manifest=bundle.manifest, report=Report(prepared.report.steps + split.report.steps), evaluation=evaluation,
+        calibration=calibrated.reliability, epochs=chosen.epochs,
+    )  # fmt: skip
+    folder = Registry(config.registry).publish(bundle, config.promote, model_card(facts, config.report))
+    track(config.record, bundle.manifest, chosen.epochs)
     for learned in (chosen, final):
         shutil.rmtree(learned.checkpoints, ignore_errors=True)
-    return Published(bundle=bundle, folder=folder, table=table)
+    return Published(bundle=bundle, folder=folder, evaluation=evaluation)
 
 
 def evaluate_bundle(config: EvaluateRun) -> Table:
-    """Return the table of a published bundle on the test queries (or validation queries) of other data."""
+    """Return the table of a published bundle on other data."""
+    return summarise(measure_bundle(config), config.report)
+
+
+def measure_bundle(config: EvaluateRun) -> Evaluation:
+    """Return how a published bundle does on the test queries (or validation queries) of other data."""
     bundle = read_bundle(Registry(config.registry).find(config.bundle))
     prepared = prepare_data(config)
     history = in_vocabulary(prepared, bundle)
     split = make_split(history, config.holdout, prepared.has_clock)
     queries = split.test if len(split.test) else split.valid
     keep_seen = bundle.manifest.keep_seen if config.keep_seen is None else config.keep_seen
-    return evaluate(
-        bundle.model, bundle.state, bundle.sources, bundle.ranker, history,
-        sampled(queries, config.report_queries), keep_seen, config.k,
+    return measure(
+        bundle.model, bundle.state, bundle.sources, bundle.ranker, history, sampled(queries, config.report_queries),
+        keep_seen, config.k, catalogue_of(bundle.items), bundle.calibration,
     )  # fmt: skip
 
 
@@ -133,7 +162,7 @@ def _learn(
     with torch.inference_mode():
         vectors = model.item_vectors().numpy().copy()
     state = fit_item_state(vectors, interactions, prepared.has_clock, config.item_state)
-    return Learned(model=model, state=state, checkpoints=fitted.folder)
+    return Learned(model=model, state=state, epochs=fitted.history, checkpoints=fitted.folder)
 
 
 def _manifest(config: FitRun, prepared: Prepared, keep_seen: bool, table: Table) -> Manifest:

@@ -1,13 +1,14 @@
 """The registry: a folder of bundles and a pointer to the current one, local or at any pyarrow.fs URL."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from pyarrow.fs import FileSelector, FileSystem, FileType, LocalFileSystem, copy_files
 
 from cluster.errors import BundleError, ConfigError, NotFoundError
 from cluster.storage import whole_folder, write_whole
-from train.bundle import Bundle, write_bundle
+from train.bundle import NO_CARD, Bundle, files_of, write_bundle
 from train.bundle_state import MANIFEST, check_bundle
 
 POINTER = "current"
@@ -25,12 +26,12 @@ class Registry:
         self.path = path
         self.local = Path(path) if self.remote is None else (cache or Path("var/registry-cache"))
 
-    def publish(self, bundle: Bundle, promote: bool = True) -> Path:
+    def publish(self, bundle: Bundle, promote: bool = True, card: Mapping[str, bytes] = NO_CARD) -> Path:
         """Write a bundle under its version and, when `promote`, point `current` at it; return its local folder."""
         folder = self._folder(bundle.manifest.version)
         if folder.exists():
             raise BundleError(f"{folder} exists and bundles never change; publish under another version")
-        write_bundle(bundle, folder)
+        write_bundle(bundle, folder, card)
         if self.remote is not None:
             self._upload(folder, self.remote)
         if promote:
@@ -93,9 +94,10 @@ class Registry:
     def _upload(self, folder: Path, remote: FileSystem) -> None:
         # The manifest goes last: a bundle without one is no bundle, so a broken upload is never read.
         target = f"{self.path}/{folder.name}"
-        remote.create_dir(target)
-        for path in sorted(folder.iterdir(), key=lambda path: path.name == MANIFEST):
-            copy_files(str(path), f"{target}/{path.name}", destination_filesystem=remote)
+        for path in sorted(files_of(folder), key=lambda path: path.name == MANIFEST):
+            place = f"{target}/{path.relative_to(folder).as_posix()}"
+            remote.create_dir(place.rpartition("/")[0])
+            copy_files(str(path), place, destination_filesystem=remote)
 
 
 def _filesystem(root: str) -> tuple[FileSystem | None, str]:

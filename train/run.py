@@ -7,9 +7,7 @@ from pathlib import Path
 if not __package__:  # started as a file: let `train.…` be found whatever the working directory
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table as Printed
 
 from cluster.errors import LiveshelfError
 from cluster.storage import whole_folder
@@ -20,8 +18,10 @@ from train.config import EvaluateRun, ExportRun, FitRun, PrepareRun, RecommendRu
 from train.data.report import Report, as_table
 from train.data.source import prepare_data
 from train.data.split import make_split
-from train.evaluation.offline import Table
-from train.pipeline import evaluate_bundle, fit_bundle
+from train.evaluation.outcome import Evaluation
+from train.evaluation.printed import duel_lines, metrics_table, segments_table
+from train.evaluation.summary import ReportConfig, by_segment, duel, summarise
+from train.pipeline import fit_bundle, measure_bundle
 from train.registry import Registry
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -45,13 +45,14 @@ def fit_command(words: list[str]) -> None:
     split = make_split(prepared.interactions, config.holdout, prepared.has_clock)
     console.print(as_table(Report(prepared.report.steps + split.report.steps), prepared.name))
     published = fit_bundle(config, prepared, split)
-    console.print(metrics_table(published.table))
+    show(published.evaluation, config.report)
     say(f"bundle: {published.folder}")
 
 
 def evaluate_command(words: list[str]) -> None:
     """Measure a published bundle on a source."""
-    console.print(metrics_table(evaluate_bundle(EvaluateRun.parse(words))))
+    config = EvaluateRun.parse(words)
+    show(measure_bundle(config), config.report)
 
 
 def recommend_command(words: list[str]) -> None:
@@ -80,16 +81,13 @@ COMMANDS = {
 }
 
 
-def metrics_table(table: Table) -> Printed:
-    """Return the rows of an evaluation as a table to print."""
-    names = list(dict.fromkeys(name for metrics in table.values() for name in metrics))
-    printed = Printed(title="held-out queries", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    printed.add_column(no_wrap=True)
-    for name in names:  # a word a line, so that all columns fit into 80 characters
-        printed.add_column(name.replace("_", "\n").replace("@", "\n@"), justify="right", no_wrap=True)
-    for row, metrics in table.items():
-        printed.add_row(row, *(f"{metrics[name]:.4f}" if name in metrics else "" for name in names))
-    return printed
+def show(evaluation: Evaluation, config: ReportConfig) -> None:
+    """Print the table and whatever else was asked for."""
+    console.print(metrics_table(summarise(evaluation, config)))
+    if config.segments:
+        console.print(segments_table(by_segment(evaluation, config), evaluation.k))
+    if config.compare:
+        say("\n".join(duel_lines(duel(evaluation, config))))
 
 
 def main(words: list[str]) -> int:

@@ -9,10 +9,11 @@ from pydantic import Field
 
 from cluster.config import Config
 from cluster.errors import ConfigError
+from train.bundle_state import Manifest
 
 PROJECT = "liveshelf"
 Metrics = dict[str, float]
-Table = dict[str, Metrics]  # row → metric → value
+MODULES = {"tensorboard": "torch.utils.tensorboard", "wandb": "wandb", "mlflow": "mlflow"}
 
 
 class TrackingConfig(Config):
@@ -37,20 +38,24 @@ class Tracker(Protocol):
         """Write what is still in memory."""
 
 
-def track(
-    config: TrackingConfig, name: str, settings: dict[str, Any], epochs: Iterable[Metrics], table: Table
-) -> None:  # fmt: skip
-    """Record a run called `name`: its settings, the metrics of each epoch, and the final table as `row/metric`."""
+def require_tracker(config: TrackingConfig) -> None:
+    """Refuse a system whose package is missing, before anything is trained."""
+    if config.tracking != "none":
+        _module(MODULES[config.tracking])
+
+
+def track(config: TrackingConfig, manifest: Manifest, epochs: Iterable[Metrics]) -> None:
+    """Record the run that made a bundle: its settings, the metrics of each epoch, and its table as `row/metric`."""
     if config.tracking == "none":
         return
-    tracker = TRACKERS[config.tracking](config, name)
+    tracker = TRACKERS[config.tracking](config, manifest.version)
     try:
-        tracker.settings(_flat(settings))
+        tracker.settings(_flat(manifest.config))
         last = 0
         for epoch in epochs:
             last = int(epoch["epoch"])
             tracker.log({f"train/{metric}": value for metric, value in epoch.items() if metric != "epoch"}, last)
-        for row, metrics in table.items():
+        for row, metrics in manifest.metrics.items():
             tracker.log({f"{row}/{metric}": value for metric, value in metrics.items()}, last)
     finally:
         tracker.close()
@@ -60,7 +65,7 @@ class TensorBoardTracker:
     """Event files that `tensorboard --logdir var/runs` shows."""
 
     def __init__(self, config: TrackingConfig, name: str) -> None:
-        self.writer = _module("torch.utils.tensorboard").SummaryWriter(str(Path(config.runs) / name))
+        self.writer = _module(MODULES["tensorboard"]).SummaryWriter(str(Path(config.runs) / name))
 
     def settings(self, values: dict[str, Any]) -> None:
         self.writer.add_text("settings", "\n".join(f"    {name}: {value}" for name, value in values.items()))
@@ -79,7 +84,7 @@ class WandbTracker:
     def __init__(self, config: TrackingConfig, name: str) -> None:
         folder = Path(config.runs)
         folder.mkdir(parents=True, exist_ok=True)
-        self.wandb = _module("wandb")
+        self.wandb = _module(MODULES["wandb"])
         self.run = self.wandb.init(project=PROJECT, name=name, dir=str(folder))
 
     def settings(self, values: dict[str, Any]) -> None:
@@ -97,7 +102,7 @@ class MlflowTracker:
     """A run in MLflow; without MLFLOW_TRACKING_URI, in a database in the runs' folder."""
 
     def __init__(self, config: TrackingConfig, name: str) -> None:
-        self.mlflow = _module("mlflow")
+        self.mlflow = _module(MODULES["mlflow"])
         folder = Path(config.runs).absolute()
         folder.mkdir(parents=True, exist_ok=True)
         if not self.mlflow.is_tracking_uri_set():

@@ -17,8 +17,8 @@ from train.content import describe
 from train.data.prepared import Prepared
 from train.data.source import prepare_data
 from train.data.split import make_split
+from train.evaluation.printed import metrics_table
 from train.pipeline import buys_again, chosen_and_reported, fit_bundle
-from train.run import metrics_table
 from train.session import SCORE
 from train.training_set import TrainingSet
 from train.validation import ValidationSet

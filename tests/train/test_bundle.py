@@ -22,10 +22,15 @@ from train.models.ranker import Ranker
 from train.models.shopper import history_of
 from train.recommender import prospects
 
-FILES = (
+READ = (
     "calibration.json", "encoder.json", "histories.parquet", "item_vectors.npy", "items.parquet", "model.safetensors",
     "transitions.safetensors", "users.parquet",
 )  # fmt: skip
+CARD = (
+    "card/calibration.png", "card/card.md", "card/metrics.png", "card/popularity.png", "card/segments.png",
+    "card/settings.yaml", "card/training.png",
+)  # fmt: skip
+FILES = READ + CARD
 
 
 class Bomb:
@@ -96,7 +101,7 @@ def test_a_bundle_of_another_format_is_refused(copy: Path) -> None:
         read_bundle(copy)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", READ)
 def test_a_pickle_in_place_of_a_file_does_not_run(copy: Path, tmp_path: Path, name: str) -> None:
     exploded = tmp_path / "exploded"
     (copy / name).write_bytes(pickle.dumps(Bomb(exploded)))

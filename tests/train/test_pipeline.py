@@ -13,6 +13,7 @@ from tests.train.conftest import Small
 from tests.train.histories import histories_of
 from tests.train.small import SMALL, small_fit, write_ring
 from train import session
+from train.bundle import read_bundle
 from train.config import EvaluateRun, FitRun
 from train.data.schema import Queries
 from train.data.split import SplitConfig, make_split
@@ -129,3 +130,35 @@ def test_a_bundle_is_measured_on_other_data(small: Small, tmp_path: Path) -> Non
     table = evaluate_bundle(config)
     assert table["sequential rules"]["recall@1"] == 1
     assert table["liveshelf"]["recall@1"] > table["popularity"]["recall@1"]
+
+
+def test_the_card_in_a_bundle_tells_its_numbers_and_makes_the_same_settings_again(small: Small) -> None:
+    card, bundle = small.published.folder / "card", small.published.bundle
+    text = (card / "card.md").read_text()
+    assert text.startswith(f"# {bundle.manifest.version}\n")
+    for metrics in small.published.table.values():
+        assert f"{metrics['ndcg@10']:.4f} ± {metrics['ndcg@10±']:.4f}" in text
+    assert "| leave one out |" in text
+    again = FitRun.parse([f"config={card / 'settings.yaml'}"])
+    assert again.model_dump(mode="json") == bundle.manifest.config
+    assert sum(path.stat().st_size for path in card.iterdir()) < 400_000
+
+
+def test_a_bundle_turns_scores_into_probabilities_that_fit_the_reported_queries(small: Small) -> None:
+    calibration = read_bundle(small.published.folder).calibration
+    if calibration is None:
+        pytest.fail("the bundle holds no calibration")
+    fitted = small.published.bundle.calibration
+    score = np.linspace(-3, 3, 20)
+    assert fitted is not None
+    assert calibration.probability(score).tolist() == fitted.probability(score).tolist()
+    table = small.published.table["liveshelf"]
+    assert table["ece"] < table["base_rate"]
+
+
+def test_a_run_is_tracked_where_it_is_asked_for(small: Small, tmp_path: Path) -> None:
+    words = ["epochs=2", "tracking=tensorboard", f"runs={tmp_path / 'runs'}"]
+    published, _ = small_fit(small.data, tmp_path, *words)
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert folder.name == published.bundle.manifest.version
+    assert list(folder.glob("events.out.tfevents.*"))

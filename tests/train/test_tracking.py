@@ -2,12 +2,14 @@
 
 import sqlite3
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from cluster.errors import ConfigError
-from train.tracking import TrackingConfig, track
+from train.bundle_state import Manifest
+from train.tracking import TrackingConfig, require_tracker, track
 
 SETTINGS = {"k": 10, "training": {"epochs": 2}}
 EPOCHS = [{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 1.5, "ndcg@10": 0.25}]
@@ -15,7 +17,11 @@ TABLE = {"liveshelf, seen kept": {"ndcg@10": 0.5, "ndcg@10±": 0.125}}
 
 
 def tracked(folder: Path, system: str) -> None:
-    track(TrackingConfig.parse([f"tracking={system}", f"runs={folder}"]), "shop-1", SETTINGS, EPOCHS, TABLE)
+    manifest = Manifest(
+        name="shop", version="shop-1", created=datetime(2026, 1, 2, tzinfo=UTC), data_cutoff_ms=0, keep_seen=False,
+        code_version="0.1.0", config=SETTINGS, metrics=TABLE,
+    )  # fmt: skip
+    track(TrackingConfig.parse([f"tracking={system}", f"runs={folder}"]), manifest, EPOCHS)
 
 
 def test_tensorboard_shows_each_epoch_and_the_final_table(tmp_path: Path) -> None:
@@ -35,12 +41,10 @@ def test_nothing_is_written_unless_asked_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("system", ["wandb", "mlflow"])
-def test_a_missing_package_is_named_with_the_extra_that_brings_it(
-    system: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_package_is_named_with_the_extra_that_brings_it(system: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, system, None)
     with pytest.raises(ConfigError, match=rf'needs {system}.*pip install "liveshelf\[tracking\]"'):
-        tracked(tmp_path, system)
+        require_tracker(TrackingConfig.parse([f"tracking={system}"]))
 
 
 def test_an_unknown_system_is_refused() -> None:

@@ -221,6 +221,11 @@ def test_every_command_works_and_says_where_its_result_lies(small: Small, tmp_pa
     assert printed.err == ""
     assert main(["evaluate", f"data={small.data}", registry, "split=leave_one_out"]) == 0
     assert "liveshelf" in capsys.readouterr().out
+    more = ["segments=true", "compare=best"]
+    assert main(["evaluate", f"data={small.data}", registry, "split=leave_one_out", *more]) == 0
+    printed = capsys.readouterr().out
+    assert "cold users" in printed
+    assert "liveshelf − sequential rules: ndcg@10" in printed
     assert main(["export", registry, "out=copy"]) == 0
     assert (tmp_path / "copy" / "manifest.json").is_file()
 

@@ -79,27 +79,3 @@ def ndcg_of_some(truth: RankedTruth, asked: np.ndarray, k: int) -> float:
 
 def _recall_of_some(truth: RankedTruth, asked: np.ndarray, k: int) -> float:
     return recall(truth.rank[asked], k) if asked.any() else np.nan
-
-
-def summarise(truths: list[RankedTruth], k: int) -> dict[str, float]:
-    """Return the means over queries.
-
-    Where any true item was bought before, `repeat_recall` and `explore_recall` are the means over the queries that
-    have old items and new ones; where none was, they would say nothing and are left out.
-    """
-    metrics = {
-        f"ndcg@{k}": mean([ndcg(truth, k) for truth in truths]),
-        f"recall@{k}": mean([recall(truth.rank, k) for truth in truths]),
-        f"mrr@{k}": mean([reciprocal_rank(truth.rank, k) for truth in truths]),
-    }
-    repeats = [truth.rank[truth.repeated] for truth in truths if truth.repeated.any()]
-    explores = [truth.rank[~truth.repeated] for truth in truths if not truth.repeated.all()]
-    if repeats:
-        metrics[f"repeat_recall@{k}"] = mean([recall(rank, k) for rank in repeats])
-        metrics[f"explore_recall@{k}"] = mean([recall(rank, k) for rank in explores])
-    return metrics
-
-
-def mean(values: list[float]) -> float:
-    """Return the mean, or 0 for no values."""
-    return float(np.mean(values)) if values else 0.0

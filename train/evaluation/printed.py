@@ -17,9 +17,10 @@ def metrics_table(table: Table) -> Group:
     parts = [_metrics(table, right, "held-out queries")]
     if beyond:
         parts.append(_metrics(table, beyond, "their lists"))
-    if "ece" in table[ENGINE]:
+    engine = table.get(ENGINE, {})
+    if "ece" in engine:
         said = "probabilities: expected calibration error {ece:.5f}, base rate {base_rate:.5f}\n"
-        return Group(*parts, said.format(**table[ENGINE]))
+        return Group(*parts, said.format(**engine))
     return Group(*parts)
 
 

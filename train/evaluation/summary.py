@@ -61,7 +61,7 @@ def row_intervals(evaluation: Evaluation, config: ReportConfig = DEFAULT) -> dic
     return {name: intervals(row.values, user_idx, config.bootstrap) for name, row in evaluation.rows.items()}
 
 
-def as_table(evaluation: Evaluation, config: ReportConfig = DEFAULT) -> Table:
+def summarise(evaluation: Evaluation, config: ReportConfig = DEFAULT) -> Table:
     """Return row → metric → value, with half intervals beside the headline, as `ndcg@10±`."""
     found = row_intervals(evaluation, config)
     table = {}

@@ -10,10 +10,10 @@ from tests.train.evaluation.outcomes import made_up
 from train.bundle_state import Manifest
 from train.data.report import NOTHING
 from train.evaluation.card import CardFacts, model_card
-from train.evaluation.summary import ReportConfig, as_table, by_segment, duel
+from train.evaluation.summary import ReportConfig, by_segment, duel, summarise
 
 EVALUATION = made_up()
-TABLE = as_table(EVALUATION)
+TABLE = summarise(EVALUATION)
 EPOCHS = [{"epoch": epoch, "loss": 3.0 / epoch, "ndcg@10": 0.1 * epoch} for epoch in (1, 2, 3)]
 
 

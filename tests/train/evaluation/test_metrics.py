@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train.evaluation.metrics import RankedTruth, mean, ndcg, ranked_truth, recall, reciprocal_rank, summarise
+from train.evaluation.metrics import RankedTruth, accuracy, hit, ndcg, ranked_truth, recall, reciprocal_rank
 from train.models.candidates import Candidates
 
 TRUTHS = st.lists(st.integers(0, 11), min_size=1, max_size=8, unique=True)
@@ -32,6 +32,7 @@ def test_metrics_are_those_of_the_list_walked_from_the_top(order: list[int], tru
     best = sum(1 / math.log2(place + 2) for place in range(min(k, len(truth))))
     assert ndcg(found, k) == pytest.approx(gain / best)
     assert recall(found.rank, k) == pytest.approx(len(hits) / min(k, len(truth)))
+    assert hit(found.rank, k) == bool(hits)
     assert reciprocal_rank(found.rank, k) == pytest.approx(1 / (hits[0] + 1) if hits else 0)
 
 
@@ -64,16 +65,11 @@ def test_every_order_of_equal_scores_is_worth_the_same() -> None:
 
 
 def test_old_and_new_items_are_recalled_apart() -> None:
-    table = summarise([ranks(0, 20, repeated=[True, False]), ranks(3, repeated=[False])], 10)
-    assert table["repeat_recall@10"] == 1
-    assert table["explore_recall@10"] == 0.5
-    assert table["recall@10"] == pytest.approx((0.5 + 1) / 2)
+    values = accuracy([ranks(0, 20, repeated=[True, False]), ranks(3, repeated=[False])], 10)
+    assert values["recall@10"] == pytest.approx([0.5, 1])
+    assert values["repeat_recall@10"] == pytest.approx([1, np.nan], nan_ok=True)
+    assert values["explore_recall@10"] == pytest.approx([0, 1])
 
 
 def test_where_nobody_buys_again_nothing_is_said_of_repeats() -> None:
-    assert set(summarise([ranks(0), ranks(4)], 5)) == {"ndcg@5", "recall@5", "mrr@5"}
-
-
-def test_the_mean_of_nothing_is_zero() -> None:
-    assert mean([]) == 0
-    assert summarise([], 10)["ndcg@10"] == 0
+    assert set(accuracy([ranks(0), ranks(4)], 5)) == {"ndcg@5", "recall@5", "mrr@5", "hit_rate@5"}

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from tests.train.evaluation.outcomes import K, made_up
 from train.evaluation.printed import duel_lines, metrics_table, segments_table
-from train.evaluation.summary import as_table, by_segment, duel
+from train.evaluation.summary import by_segment, duel, summarise
 
 EVALUATION = made_up()
 
@@ -20,7 +20,7 @@ def printed(what: Any) -> str:
 
 
 def test_every_row_shows_its_headline_with_half_an_interval() -> None:
-    table, text = as_table(EVALUATION), printed(metrics_table(as_table(EVALUATION)))
+    table, text = summarise(EVALUATION), printed(metrics_table(summarise(EVALUATION)))
     for name, metrics in table.items():
         half_width = f"{metrics['ndcg@10±']:.4f}".removeprefix("0")
         assert any(
@@ -30,7 +30,7 @@ def test_every_row_shows_its_headline_with_half_an_interval() -> None:
 
 
 def test_the_widest_tables_fit_80_columns_uncut() -> None:
-    table = as_table(EVALUATION)
+    table = summarise(EVALUATION)
     wide = {
         name: dict.fromkeys([*metrics, "diversity@10", "category_kl@10"], 0.123456) for name, metrics in table.items()
     }

@@ -7,13 +7,13 @@ from cluster.errors import ConfigError
 from tests.train.evaluation.outcomes import N_QUERIES, K, made_up
 from train.evaluation.metrics import ndcg, recall
 from train.evaluation.segments import item_segment
-from train.evaluation.summary import ReportConfig, as_table, best_baseline, by_segment, duel, row_intervals
+from train.evaluation.summary import ReportConfig, best_baseline, by_segment, duel, row_intervals, summarise
 
 EVALUATION = made_up()
 
 
 def test_the_table_holds_means_over_queries_and_half_intervals() -> None:
-    table = as_table(EVALUATION)
+    table = summarise(EVALUATION)
     for name, row in EVALUATION.rows.items():
         assert table[name]["ndcg@10"] == pytest.approx(np.mean([ndcg(truth, K) for truth in row.truths]))
         assert table[name]["hit_rate@10"] == pytest.approx(np.mean([(truth.rank < K).any() for truth in row.truths]))
@@ -25,21 +25,21 @@ def test_the_table_holds_means_over_queries_and_half_intervals() -> None:
 
 def test_old_and_new_items_are_recalled_apart() -> None:
     truths = EVALUATION.rows["popularity"].truths
-    table = as_table(EVALUATION)["popularity"]
+    table = summarise(EVALUATION)["popularity"]
     assert table["repeat_recall@10"] == pytest.approx(np.mean([recall(truth.rank[1:], K) for truth in truths]))
     assert table["explore_recall@10"] == pytest.approx(np.mean([recall(truth.rank[:1], K) for truth in truths]))
 
 
 def test_what_cannot_be_said_is_left_out() -> None:
-    assert not {"diversity@10", "category_kl@10"} & set(as_table(EVALUATION)["liveshelf"])
-    assert not any(np.isnan(value) for metrics in as_table(EVALUATION).values() for value in metrics.values())
+    assert not {"diversity@10", "category_kl@10"} & set(summarise(EVALUATION)["liveshelf"])
+    assert not any(np.isnan(value) for metrics in summarise(EVALUATION).values() for value in metrics.values())
 
 
 def test_segments_of_users_part_the_queries() -> None:
     users = [segment for segment in by_segment(EVALUATION) if segment.name.endswith("users")]
     assert [segment.name for segment in users] == ["cold users", "light users", "heavy users"]
     assert sum(segment.n_queries for segment in users) == N_QUERIES
-    for row, metrics in as_table(EVALUATION).items():
+    for row, metrics in summarise(EVALUATION).items():
         together = sum(segment.n_queries * segment.ndcg[row].mean for segment in users) / N_QUERIES
         assert together == pytest.approx(metrics["ndcg@10"])
 
@@ -70,7 +70,7 @@ def test_a_segment_without_queries_is_left_out() -> None:
 def test_the_engine_is_tested_against_the_best_row_that_is_no_part_of_it() -> None:
     assert best_baseline(EVALUATION) == "sequential rules"
     found = duel(EVALUATION)
-    table = as_table(EVALUATION)
+    table = summarise(EVALUATION)
     assert found.opponent == "sequential rules"
     gain = table["liveshelf"]["ndcg@10"] - table["sequential rules"]["ndcg@10"]
     assert found.metrics["ndcg@10"].difference.mean == pytest.approx(gain)

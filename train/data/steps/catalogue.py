@@ -26,6 +26,11 @@ def build_catalogue(items: pd.DataFrame, bought: np.ndarray, prices: pd.Series, 
     frame["price"] = _filled_prices(frame, prices)
     frame = plain_items(frame)
     frame["price_z"] = normalised_price(frame["price"])
+    return catalogue_of(frame)
+
+
+def catalogue_of(frame: pd.DataFrame) -> Catalogue:
+    """Return the catalogue whose prepared frame is known, such as a bundle's, with its attributes made anew."""
     attributes, names = item_attributes(frame)
     return Catalogue(frame=frame, attributes=attributes, attribute_names=names)
 
