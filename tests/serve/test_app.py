@@ -1,6 +1,7 @@
 """The server as it is deployed: replicas, the store's own process, and what remains when one of them is killed."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,14 @@ from typing import Any
 import pytest
 import ray
 import ray.serve
+from fastapi import FastAPI
+from ray import cloudpickle
 
 from bench.client import Client
 from bench.ledger import Ledger, audit, load
 from bench.processes import GATEWAY, STORE, kill_one, named
 from cluster.haproxy import free_port
+from serve.api.routes import make_api
 from serve.app import close_store, deploy, find_store
 from serve.config import StartArgs
 from serve.state.store import Store
@@ -134,3 +138,24 @@ def test_the_state_is_what_a_replay_of_the_log_comes_to(server: Server) -> None:
         return found
 
     assert run(replayed()) == live
+
+
+class Broken:
+    """A deployment whose engine fails."""
+
+
+def broken_api() -> FastAPI:
+    return make_api(lambda: 1 // 0)  # pyright: ignore[reportArgumentType, reportReturnType]
+
+
+@pytest.mark.slow
+def test_an_internal_error_of_a_replica_is_a_problem_too(server: Server) -> None:
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # replicas cannot import a test
+    ray.serve.delete("liveshelf")
+    app = ray.serve.deployment(ray_actor_options={"num_cpus": 0})(ray.serve.ingress(broken_api)(Broken)).bind()
+    ray.serve.run(app, name="broken")
+    client = Client(server.port)
+    for _ in range(2):  # the connection is good for another request
+        answer = client.post("/v1/recommendations", {"user": KNOWN})
+        assert (answer.status, answer.body["status"], answer.body["title"]) == (500, 500, "Internal Server Error")
+        assert "division" not in str(answer.body)
