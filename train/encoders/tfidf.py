@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save_file
 from scipy.sparse import csr_matrix, hstack
-from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from cluster.errors import DataError
 from train.encoders.base import Encoder, Kind, Space, clean
@@ -47,14 +45,11 @@ class Tfidf(Encoder):
             chosen = np.random.default_rng(seed).choice(len(known), MAX_TEXTS, replace=False)
             known = [known[row] for row in np.sort(chosen)]
         vectorizers = [_fitted(kind, known) for kind in KINDS]
-        matrix = _side_by_side(vectorizers, known)
-        with np.errstate(invalid="ignore"):  # equal texts have no variance to explain
-            svd = TruncatedSVD(min(dim, *matrix.get_shape()), random_state=seed).fit(matrix)
-        axes: Any = svd.components_
+        axes = _axes(_side_by_side(vectorizers, known), dim, seed)
         return cls(
             terms=tuple(tuple(map(str, vectorizer.get_feature_names_out())) for vectorizer in vectorizers),
             idf=tuple(vectorizer.idf_.astype(np.float32) for vectorizer in vectorizers),
-            axes=axes.T.astype(np.float16),
+            axes=axes.astype(np.float16),
         )
 
     @classmethod
@@ -80,31 +75,45 @@ class Tfidf(Encoder):
         return Space(name="tfidf", version=digest.hexdigest()[:12], dim=self.axes.shape[1])
 
     @cached_property
-    def _vectorizers(self) -> list[TfidfVectorizer]:
+    def _vectorizers(self) -> list[Any]:
         return [_restored(*parts) for parts in zip(KINDS, self.terms, self.idf, strict=True)]
 
     @cached_property
-    def _axes(self) -> np.ndarray:
+    def _wide_axes(self) -> np.ndarray:
         return self.axes.astype(np.float32)
 
     def _vectors(self, texts: list[str], kind: Kind) -> np.ndarray:
-        return _side_by_side(self._vectorizers, texts) @ self._axes
+        return _side_by_side(self._vectorizers, texts) @ self._wide_axes
 
 
-def _fitted(kind: dict[str, Any], texts: list[str]) -> TfidfVectorizer:
+def _vectorizer(kind: dict[str, Any], **more: Any) -> Any:
+    from sklearn.feature_extraction.text import TfidfVectorizer  # late: a second that serving need not wait
+
+    return TfidfVectorizer(**kind, **COMMON, **more)
+
+
+def _fitted(kind: dict[str, Any], texts: list[str]) -> Any:
     # A term of one text relates it to no other; in a handful of texts, or where none is shared, all are kept.
     for least in (2, 1) if len(texts) > HANDFUL else (1,):
         with suppress(ValueError):  # scikit-learn's word for an empty vocabulary
-            return TfidfVectorizer(**kind, **COMMON, max_features=MAX_TERMS, min_df=least).fit(texts)
+            return _vectorizer(kind, max_features=MAX_TERMS, min_df=least).fit(texts)
     raise DataError(f"tfidf needs words, but {len(texts)} texts hold none; give items a title, or set content=none")
 
 
-def _restored(kind: dict[str, Any], terms: Sequence[str], idf: np.ndarray) -> TfidfVectorizer:
-    vectorizer = TfidfVectorizer(**kind, **COMMON, vocabulary={term: column for column, term in enumerate(terms)})
+def _restored(kind: dict[str, Any], terms: Sequence[str], idf: np.ndarray) -> Any:
+    vectorizer = _vectorizer(kind, vocabulary={term: column for column, term in enumerate(terms)})
     vectorizer.idf_ = idf
     return vectorizer
 
 
-def _side_by_side(vectorizers: list[TfidfVectorizer], texts: list[str]) -> csr_matrix:
-    blocks: list[Any] = [vectorizer.transform(texts) for vectorizer in vectorizers]
-    return csr_matrix(hstack(blocks))
+def _side_by_side(vectorizers: list[Any], texts: list[str]) -> csr_matrix:
+    return csr_matrix(hstack([vectorizer.transform(texts) for vectorizer in vectorizers]))
+
+
+def _axes(matrix: csr_matrix, dim: int, seed: int) -> np.ndarray:
+    """Return the directions of a matrix (texts, terms) that explain most of it, (terms, dim or fewer)."""
+    from sklearn.decomposition import TruncatedSVD  # late, as above
+
+    with np.errstate(invalid="ignore"):  # equal texts have no variance to explain
+        svd: Any = TruncatedSVD(min(dim, *matrix.get_shape()), random_state=seed).fit(matrix)
+    return svd.components_.T
