@@ -1,5 +1,6 @@
 """What training minimises; each loss compares a target's score with those of negatives that the whole step shares."""
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Literal
@@ -116,6 +117,6 @@ class Objective(nn.Module):
         if self.temperature != 1:  # spares a pass over all the scores
             positive, negative = positive / self.temperature, negative / self.temperature
         if self.log_share is not None:
-            negative = negative - (self.log_share[negatives] + torch.tensor(float(len(negatives))).log())
+            negative = negative - (self.log_share[negatives] + math.log(max(len(negatives), 1)))
         losses = self.loss(positive, negative, target[:, None] == negatives)
         return (losses * weight).sum() + penalty

@@ -16,7 +16,7 @@ from tests.train.histories import histories_of
 from train.families import fit_family
 from train.fit import WorkersConfig
 from train.loop import FitConfig
-from train.models.base import Model, NeuralModel, VectorModel
+from train.models.base import Model, NeuralModel, SequenceModel, VectorModel
 from train.models.registered import FAMILIES, ModelConfig, build_model, describe_model
 from train.session import new_model
 from train.training_set import TrainingSet
@@ -30,6 +30,9 @@ SMALL = {"embedding_dim": 16, "max_length": 10, "feedforward_dim": 16, "hidden_d
 TRAINING = FitConfig(epochs=12, learning_rate=2e-2, warmup_steps=3, negatives=32, batch_tokens=300, seed=1)
 EVERY = pytest.mark.parametrize("kind", list(FAMILIES))
 NEURAL = pytest.mark.parametrize("kind", [kind for kind, (one, _) in FAMILIES.items() if issubclass(one, NeuralModel)])
+SEQUENCE = pytest.mark.parametrize(
+    "kind", [kind for kind, (one, _) in FAMILIES.items() if issubclass(one, SequenceModel)]
+)
 
 
 @dataclass(frozen=True)
@@ -173,6 +176,22 @@ def test_the_gradient_reaches_every_parameter(kind: str) -> None:
     parameters: dict[str, Any] = dict(model.named_parameters())
     assert not [name for name, parameter in parameters.items() if parameter.grad is None]
     assert not [name for name, parameter in parameters.items() if not parameter.grad.abs().sum() > 0]
+
+
+@SEQUENCE
+def test_a_position_sees_nothing_that_came_later(kind: str) -> None:
+    model = cast(SequenceModel, fitted(kind)).eval()
+    one, other = model.hidden(torch.tensor([[4, 7, 1, 2]])), model.hidden(torch.tensor([[4, 7, 9, 11]]))
+    torch.testing.assert_close(one[:, :2], other[:, :2])
+    assert not torch.allclose(one[:, 2:], other[:, 2:])
+
+
+@SEQUENCE
+def test_padding_on_the_left_changes_no_position(kind: str) -> None:
+    model = cast(SequenceModel, fitted(kind)).eval()
+    plain, padded = model.hidden(torch.tensor([[4, 7, 1]])), model.hidden(torch.tensor([[-1, -1, 4, 7, 1]]))
+    torch.testing.assert_close(padded[:, 2:], plain, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(model.encode(torch.tensor([[4, 7, 1]])), plain[:, -1], rtol=1e-4, atol=1e-5)
 
 
 @EVERY

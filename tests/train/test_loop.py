@@ -10,7 +10,7 @@ from train.checkpoint import TrainState, load_checkpoint, save_checkpoint
 from train.data.batches import Batches
 from train.data.schema import Interactions
 from train.loop import EpochResult, FitConfig, learning_rate_at, train_epochs
-from train.losses import Objective, sampled_softmax
+from train.losses import LOSSES, Objective, sampled_softmax
 from train.models.transformer import Transformer, TransformerConfig
 
 N_ITEMS = 20
@@ -47,7 +47,7 @@ def test_training_learns_what_comes_next(cycles: Interactions) -> None:
     assert (user @ model.item_vectors().detach().numpy().T).argmax(axis=1).tolist() == [8, 1]
 
 
-@pytest.mark.parametrize("loss", ["sampled_softmax", "binary_cross_entropy"])
+@pytest.mark.parametrize("loss", sorted(LOSSES))
 def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(
     cycles: Interactions, tmp_path: Path, loss: str
 ) -> None:
@@ -60,6 +60,16 @@ def test_an_interrupted_run_ends_where_an_uninterrupted_one_does(
     assert resumed.epoch == whole.epoch == 4
     assert resumed.loss == whole.loss
     assert same(resumed.state, whole.state)
+
+
+@pytest.mark.parametrize("loss", sorted(LOSSES))
+@pytest.mark.parametrize("sampling", ["uniform", "popular", "batch"])
+def test_every_loss_is_brought_down_by_training_however_negatives_are_drawn(
+    cycles: Interactions, loss: str, sampling: str
+) -> None:
+    config = FIT.model_copy(update={"loss": loss, "sampling": sampling, "epochs": 8, "log_q": sampling != "uniform"})
+    losses = [result.loss for result in train_epochs(new_model(), cycles, config)]
+    assert losses[-1] < 0.9 * losses[0]
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(cycles: Interactions) -> None:

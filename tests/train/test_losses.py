@@ -5,7 +5,19 @@ import math
 import pytest
 import torch
 
-from train.losses import LOSSES, binary_cross_entropy, sampled_softmax
+from train.losses import (
+    LOSSES,
+    Objective,
+    binary_cross_entropy,
+    bpr,
+    gbce,
+    gbce_beta,
+    info_nce,
+    named_loss,
+    sampled_softmax,
+    softmax,
+)  # fmt: skip
+from train.models.neural.gru import Gru, GruConfig
 
 POSITIVE = torch.tensor([0.3, -1.2])
 NEGATIVE = torch.tensor([[0.5, -0.4, 2.0], [1.1, 0.0, -3.0]])
@@ -29,6 +41,64 @@ def test_binary_cross_entropy_takes_the_target_as_true_and_negatives_as_false() 
         wrong = [-math.log(1 - 1 / (1 + math.exp(-score))) for score in kept(row)]
         right = -math.log(1 / (1 + math.exp(-float(POSITIVE[row]))))
         assert float(loss) == pytest.approx(right + sum(wrong) / len(wrong), rel=1e-5)
+
+
+def sigmoid(score: float) -> float:
+    return 1 / (1 + math.exp(-score))
+
+
+def test_softmax_over_all_items_counts_the_target_once() -> None:
+    scores = torch.tensor([[0.3, -1.0, 2.0, 0.1]])
+    loss = softmax(scores[:, 2], scores, torch.tensor([[False, False, True, False]]))
+    assert float(loss) == pytest.approx(-math.log(math.exp(2.0) / sum(math.exp(float(s)) for s in scores[0])), rel=1e-5)
+
+
+def test_info_nce_is_the_share_of_the_own_target_among_those_of_the_step() -> None:
+    """Row i of the step scored row j's target with scores[i][j]; rows 0 and 2 have the same target."""
+    scores, target = torch.tensor([[1.0, 0.2, 1.0], [0.0, 2.0, 0.0], [0.5, -1.0, 0.5]]), torch.tensor([4, 7, 4])
+    losses = info_nce(scores.diagonal(), scores, target[:, None] == target)
+    for row, loss in enumerate(losses):
+        others = [float(scores[row, j]) for j in range(3) if target[j] != target[row]]
+        own = math.exp(float(scores[row, row]))
+        assert float(loss) == pytest.approx(-math.log(own / (own + sum(map(math.exp, others)))), rel=1e-5)
+
+
+def test_bpr_asks_how_often_the_target_beats_a_negative() -> None:
+    for row, loss in enumerate(bpr(POSITIVE, NEGATIVE, COLLISION)):
+        beaten = [-math.log(sigmoid(float(POSITIVE[row]) - score)) for score in kept(row)]
+        assert float(loss) == pytest.approx(sum(beaten) / len(beaten), rel=1e-5)
+
+
+def test_gbce_weighs_the_target_by_beta() -> None:
+    for row, loss in enumerate(gbce(POSITIVE, NEGATIVE, COLLISION, beta=0.4)):
+        right = 0.4 * math.log(sigmoid(float(POSITIVE[row])))
+        wrong = sum(math.log(1 - sigmoid(score)) for score in kept(row))
+        assert float(loss) == pytest.approx(-(right + wrong) / (len(kept(row)) + 1), rel=1e-5)
+
+
+@pytest.mark.parametrize("calibration", [0.0, 0.3, 1.0])
+def test_beta_of_gbce_follows_the_share_that_is_sampled(calibration: float) -> None:
+    share = 8 / 100
+    paper = share * (calibration * (1 - 1 / share) + 1 / share)
+    assert gbce_beta(8, 101, calibration) == pytest.approx(paper)
+    assert named_loss("gbce", 8, 101, calibration)(POSITIVE, NEGATIVE, COLLISION).tolist() == pytest.approx(
+        gbce(POSITIVE, NEGATIVE, COLLISION, paper).tolist()
+    )
+
+
+def test_gbce_of_all_items_needs_no_calibration() -> None:
+    assert gbce_beta(500, 101, 1.0) == gbce_beta(500, 101, 0.0) == 1
+
+
+def test_log_q_counts_a_negative_by_how_rarely_it_is_drawn() -> None:
+    torch.manual_seed(0)
+    model, share = Gru(GruConfig(embedding_dim=4, hidden_dim=4), 5).eval(), torch.tensor([0.1, 0.2, 0.3, 0.1, 0.3])
+    item_idx, target, negatives = torch.tensor([[0, 1]]), torch.tensor([[-1, 2]]), torch.tensor([4, 0, 2, 4])
+    loss = Objective(model, sampled_softmax, 1.0, share.log())(item_idx, target, torch.ones(1, 2), negatives)
+    scores = (model.encode(item_idx) @ model.item_vectors().T)[0].detach()
+    weights = [math.exp(float(scores[j])) / (4 * float(share[j])) for j in (4, 0, 4)]
+    own = math.exp(float(scores[2]))
+    assert loss.item() == pytest.approx(-math.log(own / (own + sum(weights))), rel=1e-5)
 
 
 @pytest.mark.parametrize("name", sorted(LOSSES))

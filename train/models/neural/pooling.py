@@ -24,4 +24,5 @@ class CausalPooling(nn.Module):
         age = place[:, None] - place
         scores = self.recency[age.clamp(min=0)] + self.worth(x).transpose(1, 2)
         hidden = (age < 0) | ~known[:, None, :]
-        return scores.masked_fill(hidden, MASKED).softmax(dim=-1) @ x
+        # Where all is hidden, the softmax alone would look at everything alike.
+        return (scores.masked_fill(hidden, MASKED).softmax(dim=-1) * ~hidden) @ x
