@@ -13,8 +13,8 @@ from train.data.schema import Interactions
 from train.models.candidates import SourcesConfig
 from train.models.features import FEATURES
 from train.models.item_state import ItemStateConfig, fit_item_state
+from train.models.neural.transformer import Transformer, TransformerConfig
 from train.models.ranker import Ranker
-from train.models.transformer import Transformer, TransformerConfig
 from train.registry import Registry
 
 HIDDEN, ROWS_PER_USER = 32, 30

@@ -11,9 +11,9 @@ from train.fit import WorkersConfig
 from train.loop import FitConfig
 from train.models.candidates import SourcesConfig
 from train.models.item_state import ItemStateConfig
+from train.models.neural.transformer import TransformerConfig
 from train.models.ranker import RankerConfig
 from train.models.registered import ModelSetting
-from train.models.transformer import TransformerConfig
 from train.tracking import TrackingConfig
 
 

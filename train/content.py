@@ -6,7 +6,7 @@ from pathlib import Path
 from train.data.schema import Catalogue
 from train.encoders.cache import VectorCache
 from train.encoders.items import NONE, ContentConfig, ItemFeatures
-from train.models.content_tower import ItemContent
+from train.models.neural.content_tower import ItemContent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

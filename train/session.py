@@ -5,19 +5,18 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
+from cluster.errors import ConfigError
 from train.checkpoint import TrainState, checkpoint_facts, load_checkpoint, save_checkpoint
 from train.loop import Bar, FitConfig, train_epochs
-from train.models.base import Model, NeuralModel
-from train.models.content_tower import ContentTower
-from train.models.initialise import svd_embeddings
+from train.models.base import Model
+from train.models.neural.content_tower import ContentTower
 from train.models.neural.embedded import EmbeddedModel
+from train.models.neural.initialise import svd_embeddings
 from train.models.registered import ModelConfig, model_class
-from train.models.transformer import Transformer
 from train.progress import OwnBar, log_epoch
 from train.training_set import TrainingSet
 
@@ -48,19 +47,20 @@ class Fitted:
     folder: Path  # of the run's checkpoints, for the caller to delete
 
 
-def new_model(config: ModelConfig, data: TrainingSet, seed: int) -> NeuralModel:
+def new_model(config: ModelConfig, data: TrainingSet, seed: int) -> EmbeddedModel:
     """Return an untrained model whose item embeddings already know what is bought together."""
-    family: Any = model_class(config)
+    family = model_class(config)
+    if not issubclass(family, EmbeddedModel):
+        raise ConfigError(f"model.kind={config.kind} is solved at once and has no epochs; take another kind")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = family(config, data.n_items, data.attributes)
         if data.content is not None:
             seen = np.bincount(data.train.item_idx, minlength=data.n_items) > 0
             model.items.tower = ContentTower(data.content, seen, model.embedding_dim)
-    if isinstance(model, EmbeddedModel | Transformer):
-        vectors = svd_embeddings(data.train, data.n_items, model.embedding_dim, seed)
-        with torch.no_grad():
-            model.items.embedding.weight.copy_(torch.from_numpy(vectors))
+    vectors = svd_embeddings(data.train, data.n_items, model.embedding_dim, seed)
+    with torch.no_grad():
+        model.items.embedding.weight.copy_(torch.from_numpy(vectors))
     return model
 
 

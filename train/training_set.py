@@ -6,7 +6,7 @@ from scipy.sparse import csr_matrix
 
 from train.data.schema import Catalogue, Interactions
 from train.encoders.items import item_texts
-from train.models.content_tower import ItemContent
+from train.models.neural.content_tower import ItemContent
 from train.validation import ValidationSet
 
 

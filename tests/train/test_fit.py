@@ -14,7 +14,7 @@ from train.data.schema import Interactions
 from train.fit import WorkersConfig, fit
 from train.loop import FitConfig
 from train.models.base import SequenceModel
-from train.models.transformer import TransformerConfig
+from train.models.neural.transformer import TransformerConfig
 from train.training_set import TrainingSet
 from train.validation import ValidationSet
 

@@ -11,7 +11,7 @@ from train.data.batches import Batches
 from train.data.schema import Interactions
 from train.loop import EpochResult, FitConfig, learning_rate_at, train_epochs
 from train.losses import LOSSES, Objective, sampled_softmax
-from train.models.transformer import Transformer, TransformerConfig
+from train.models.neural.transformer import Transformer, TransformerConfig
 
 N_ITEMS = 20
 SMALL = TransformerConfig(embedding_dim=16, max_length=6, feedforward_dim=16)

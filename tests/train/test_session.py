@@ -11,7 +11,7 @@ from train import session
 from train.data.schema import Interactions
 from train.loop import FitConfig
 from train.models.base import Model
-from train.models.transformer import TransformerConfig
+from train.models.neural.transformer import TransformerConfig
 from train.session import Epoch, best_epoch, fit_here, load_model, newest_checkpoint, run_folder
 from train.training_set import TrainingSet
 from train.validation import ValidationSet

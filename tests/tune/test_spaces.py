@@ -30,7 +30,7 @@ def test_an_empty_range_is_refused(bounds: dict[str, Any]) -> None:
 def test_short_names_reach_into_the_run(value: float) -> None:
     run = with_params(FIT, {"learning_rate": value, "embedding_dim": 32, "loss": "binary_cross_entropy"})
     assert run.training.learning_rate == value
-    assert run.model.embedding_dim == 32
+    assert run.model.model_dump()["embedding_dim"] == 32
     assert run.training.loss == "binary_cross_entropy"
     assert run.data == FIT.data
 

@@ -18,8 +18,8 @@ from train.models.neural.cnn import Cnn, CnnConfig
 from train.models.neural.gru import Gru, GruConfig
 from train.models.neural.masked import Masked, MaskedConfig
 from train.models.neural.ncf import Ncf, NcfConfig
+from train.models.neural.transformer import Transformer, TransformerConfig
 from train.models.neural.two_tower import TwoTower, TwoTowerConfig
-from train.models.transformer import Transformer, TransformerConfig
 
 FAMILIES: dict[str, tuple[type[Model], type[Config]]] = {
     "transformer": (Transformer, TransformerConfig),

@@ -8,8 +8,8 @@ from cluster.errors import BundleError, ConfigError
 from train.config import FitRun
 from train.models.base import VectorModel
 from train.models.neural.gru import GruConfig
+from train.models.neural.transformer import TransformerConfig
 from train.models.registered import FAMILIES, build_model, require_servable
-from train.models.transformer import TransformerConfig
 
 DATA = "data=x"
 

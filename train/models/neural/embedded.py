@@ -10,7 +10,7 @@ from torch import Tensor
 from train.data.schema import NO_ITEM
 from train.encoders.features import Features
 from train.models.base import NeuralModel, NeuralVectorModel, SequenceModel
-from train.models.item_embedding import ItemEmbedding
+from train.models.neural.item_embedding import ItemEmbedding
 
 
 class EmbeddedModel(NeuralModel):
@@ -36,6 +36,12 @@ class EmbeddedModel(NeuralModel):
         """Return the vectors of a history's items, (B, L, d), zero where there is none."""
         known = self.known(item_idx)
         return self.items(torch.where(known, item_idx, 0)) * known.unsqueeze(-1)
+
+    def known_last(self, item_idx: Tensor) -> Tensor:
+        """Return histories with their known items moved to the right, (B, L); NO_ITEM stands before them."""
+        known = self.known(item_idx)
+        order = known.to(torch.int8).argsort(dim=1, stable=True)
+        return torch.where(known, item_idx, NO_ITEM).gather(1, order)
 
 
 class EmbeddedVectorModel(EmbeddedModel, NeuralVectorModel):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from train.data.schema import NO_ITEM
 from train.models.base import Examples
 from train.models.neural.embedded import EmbeddedVectorModel
-from train.models.transformer import MASKED, AttentionConfig, Block
+from train.models.neural.transformer import MASKED, AttentionConfig, Block
 
 
 class MaskedConfig(AttentionConfig):
@@ -36,8 +36,7 @@ class Masked(EmbeddedVectorModel):
         self.output_norm = nn.LayerNorm(d)
 
     def encode(self, item_idx: Tensor) -> Tensor:
-        order = self.known(item_idx).to(torch.int8).argsort(dim=1, stable=True)
-        sequence = torch.cat([item_idx.gather(1, order), torch.full_like(item_idx[:, :1], NO_ITEM)], dim=1)
+        sequence = torch.cat([self.known_last(item_idx), torch.full_like(item_idx[:, :1], NO_ITEM)], dim=1)
         gaps = torch.zeros_like(sequence, dtype=torch.bool)
         gaps[:, -1] = True
         return self._read(sequence, gaps)[:, -1]

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from train.models.transformer import MASKED
+from train.models.neural.transformer import MASKED
 
 START_DECAY = 0.8  # weight lost per step back before anything is learned
 

@@ -7,7 +7,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
 from train.encoders.features import Features
-from train.models.content_tower import ContentTower
+from train.models.neural.content_tower import ContentTower
 
 
 class ItemEmbedding(nn.Module):

@@ -6,7 +6,7 @@ import torch
 from scipy.sparse import csr_matrix
 
 from train.data.schema import NO_ITEM
-from train.models.transformer import Transformer, TransformerConfig
+from train.models.neural.transformer import Transformer, TransformerConfig
 
 N_ITEMS = 12
 CONFIG = TransformerConfig(embedding_dim=8, layers=2, heads=2, max_length=6, feedforward_dim=8)

@@ -8,11 +8,11 @@ import torch
 from scipy.sparse import csr_matrix
 
 from train.encoders.features import Features
-from train.models.content_tower import ContentTower, ItemContent
-from train.models.item_embedding import ItemEmbedding
+from train.models.neural.content_tower import ContentTower, ItemContent
 from train.models.neural.gru import Gru, GruConfig
+from train.models.neural.item_embedding import ItemEmbedding
+from train.models.neural.transformer import Transformer, TransformerConfig
 from train.models.neural.two_tower import TwoTower, TwoTowerConfig
-from train.models.transformer import Transformer, TransformerConfig
 
 N_ITEMS, D = 9, 5
 CONFIG = TransformerConfig(embedding_dim=8, layers=1, heads=2, max_length=6, feedforward_dim=8)

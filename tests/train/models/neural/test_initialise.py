@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from train.data.schema import Interactions
-from train.models import initialise
-from train.models.initialise import cooccurrence, normalised, svd_embeddings, truncated_svd
+from train.models.neural import initialise
+from train.models.neural.initialise import cooccurrence, normalised, svd_embeddings, truncated_svd
 
 N_ITEMS = 40
 

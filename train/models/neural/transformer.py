@@ -2,7 +2,6 @@
 
 from typing import Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import Field
@@ -10,10 +9,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
 from cluster.config import Config
-from train.data.schema import NO_ITEM
-from train.encoders.features import Features
-from train.models.base import SequenceModel
-from train.models.item_embedding import ItemEmbedding
+from train.models.neural.embedded import EmbeddedSequenceModel
 
 MASKED = -1e4  # finite even in float16, so that a row with every key masked stays a number
 
@@ -36,7 +32,7 @@ class TransformerConfig(AttentionConfig):
     kind: Literal["transformer"] = Field(default="transformer", description="causal self-attention")
 
 
-class Transformer(SequenceModel):
+class Transformer(EmbeddedSequenceModel):
     """Self-attentive sequential recommendation (Kang and McAuley, 2018) with the gated block of LiGR.
 
     h_i is the item's own embedding plus the sum of its attributes' embeddings times 1/√n. Positions are counted from
@@ -44,27 +40,11 @@ class Transformer(SequenceModel):
     """
 
     def __init__(self, config: TransformerConfig, n_items: int, attributes: csr_matrix | None = None) -> None:
-        super().__init__()
-        self.config = config
-        self.n_items, self.embedding_dim, self.max_length = n_items, config.embedding_dim, config.max_length
-        self.items = ItemEmbedding(n_items, config.embedding_dim, attributes)
+        super().__init__(config, n_items, attributes)
         self.position = nn.Parameter(0.02 * torch.randn(config.max_length, config.embedding_dim))
         self.input_dropout = nn.Dropout(config.embedding_dropout)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.output_norm = nn.LayerNorm(config.embedding_dim)
-
-    @classmethod
-    def from_state(cls, config: TransformerConfig, state: dict[str, Tensor]) -> "Transformer":
-        """Return the model that `state_dict()` described; the catalogue is not needed."""
-        n_items = len(state["items.embedding.weight"])
-        attributes = None
-        if "items.attribute_idx" in state:
-            indices, indptr = state["items.attribute_idx"].cpu().numpy(), state["items.attribute_offsets"].cpu().numpy()
-            shape = (n_items, len(state["items.attribute_embedding.weight"]))
-            attributes = csr_matrix((np.ones(len(indices), dtype=np.float32), indices, indptr), shape=shape)
-        model = cls(config, n_items, attributes)
-        model.load_state_dict(state)
-        return model.eval()
 
     def hidden(self, item_idx: Tensor) -> Tensor:
         x, mask = self._inputs(item_idx)
@@ -73,34 +53,17 @@ class Transformer(SequenceModel):
         return self.output_norm(x)
 
     def encode(self, item_idx: Tensor) -> Tensor:
-        """Return h_u (B, d). Items the model does not know are left out, wherever they stand in the history."""
-        x, mask = self._inputs(self._known_last(item_idx))
+        x, mask = self._inputs(self.known_last(item_idx))
         for block in self.blocks[:-1]:
             x = block(x, mask)
         # Only the newest position is asked for, so the last block answers for that one alone.
         return self.output_norm(self.blocks[-1](x, mask[:, :, -1:], newest_only=True))[:, 0]
 
-    def item_vectors(self) -> Tensor:
-        return self.items.table()
-
-    def vectors(self, item_idx: Tensor) -> Tensor:
-        return self.items(item_idx)
-
-    @torch.inference_mode()
-    def content_vectors(self, features: Features) -> np.ndarray:
-        return self.items.described(features).cpu().numpy()
-
-    def _known_last(self, item_idx: Tensor) -> Tensor:
-        known = (item_idx >= 0) & (item_idx < self.n_items)
-        order = known.to(torch.int8).argsort(dim=1, stable=True)
-        return torch.where(known, item_idx, NO_ITEM).gather(1, order)
-
     def _inputs(self, item_idx: Tensor) -> tuple[Tensor, Tensor]:
         """Return input vectors (B, L, d) and what may be attended to, (B, 1, L, L), added to the attention's scores."""
         length = item_idx.shape[1]
-        known = (item_idx >= 0) & (item_idx < self.n_items)
-        x = self.items(torch.where(known, item_idx, 0)) * known.unsqueeze(-1)
-        x = self.input_dropout(x + self.position[:length].flip(0))
+        known = self.known(item_idx)
+        x = self.input_dropout(self.inputs(item_idx) + self.position[:length].flip(0))
         causal = torch.full((length, length), MASKED, device=x.device, dtype=x.dtype).triu(1)
         mask = causal + (~known).to(x.dtype).mul(MASKED)[:, None, None, :]
         mask.diagonal(dim1=-2, dim2=-1).zero_()  # an empty history sees itself alone, however far it is padded
