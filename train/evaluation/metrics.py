@@ -21,14 +21,12 @@ def ranked_truth(ranked: Candidates, truth: np.ndarray, seen: np.ndarray) -> Ran
     An item's rank is the number of better items plus half the number of equal ones, so that no order of ids among
     equals can help or harm. `seen` (s,) holds the shopper's earlier item_idx.
     """
+    same = ranked.item_idx == truth[:, None]  # (t, n)
+    found = same.any(axis=1)
+    own = ranked.score[np.nonzero(same)[1]][:, None]
     rank = np.full(len(truth), np.inf)
-    if len(ranked):
-        own, ascending = np.argsort(ranked.item_idx), np.sort(ranked.score)
-        place = own[np.minimum(np.searchsorted(ranked.item_idx, truth, sorter=own), len(own) - 1)]
-        found = ranked.item_idx[place] == truth
-        left, right = (np.searchsorted(ascending, ranked.score[place[found]], side) for side in ("left", "right"))
-        rank[found] = len(ascending) - right + (right - left - 1) / 2
-    return RankedTruth(rank=rank, repeated=np.isin(truth, seen))
+    rank[found] = (ranked.score > own).sum(axis=1) + ((ranked.score == own).sum(axis=1) - 1) / 2
+    return RankedTruth(rank=rank, repeated=(truth[:, None] == seen).any(axis=1))
 
 
 def ndcg(truth: RankedTruth, k: int) -> float:
