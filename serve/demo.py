@@ -13,10 +13,10 @@ from pydantic import Field
 from rich.console import Console
 from rich.table import Table
 
+from cluster.command import run_command
 from cluster.config import read_yaml
-from cluster.errors import LiveshelfError, NotFoundError
+from cluster.errors import NotFoundError
 from cluster.runtime import disconnect
-from cluster.telemetry import configure_logging
 from serve.config import StartArgs
 from serve.run import check_port, start, url
 from train.bundle_state import BundleState, read_bundle_state
@@ -162,13 +162,7 @@ def _title(item: dict[str, Any]) -> str:
 
 def main(words: list[str]) -> int:
     """Run the demo; return the exit code."""
-    configure_logging("WARNING")
-    try:
-        run(DemoArgs.parse(words))
-    except LiveshelfError as error:
-        Console(stderr=True).print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
-        return 1
-    return 0
+    return run_command(lambda: run(DemoArgs.parse(words)))
 
 
 if __name__ == "__main__":

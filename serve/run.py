@@ -15,10 +15,10 @@ if not __package__:  # started as a file: let `serve.…` be found whatever the 
 
 from rich.console import Console
 
-from cluster.errors import ConfigError, LiveshelfError, RuntimeStartError
+from cluster.command import run_one_of
+from cluster.errors import ConfigError, RuntimeStartError
 from cluster.head import running_head, start_head, stop_head
 from cluster.runtime import RuntimeConfig, connect, disconnect
-from cluster.telemetry import configure_logging
 from serve.app import close_store, deploy
 from serve.config import StartArgs
 from train.bundle_state import check_bundle
@@ -135,16 +135,7 @@ def await_ready(args: StartArgs) -> dict[str, Any]:
 
 def main(words: list[str]) -> int:
     """Run one command; return the exit code."""
-    configure_logging("WARNING")
-    if not words or words[0] not in COMMANDS:
-        console.print("usage: python serve/run.py start|stop|status key=value …")
-        return 2
-    try:
-        COMMANDS[words[0]](words[1:])
-    except LiveshelfError as error:
-        Console(stderr=True).print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
-        return 1
-    return 0
+    return run_one_of(COMMANDS, words, "python serve/run.py")
 
 
 if __name__ == "__main__":

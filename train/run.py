@@ -9,9 +9,8 @@ if not __package__:  # started as a file: let `train.…` be found whatever the 
 
 from rich.console import Console
 
-from cluster.errors import LiveshelfError
+from cluster.command import run_one_of, say
 from cluster.storage import whole_folder
-from cluster.telemetry import configure_logging
 from train.batch import recommend
 from train.bundle_state import check_bundle
 from train.config import EvaluateRun, ExportRun, FitRun, PrepareRun, RecommendRun
@@ -23,8 +22,6 @@ from train.evaluation.printed import duel_lines, metrics_table, segments_table
 from train.evaluation.summary import ReportConfig, by_segment, duel, summarise
 from train.pipeline import fit_bundle, measure_bundle
 from train.registry import Registry
-
-FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
 console = Console()
 
@@ -92,31 +89,7 @@ def show(evaluation: Evaluation, config: ReportConfig) -> None:
 
 def main(words: list[str]) -> int:
     """Run one command; return the exit code."""
-    configure_logging("WARNING")
-    if not words or words[0] not in COMMANDS:
-        say("usage: python train/run.py <command> key=value …")
-        for name, command in COMMANDS.items():
-            say(f"  {name:<10} {command.__doc__}")
-        return USAGE
-    try:
-        COMMANDS[words[0]](words[1:])
-    except (LiveshelfError, OSError) as error:
-        complain(f"error: {error}")
-        return FAILED
-    except (KeyboardInterrupt, SystemExit):  # Ray Train turns Ctrl-C into an exit
-        complain("interrupted; the same command goes on from the last checkpoint")
-        return INTERRUPTED
-    return 0
-
-
-def say(text: str) -> None:
-    """Print a line as it is, however long."""
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-
-def complain(text: str) -> None:
-    """Print a line to standard error."""
-    Console(stderr=True).print(text, style="red", highlight=False, markup=False, soft_wrap=True)
+    return run_one_of(COMMANDS, words, "python train/run.py")
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ if not __package__:  # started as a file: let `tune.…` be found whatever the w
 
 from rich.console import Console
 
+from cluster.command import INTERRUPTED, run_command
 from cluster.config import read_yaml
-from cluster.errors import ConfigError, LiveshelfError
-from cluster.telemetry import configure_logging
+from cluster.errors import ConfigError
 from train.config import FitRun
 from train.content import describe
 from train.data.prepared import Prepared
@@ -29,7 +29,6 @@ from tune.spaces import check_space, with_params
 from tune.sweep import sweep
 
 QUICK = Path(__file__).with_name("configs") / "quick.yaml"
-INTERRUPTED = 130
 
 console = Console()
 
@@ -93,15 +92,7 @@ def publish(config: FitRun, prepared: Prepared) -> None:
 
 def main(words: list[str]) -> int:
     """Run the command; return the exit code."""
-    configure_logging("WARNING")
-    try:
-        return run(read_config(words))
-    except LiveshelfError as error:
-        Console(stderr=True).print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
-        return 1
-    except KeyboardInterrupt:
-        console.print("interrupted; the same command goes on")
-        return INTERRUPTED
+    return run_command(lambda: run(read_config(words)))
 
 
 if __name__ == "__main__":

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from cluster.command import FAILED, INTERRUPTED, USAGE
 from tests.train.conftest import Small
 from tests.train.small import small_words, write_ring
-from train.run import FAILED, INTERRUPTED, USAGE, main, metrics_table
+from train.run import main, metrics_table
 
 RUN = Path(__file__).parents[2] / "train" / "run.py"
 EVENTS = "user_id,item_id,timestamp\n"
@@ -189,7 +190,7 @@ def interrupt_once(command: list[str], checkpoints: Path, done: Callable[[set[in
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode == INTERRUPTED, error
-    assert error.splitlines() == ["interrupted; the same command goes on from the last checkpoint"]
+    assert error.splitlines() == ["interrupted; the same command goes on from where it was"]
     return kept_epochs(checkpoints)
 
 

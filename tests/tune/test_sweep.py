@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from cluster.command import INTERRUPTED
 from cluster.environment import ROOT
 from tests.world import tiny_world, write_world
-from tune.run import INTERRUPTED, main
+from tune.run import main
 
 BAD_RATE = 0.0002
 TRIALS = 6
