@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from train.encoders.features import Features
 from train.models.neural.content_tower import ContentTower
 
+NEWCOMERS = 0.25  # quantile of known lengths that a new item starts at: it may be met, and pushes out little
+
 
 class ItemEmbedding(nn.Module):
     """h_i: an embedding of the item's own, plus the sum of its attributes' embeddings times 1/√n, plus its content."""
@@ -60,7 +62,15 @@ class ItemEmbedding(nn.Module):
         self._cached = None
 
     def described(self, features: Features) -> Tensor:
-        """Return h_i of items that are not in the table, (n, d): what it would be without an embedding of their own."""
+        """Return h_i of items that are not in the table, (n, d), from what they say of themselves.
+
+        Content alone is shorter than a whole h_i, so that a new item would lose to every known one; it is lengthened
+        by as much as makes the content of known items as long as a quarter of them are.
+        """
+        return self._lengthening() * self.content(features)
+
+    def content(self, features: Features) -> Tensor:
+        """Return what content adds to h_i, (n, d): the attributes' part and the tower's."""
         weight = self.embedding.weight
         vectors = torch.zeros(len(features), weight.shape[1], device=weight.device)
         if self.tower is not None:
@@ -70,6 +80,15 @@ class ItemEmbedding(nn.Module):
             offsets = torch.from_numpy(features.attributes.indptr.astype(np.int64)).to(weight.device)
             vectors = vectors + self._bags(indices, offsets[:-1], offsets.diff())
         return vectors
+
+    def _lengthening(self) -> Tensor:
+        own, seen = self.embedding.weight, slice(None)
+        if self.tower is not None:
+            own, seen = own * self.tower.seen.unsqueeze(-1), self.tower.seen
+        lengths, content = self.table()[seen].norm(dim=1), (self.table() - own)[seen].norm(dim=1)
+        if not len(lengths) or content.mean() == 0:
+            return torch.ones((), device=own.device)
+        return lengths.quantile(NEWCOMERS) / content.mean()
 
     def _own(self, item_idx: Tensor) -> Tensor:
         if self.tower is None:

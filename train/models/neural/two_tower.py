@@ -51,7 +51,7 @@ class TwoTower(EmbeddedModel, SequenceModel):
 
     @torch.inference_mode()
     def content_vectors(self, features: Features) -> np.ndarray:
-        return self.item_tower(self.items.described(features)).cpu().numpy()
+        return self.item_tower(self.items.content(features)).cpu().numpy()
 
 
 class Tower(nn.Module):

@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.sparse import csr_matrix
 
+from train.encoders.base import unit
 from train.encoders.features import Features
 from train.models.neural.content_tower import ContentTower, ItemContent
 from train.models.neural.gru import Gru, GruConfig
@@ -33,16 +34,28 @@ def with_tower(features: Features, dropout: float = 0.0) -> Transformer:
     return model
 
 
-def test_a_new_item_gets_the_vector_of_an_unseen_known_one(features: Features) -> None:
+def table_of(model: Any) -> np.ndarray:
+    with torch.no_grad():
+        return model.item_vectors().numpy()
+
+
+def test_a_new_item_points_where_an_unseen_known_one_does(features: Features) -> None:
     model = with_tower(features).eval()
-    table = model.item_vectors().detach().numpy()
-    np.testing.assert_allclose(model.content_vectors(features)[~SEEN], table[~SEEN], atol=1e-5)
+    new, unseen = model.content_vectors(features)[~SEEN], table_of(model)[~SEEN]
+    np.testing.assert_allclose(unit(new), unit(unseen), atol=1e-5)
 
 
 def test_an_item_that_was_seen_adds_its_own_embedding(features: Features) -> None:
     model = with_tower(features).eval()
-    own = model.item_vectors().detach().numpy() - model.content_vectors(features)
-    np.testing.assert_allclose(own[SEEN], model.items.embedding.weight.detach().numpy()[SEEN], atol=1e-5)
+    content = table_of(model) - SEEN[:, None] * model.items.embedding.weight.detach().numpy()
+    np.testing.assert_allclose(unit(model.content_vectors(features)), unit(content), atol=1e-5)
+
+
+def test_new_items_are_as_long_as_a_quarter_of_the_known_ones(features: Features) -> None:
+    model = with_tower(features).eval()
+    lengths = np.linalg.norm(table_of(model)[SEEN], axis=1)
+    new = np.linalg.norm(model.content_vectors(features)[SEEN], axis=1)
+    assert new.mean() == pytest.approx(np.quantile(lengths, 0.25), rel=1e-4)
 
 
 def test_vectors_looked_up_are_those_of_the_table(features: Features) -> None:
@@ -81,14 +94,20 @@ def test_config_and_weights_alone_rebuild_the_tower(features: Features) -> None:
 def test_without_a_tower_attributes_speak_alone(features: Features) -> None:
     items = ItemEmbedding(N_ITEMS, 8, features.attributes).eval()
     with torch.no_grad():
-        torch.testing.assert_close(items.described(features), items.table() - items.embedding.weight)
+        attributes = (items.table() - items.embedding.weight).numpy()
+        np.testing.assert_allclose(unit(items.described(features).numpy()), unit(attributes), atol=1e-5)
+
+
+def test_without_content_a_new_item_is_nothing(features: Features) -> None:
+    assert not Transformer(CONFIG, N_ITEMS).eval().content_vectors(features).any()
 
 
 @pytest.mark.parametrize(("family", "config"), [(Gru, GruConfig), (TwoTower, TwoTowerConfig)])
 def test_other_families_describe_a_new_item_too(features: Features, family: Any, config: Any) -> None:
     model = family(config(embedding_dim=8), N_ITEMS, features.attributes).eval()
     model.items.tower = ContentTower(ItemContent(dense=features.dense), SEEN, 8)
-    with torch.no_grad():
-        np.testing.assert_allclose(model.content_vectors(features)[~SEEN], model.item_vectors()[~SEEN], atol=1e-5)
+    new = model.content_vectors(features)
+    assert new.shape == (N_ITEMS, 8)
+    assert ((unit(new) * unit(table_of(model))).sum(axis=1)[~SEEN] > 0.999).all()
     rebuilt = family.from_state(model.config, model.state_dict())
-    np.testing.assert_array_equal(rebuilt.content_vectors(features), model.content_vectors(features))
+    np.testing.assert_array_equal(rebuilt.content_vectors(features), new)
