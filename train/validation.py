@@ -25,7 +25,7 @@ class ValidationSet:
     def sample(cls, split: Split, size: int, filter_seen: bool, seed: int) -> "ValidationSet | None":
         """Return at most `size` of the split's validation queries, or nothing when it has none."""
         queries: Queries = split.valid
-        if len(queries) == 0:
+        if len(queries) == 0 or size == 0:
             return None
         chosen = np.random.default_rng(seed).permutation(len(queries))[:size]
         return cls(

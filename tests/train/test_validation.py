@@ -5,6 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.train.histories import histories_of
+from train.data.split import SplitConfig, make_split
 from train.models.base import SequenceModel
 from train.validation import ValidationSet, ndcg_of
 
@@ -46,3 +48,9 @@ def test_the_mean_is_over_queries() -> None:
     histories = [np.array([5])] * 300
     valid = ValidationSet(histories=histories, truths=[np.array([0]), np.array([5])] * 150, filter_seen=True)
     assert valid.ndcg(Countdown(6)) == pytest.approx(0.5)
+
+
+def test_no_sample_is_no_validation_and_not_a_mean_of_nothing() -> None:
+    split = make_split(histories_of([[0, 1, 2], [3, 4]]), SplitConfig.parse(["split=leave_one_out"]), has_clock=False)
+    assert ValidationSet.sample(split, 0, filter_seen=True, seed=0) is None
+    assert ValidationSet.sample(split, 1, filter_seen=True, seed=0) is not None

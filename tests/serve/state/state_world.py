@@ -96,3 +96,8 @@ async def send(store: Store, events: list[Event], since: Position | None = None,
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a test's coroutine; what hangs fails after a minute."""
     return asyncio.run(asyncio.wait_for(work, 60))
+
+
+def opened(bundle: Path, data: Path, config: StoreConfig = FAST) -> Store:
+    """Return the store of a folder, which begins a log where there is none."""
+    return Store.open(bundle, data, bootstrap=not data.exists(), config=config)
