@@ -117,7 +117,7 @@ def main(words: list[str]) -> int:
     queries = find_queries(tables, position, len(bundle.items), config)
     rows = {name: _metrics(found) for name, found in ranks(bundle, new, queries).items()}
     rows["random"] = {f"recall@{k}": k / len(position) for k in DEPTHS}
-    print_rows(f"{len(hidden):,} hidden items, {len(queries):,} questions, full ranking", rows, tuple(rows["content"]))
+    print_rows(f"{len(hidden):,} hidden items, {len(queries):,} questions", rows, tuple(rows["content"]))
     facts = {"rows": rows, "hidden": len(hidden), "queries": len(queries), "fit_cpu_s": fit_cpu_s, "passed": passed}
     write_whole(ROOT / "bench/results/cold_items.json", json.dumps(facts, indent=1))
     return 0
