@@ -43,12 +43,14 @@ class Config(BaseModel):
 
     @classmethod
     def path_of(cls, key: str) -> list[str]:
-        """Return where a setting lives: ["epochs"] may be short for ["training", "epochs"]."""
-        head, *rest = key.split(".")
+        """Return where a setting lives: "epochs" may be short for ["training", "epochs"], "c.d" for ["b", "c", "d"]."""
+        words = key.split(".")
         for path, annotation in cls._single_settings():
-            if path[-1] == head and (not rest or get_origin(annotation) is dict):
-                return [*path, *rest]
-        return [head, *rest]
+            if path[-len(words) :] == words:
+                return path
+            if path[-1] == words[0] and get_origin(annotation) is dict:
+                return [*path, *words[1:]]
+        return words
 
     @classmethod
     def _holds_text(cls, path: list[str]) -> bool:

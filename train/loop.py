@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 import torch.distributed
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -21,6 +21,7 @@ from train.data.schema import Interactions
 from train.losses import LossName, Objective, named_loss
 from train.models.base import NeuralModel
 from train.negatives import Negatives, Sampling
+from train.pretext import Pretext, PretrainingConfig
 from train.progress import OwnBar
 
 Bar = Callable[..., Any]  # tqdm's way: (iterable, desc) → iterable
@@ -53,6 +54,13 @@ class FitConfig(Config):
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto", description="auto: float32 on a CPU, bfloat16 (or else float16) on a GPU"
     )
+    pretraining: PretrainingConfig = PretrainingConfig.parse([])
+
+    @model_validator(mode="after")
+    def _ends_with_the_loss(self) -> "FitConfig":
+        if self.pretraining.epochs >= self.epochs:
+            raise ValueError(f"pretraining.epochs must be less than epochs={self.epochs}, of which they are the first")
+        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +103,8 @@ class Trainer:
         loss = named_loss(config.loss, config.negatives, model.n_items, config.calibration)
         log_share = torch.from_numpy(self.negatives.log_share).to(self.device) if config.log_q else None
         self.objective: nn.Module = Objective(model, loss, config.temperature, log_share)
+        self.pretext = Pretext(self.objective, config.pretraining) if config.pretraining.task != "none" else None
+        self.objective = self.pretext or self.objective
         if world_size > 1:
             self.objective = DistributedDataParallel(self.objective, broadcast_buffers=False)
         self.optimiser = torch.optim.AdamW(
@@ -114,6 +124,8 @@ class Trainer:
         rng = np.random.default_rng((config.seed, self.epoch, 1))  # the same for every worker
         sequences, rate, weight, loss = 0, 0.0, 0.0, torch.zeros((), dtype=torch.float64, device=self.device)
         self.model.train()
+        if self.pretext is not None:
+            self.pretext.alone = self.epoch < config.pretraining.epochs
         with self._dropout_seed():
             for number, batch in enumerate(shown):
                 rate = learning_rate_at(self.step, (self.epoch + number / len(steps)) / config.epochs, config)

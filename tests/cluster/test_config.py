@@ -36,6 +36,17 @@ def test_a_short_name_reaches_into_the_group_that_knows_it() -> None:
     assert Car.path_of("fuel") == ["engine", "fuel"]
 
 
+def test_the_end_of_a_path_is_enough() -> None:
+    class Trip(Config):
+        """A group in a group."""
+
+        car: Car
+
+    trip = Trip.parse(["name=x", "engine.power=2"])
+    assert trip.car.engine.power == 2
+    assert Trip.path_of("engine.power") == ["car", "engine", "power"]
+
+
 def test_a_name_that_the_whole_knows_is_never_looked_for_in_groups() -> None:
     car = Car.parse(["name=x", "power=3"])
     assert (car.power, car.engine.power) == (3, 1.0)
