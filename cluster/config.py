@@ -65,7 +65,7 @@ class Config(BaseModel):
         """
         groups = {}
         for name, field in cls.model_fields.items():
-            groups[name] = _groups_in(field.annotation)
+            groups[name] = _single_groups_in(field.annotation)
             if not groups[name]:
                 yield [name], field.annotation
         first = [(name, group) for name, kinds in groups.items() for group in kinds[:1]]
@@ -116,6 +116,11 @@ def _groups_in(annotation: Any) -> list[type[Config]]:
     """Return the groups of settings that a field may hold: none, one, or one per kind."""
     members = get_args(annotation) or (annotation,)
     return [member for member in members if isinstance(member, type) and issubclass(member, Config)]
+
+
+def _single_groups_in(annotation: Any) -> list[type[Config]]:
+    """Return the same, but nothing for a list of groups, none of which a short name can mean."""
+    return [] if get_origin(annotation) in (list, tuple) else _groups_in(annotation)
 
 
 def _sentence(cls: type[Config], error: ValidationError) -> str:

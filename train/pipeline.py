@@ -80,7 +80,8 @@ def fit_bundle(config: FitRun, prepared: Prepared, split: Split | None = None) -
     evaluation = measure(
         *asked, ranker, split.history, reporting, keep_seen, config.k, prepared.catalogue, calibrated.calibration
     )
-    final = _learn(prepared, split.history, described, None, config) if config.refit else chosen
+    fixed = config.model_copy(update={"model": chosen.model.config})  # what validation chose needs no choice again
+    final = _learn(prepared, split.history, described, None, fixed) if config.refit else chosen
     bundle = Bundle(
         manifest=_manifest(config, prepared, keep_seen, summarise(evaluation, config.report)), model=final.model,
         items=prepared.catalogue.frame, state=final.state, ranker=ranker, sources=config.sources,

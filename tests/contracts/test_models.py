@@ -17,6 +17,7 @@ from train.families import fit_family
 from train.fit import WorkersConfig
 from train.loop import FitConfig
 from train.models.base import Model, NeuralModel, SequenceModel, VectorModel
+from train.models.ensemble import EnsembleConfig, MemberConfig
 from train.models.registered import FAMILIES, ModelConfig, build_model, describe_model
 from train.session import new_model
 from train.training_set import TrainingSet
@@ -65,6 +66,9 @@ def ring() -> Ring:
 
 def settings(kind: str) -> ModelConfig:
     config_class = FAMILIES[kind][1]
+    if config_class is EnsembleConfig:
+        members = [MemberConfig.checked({"model": settings(one)}) for one in ("transformer", "factorization")]
+        return EnsembleConfig(members=tuple(members))
     known = {name: value for name, value in SMALL.items() if name in config_class.model_fields}
     return cast(ModelConfig, config_class.checked(known))
 

@@ -1,26 +1,42 @@
 """Any family with vectors ends in a bundle that answers; the others are refused before they cost anything."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from cluster.errors import ConfigError
+from tests.train.histories import histories_of
 from tests.train.small import small_words, write_ring
 from train.bundle import read_bundle
 from train.config import FitRun
 from train.data.source import prepare_data
+from train.families import fit_family
+from train.fit import WorkersConfig, fit
+from train.loop import FitConfig
 from train.models.closed_form.content import ContentConfig
 from train.models.closed_form.ease import EaseConfig
 from train.models.closed_form.factorization import FactorizationConfig
+from train.models.ensemble import EnsembleConfig, MemberConfig
 from train.models.neural.gru import GruConfig
+from train.models.neural.transformer import TransformerConfig
 from train.models.registered import ModelConfig
 from train.pipeline import fit_bundle
+from train.session import Fitted
+from train.training_set import TrainingSet
 
+HERE = WorkersConfig(workers=0)
+
+MEMBERS = (
+    MemberConfig(model=TransformerConfig(embedding_dim=8, feedforward_dim=8, max_length=6)),
+    MemberConfig(model=GruConfig(embedding_dim=8, hidden_dim=8, max_length=6), training={"loss": "info_nce"}),
+)
 SERVED = [
     GruConfig(embedding_dim=8, hidden_dim=8, max_length=6),
     FactorizationConfig(embedding_dim=4),
     ContentConfig(embedding_dim=8),
+    EnsembleConfig(members=MEMBERS, dim=8),
 ]
 
 
@@ -50,3 +66,39 @@ def test_a_family_without_vectors_is_refused_before_anything_is_written(tmp_path
         fit_bundle(config, prepared)
     assert not (tmp_path / "registry").exists()
     assert not (tmp_path / "checkpoints").exists()
+
+
+def test_an_ensemble_fitted_again_on_all_rows_keeps_the_weights_that_validation_chose(tmp_path: Path) -> None:
+    config = run_of(EnsembleConfig(members=MEMBERS), tmp_path)
+    prepared = prepare_data(config)
+    chosen, again = (fit_bundle(config.model_copy(update={"refit": refit}), prepared) for refit in (False, True))
+    weights = chosen.bundle.model.config.weights
+    assert weights != (0.5, 0.5)
+    assert again.bundle.model.config.weights == weights
+    assert not np.allclose(again.bundle.state.vectors, chosen.bundle.state.vectors)
+
+
+def test_an_interrupted_ensemble_goes_on_with_the_member_it_was_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = EnsembleConfig(members=MEMBERS)
+    data, training = TrainingSet(train=histories_of([[0, 1, 2, 3]] * 9), n_items=9), FitConfig(epochs=2)
+    whole = fit_family(config, training, data, tmp_path / "whole", HERE)
+    fitted = []
+
+    def fit_one(*arguments: Any) -> Fitted:
+        if len(fitted) == 1:
+            raise KeyboardInterrupt
+        fitted.append(fit(*arguments))
+        return fitted[-1]
+
+    monkeypatch.setattr("train.families.fit", fit_one)
+    with pytest.raises(KeyboardInterrupt):
+        fit_family(config, training, data, tmp_path / "parts", HERE)
+    monkeypatch.undo()
+    monkeypatch.setattr("train.models.neural.transformer.Transformer.examples", None)  # nothing is trained twice
+    resumed = fit_family(config, training, data, tmp_path / "parts", HERE)
+    histories = [np.array([0, 1])]
+    np.testing.assert_array_equal(resumed.model.scores(histories), whole.model.scores(histories))
+    assert [(epoch["epoch"], epoch["member"]) for epoch in resumed.history] == [(1, 1), (2, 1), (3, 2), (4, 2)]
+    assert list((tmp_path / "parts").iterdir()) == [resumed.folder]
