@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,11 +53,7 @@ def in_vocabulary(prepared: Prepared, bundle: Bundle) -> Interactions:
         )
     if not known.all():
         log.warning("left out rows=%d of items unknown to bundle=%s", (~known).sum(), bundle.manifest.version)
-    kept = prepared.interactions.where(known)
-    return Interactions(
-        user_ids=kept.user_ids, offsets=kept.offsets, item_idx=item_idx[known], timestamp_ms=kept.timestamp_ms,
-        order_idx=kept.order_idx, weight=kept.weight,
-    )  # fmt: skip
+    return replace(prepared.interactions.where(known), item_idx=item_idx[known])
 
 
 def read_user_ids(path: Path) -> np.ndarray:

@@ -27,7 +27,7 @@ READ = (
     "transitions.safetensors", "users.parquet",
 )  # fmt: skip
 CARD = (
-    "card/calibration.png", "card/card.md", "card/metrics.png", "card/popularity.png", "card/segments.png",
+    "card/calibration_purchase.png", "card/card.md", "card/metrics.png", "card/popularity.png", "card/segments.png",
     "card/settings.yaml", "card/training.png",
 )  # fmt: skip
 FILES = READ + CARD

@@ -1,6 +1,7 @@
 """From files to a published bundle: better than its baselines, honest about its queries, and able to go on."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from cluster.errors import DataError
 from tests.train.conftest import Small
 from tests.train.histories import histories_of
 from tests.train.small import SMALL, small_fit, write_ring
+from tests.world import tiny_world, write_world
 from train import session
 from train.bundle import read_bundle
 from train.config import EvaluateRun, FitRun
@@ -151,9 +153,25 @@ def test_a_bundle_turns_scores_into_probabilities_that_fit_the_reported_queries(
     fitted = small.published.bundle.calibration
     score = np.linspace(-3, 3, 20)
     assert fitted is not None
-    assert calibration.probability(score).tolist() == fitted.probability(score).tolist()
+    assert calibration.p_click(score).tolist() == fitted.p_click(score).tolist()
     table = small.published.table["liveshelf"]
-    assert table["ece"] < table["base_rate"]
+    assert table["ece_purchase"] < table["base_rate_purchase"]
+    assert "ece_click" not in table  # nothing is ever done in this world but to buy
+
+
+def test_where_only_some_events_are_purchases_their_probability_is_told_apart(tmp_path: Path) -> None:
+    world = tiny_world(n_users=120, orders_per_user=5)
+    viewed = np.random.default_rng(0).random(len(world.events)) < 0.5
+    events = world.events.assign(event_type=np.where(viewed, "view", "purchase"))
+    published, prepared = small_fit(write_world(replace(world, events=events), tmp_path / "shop"), tmp_path)
+    assert prepared.interactions.purchased is not None
+    table, calibration = published.table["liveshelf"], published.bundle.calibration
+    assert calibration is not None
+    assert table["base_rate_purchase"] == pytest.approx(table["base_rate_click"] / 2, rel=0.5)
+    score = np.linspace(-3, 3, 20)
+    bought = calibration.p_purchase(score)
+    assert bought is not None
+    assert bought.sum() < calibration.p_click(score).sum()
 
 
 def test_a_run_is_tracked_where_it_is_asked_for(small: Small, tmp_path: Path) -> None:

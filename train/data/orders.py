@@ -27,6 +27,7 @@ def order_queries(interactions: Interactions, starts: np.ndarray) -> Queries:
         cut=starts - interactions.offsets[user_idx],
         truth_offsets=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
         truth=items[first],
+        purchased=None if interactions.purchased is None else interactions.purchased[rows[first]],
     )
 
 

@@ -109,6 +109,7 @@ def _number(rows: pd.DataFrame, catalogue: Catalogue) -> Interactions:
         timestamp_ms=rows["timestamp_ms"].to_numpy(),
         order_idx=np.cumsum(np.diff(order, prepend=order[0]) != 0),
         weight=rows["weight"].to_numpy(),
+        purchased=rows["purchased"].to_numpy(dtype=bool),
     )
 
 

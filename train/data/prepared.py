@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ from train.data.report import Report, Step
 from train.data.schema import Catalogue, Interactions
 
 ABOUT = "about.json"
-ARRAYS = ("offsets", "item_idx", "timestamp_ms", "order_idx", "weight")
+ARRAYS = ("offsets", "item_idx", "timestamp_ms", "order_idx", "weight", "purchased")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,7 @@ class Prepared:
     def save(self, folder: Path) -> None:
         """Write everything into a new folder, whole or not at all."""
         with whole_folder(folder) as aside:
-            np.savez(aside / "interactions.npz", **{name: getattr(self.interactions, name) for name in ARRAYS})
+            np.savez(aside / "interactions.npz", **_arrays(self.interactions))
             pd.DataFrame({"user_id": self.interactions.user_ids}).to_parquet(aside / "users.parquet")
             self.catalogue.frame.to_parquet(aside / "items.parquet")
             save_npz(aside / "attributes.npz", self.catalogue.attributes)
@@ -61,10 +62,15 @@ class Prepared:
         }  # fmt: skip
 
 
+def _arrays(interactions: Interactions) -> dict[str, Any]:
+    known = {name: getattr(interactions, name) for name in ARRAYS}
+    return {name: array for name, array in known.items() if array is not None}
+
+
 def _load_interactions(folder: Path) -> Interactions:
     with np.load(folder / "interactions.npz", allow_pickle=False) as arrays:
         user_ids = pd.read_parquet(folder / "users.parquet")["user_id"].to_numpy(dtype=object)
-        return Interactions(user_ids=user_ids, **{name: arrays[name] for name in ARRAYS})
+        return Interactions(user_ids=user_ids, **{name: arrays[name] for name in arrays.files})
 
 
 def _load_catalogue(folder: Path, attribute_names: list[str]) -> Catalogue:

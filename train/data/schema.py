@@ -1,7 +1,8 @@
 """The words of the data: canonical tables as files hold them, and the arrays that training reads."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ ITEM_COLUMNS = (
 )  # fmt: skip
 USER_COLUMNS = ("user_id", "traits")
 
+Goal = Literal["click", "purchase"]  # what a shopper may do with an item; a click is any positive event
 NO_ITEM = -1  # pads item_idx arrays of unequal length, always on the left
 
 
@@ -77,6 +79,7 @@ class Interactions:
     timestamp_ms: np.ndarray  # (n,) int64 since the epoch, UTC
     order_idx: np.ndarray  # (n,) int64, unique to one user's one order
     weight: np.ndarray  # (n,) float32, what the event type is worth; > 0
+    purchased: np.ndarray | None = None  # (n,) bool, which rows are purchases; absent where nobody knows
 
     @cached_property
     def index(self) -> dict[str, int]:
@@ -93,6 +96,13 @@ class Interactions:
         """Users, some perhaps without rows."""
         return len(self.user_ids)
 
+    @cached_property
+    def goals(self) -> tuple[Goal, ...]:
+        """What the source tells apart; one where all its events are of a kind."""
+        if self.purchased is None or not self.purchased.any():
+            return ("click",)
+        return ("purchase",) if self.purchased.all() else ("click", "purchase")
+
     def __len__(self) -> int:
         return len(self.item_idx)
 
@@ -103,9 +113,10 @@ class Interactions:
     def where(self, mask: np.ndarray) -> "Interactions":
         """Return the rows where `mask` (n,) is true; every user keeps their user_idx."""
         kept = np.concatenate(([0], np.cumsum(mask)))
-        return Interactions(
-            user_ids=self.user_ids, offsets=kept[self.offsets].astype(np.int64), item_idx=self.item_idx[mask],
+        return replace(
+            self, offsets=kept[self.offsets].astype(np.int64), item_idx=self.item_idx[mask],
             timestamp_ms=self.timestamp_ms[mask], order_idx=self.order_idx[mask], weight=self.weight[mask],
+            purchased=None if self.purchased is None else self.purchased[mask],
         )  # fmt: skip
 
 
@@ -116,24 +127,34 @@ class Queries:
     user_idx: np.ndarray  # (q,) int64
     cut: np.ndarray  # (q,) int64, rows of the user's whole history that may be read
     truth_offsets: np.ndarray  # (q + 1,) int64
-    truth: np.ndarray  # item_idx, distinct within a query
+    truth: np.ndarray  # (t,) item_idx, distinct within a query
+    purchased: np.ndarray | None = None  # (t,) bool, which of them were purchases; absent where nobody knows
 
     def __len__(self) -> int:
         return len(self.user_idx)
 
     def truth_of(self, query: int) -> np.ndarray:
         """Return the distinct item_idx that answer a query."""
-        return self.truth[self.truth_offsets[query] : self.truth_offsets[query + 1]]
+        return self.truth[self._answers(query)]
+
+    def reached(self, query: int, goal: Goal) -> np.ndarray:
+        """Return the answers that reached a goal; where nobody knows of purchases, all did."""
+        truth = self.truth_of(query)
+        return truth if goal == "click" or self.purchased is None else truth[self.purchased[self._answers(query)]]
 
     def take(self, chosen: np.ndarray) -> "Queries":
         """Return the queries at positions `chosen`, in that order."""
         counts = np.diff(self.truth_offsets)[chosen]
-        rows = [self.truth_of(int(query)) for query in chosen]
+        places = np.arange(len(self.truth))
+        rows = np.concatenate([np.empty(0, np.int64), *(places[self._answers(int(query))] for query in chosen)])
         return Queries(
             user_idx=self.user_idx[chosen], cut=self.cut[chosen],
-            truth_offsets=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
-            truth=np.concatenate(rows) if rows else np.empty(0, dtype=np.int64),
+            truth_offsets=np.concatenate(([0], np.cumsum(counts))).astype(np.int64), truth=self.truth[rows],
+            purchased=None if self.purchased is None else self.purchased[rows],
         )  # fmt: skip
+
+    def _answers(self, query: int) -> slice:
+        return slice(self.truth_offsets[query], self.truth_offsets[query + 1])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Fitting the calibration: two curves compete on validation queries, others tell how far the better one is off."""
+"""Fitting the calibration: two kinds of curve compete on validation queries, others tell how far the better is off."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,9 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
+from train.data.schema import Goal
 from train.evaluation.reliability import Reliability, reliability
-from train.models.calibration import Calibration, log_share
+from train.models.calibration import Calibration, Curve, log_share
 from train.models.ranker import Ranker, RankingExamples
 
 KNOTS = 100
@@ -20,37 +21,60 @@ class Calibrated:
     """A calibration, and how reliable it is on queries that did not fit it."""
 
     calibration: Calibration
-    reliability: Reliability
+    reliability: dict[Goal, Reliability]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Which rows fit a curve, choose between curves, and measure the chosen one; each (n,) bool."""
+
+    fits: np.ndarray
+    chooses: np.ndarray
+    measures: np.ndarray
 
 
 def fit_calibration(ranker: Ranker, examples: RankingExamples, seed: int = 0) -> Calibrated:
-    """Return the calibration of a ranker's scores.
+    """Return the calibration of a ranker's scores, with a curve for each goal that the examples tell apart.
 
     Half of the queries fit it, by isotonic regression (Zadrozny and Elkan, 2002) or by a sigmoid (Platt, 1999),
     whichever has the lower log loss on a quarter of that half; the other half measures it.
     """
     scores = np.split(ranker.score(examples.features), examples.offsets[1:-1])
     share = np.concatenate([log_share(score) for score in scores])
-    query = np.repeat(np.arange(len(scores)), np.diff(examples.offsets))
-    part = np.random.default_rng(seed).permutation(len(scores)) % 8  # 0–2 fit, 3 chooses, 4–7 measure
-    fits, chooses, measures = ((part[query] >= low) & (part[query] < high) for low, high in ((0, 3), (3, 4), (4, 8)))
-    if not chooses.any() or not measures.any():  # a handful of queries serves for everything
-        fits = chooses = measures = np.ones(len(share), dtype=bool)
-    method = min(CURVES, key=lambda name: _loss(_fit(name, share[fits], examples.relevant[fits]),
-                                                share[chooses], examples.relevant[chooses]))  # fmt: skip
-    known = fits | chooses
-    calibration = _fit(method, share[known], examples.relevant[known])
-    found = reliability(calibration.at(share[measures]), examples.relevant[measures])
-    return Calibrated(calibration=calibration, reliability=found)
+    parts = _parts(np.diff(examples.offsets), seed)
+    reached: dict[Goal, np.ndarray] = examples.reached or {"click": examples.relevant}
+    curves: dict[Goal, Curve] = {}
+    found: dict[Goal, Reliability] = {}
+    for goal, chosen in reached.items():
+        curves[goal], found[goal] = _best(share, chosen, parts)
+    return Calibrated(calibration=Calibration(curves=curves), reliability=found)
 
 
-def _fit(method: str, share: np.ndarray, chosen: np.ndarray) -> Calibration:
+def _parts(sizes: np.ndarray, seed: int) -> Parts:
+    """Return the rows of queries with so many candidates, parted by query."""
+    part = np.repeat(np.random.default_rng(seed).permutation(len(sizes)) % 8, sizes)
+    parts = Parts(fits=part < 3, chooses=part == 3, measures=part > 3)
+    if parts.chooses.any() and parts.measures.any():
+        return parts
+    everything = np.ones(len(part), dtype=bool)  # a handful of queries serves for everything
+    return Parts(fits=everything, chooses=everything, measures=everything)
+
+
+def _best(share: np.ndarray, chosen: np.ndarray, parts: Parts) -> tuple[Curve, Reliability]:
+    """Return the better curve, and how reliable it is."""
+    fits, chooses, known = parts.fits, parts.chooses, parts.fits | parts.chooses
+    method = min(CURVES, key=lambda name: _loss(_fit(name, share[fits], chosen[fits]), share[chooses], chosen[chooses]))
+    curve = _fit(method, share[known], chosen[known])
+    return curve, reliability(curve.at(share[parts.measures]), chosen[parts.measures])
+
+
+def _fit(method: str, share: np.ndarray, chosen: np.ndarray) -> Curve:
     """Return one curve; a constant where nothing, or everything, was chosen."""
     if chosen.all() or not chosen.any():
         rate = (chosen.sum() + 1) / (len(chosen) + 2)
-        return Calibration(method="constant", log_share=np.zeros(1), chosen=np.array([rate]))
+        return Curve(method="constant", log_share=np.zeros(1), chosen=np.array([rate]))
     knots, probability = CURVES[method](share, chosen)
-    return Calibration(method=method, log_share=knots, chosen=np.clip(probability, HARDLY, 1))
+    return Curve(method=method, log_share=knots, chosen=np.clip(probability, HARDLY, 1))
 
 
 def _isotonic(share: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -64,8 +88,8 @@ def _platt(share: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return knots, curve.predict_proba(knots[:, None])[:, 1]
 
 
-def _loss(calibration: Calibration, share: np.ndarray, chosen: np.ndarray) -> float:
-    return float(log_loss(chosen, calibration.at(share), labels=[False, True]))
+def _loss(curve: Curve, share: np.ndarray, chosen: np.ndarray) -> float:
+    return float(log_loss(chosen, curve.at(share), labels=[False, True]))
 
 
 CURVES = {"isotonic": _isotonic, "platt": _platt}

@@ -6,6 +6,7 @@ import yaml
 
 from train.bundle_state import Manifest
 from train.data.report import Report
+from train.data.schema import Goal
 from train.evaluation.outcome import Evaluation
 from train.evaluation.plots import (
     as_png,
@@ -32,6 +33,8 @@ from train.evaluation.summary import (
 CARD, SETTINGS = "card.md", "settings.yaml"
 VALIDATION = "ndcg@10"  # what training measures after each epoch
 
+REACHED: dict[Goal, str] = {"click": "are chosen", "purchase": "are bought"}
+
 USE = """\
 For ranking the items of this catalogue for the shoppers of this shop, live or in batch. Not for other catalogues, not
 for setting prices, and not for judging people."""
@@ -51,7 +54,7 @@ class CardFacts:
     manifest: Manifest
     report: Report  # of preparing and splitting the data
     evaluation: Evaluation
-    calibration: Reliability  # on the queries that were held back when the probabilities were fitted
+    calibration: dict[Goal, Reliability]  # on the queries that were held back when the probabilities were fitted
     epochs: list[dict[str, float]]  # none where a model is solved at once
 
 
@@ -62,7 +65,7 @@ def model_card(facts: CardFacts, config: ReportConfig) -> dict[str, bytes]:
     figures = {
         "metrics.png": metrics_figure(row_intervals(evaluation, config), headline(k)),
         "segments.png": segments_figure(segments, versus.opponent, k),
-        "calibration.png": calibration_figure(facts.calibration),
+        **{f"calibration_{goal}.png": calibration_figure(found) for goal, found in facts.calibration.items()},
         "popularity.png": popularity_figure(evaluation),
     }
     if facts.epochs:
@@ -119,9 +122,14 @@ def _by_segment(segments: list[Segment], versus: Duel, k: int) -> str:
     return f"{table}\n\n{pictures}"
 
 
-def _probabilities(found: Reliability) -> str:
-    said = f"Of all candidates, {found.base_rate:.5f} are chosen in the next order; the expected calibration error is "
-    return f"{said}{found.ece:.5f}.\n\n![predicted against measured](calibration.png)"
+def _probabilities(calibration: dict[Goal, Reliability]) -> str:
+    return "\n\n".join(_probability(goal, found) for goal, found in calibration.items())
+
+
+def _probability(goal: Goal, found: Reliability) -> str:
+    said = f"p({goal}): of all candidates, {found.base_rate:.5f} {REACHED[goal]} in the next order; the expected "
+    said += f"calibration error is {found.ece:.5f}."
+    return f"{said}\n\n![predicted against measured](calibration_{goal}.png)"
 
 
 def _data(facts: CardFacts) -> str:

@@ -8,7 +8,7 @@ from scipy.sparse import csr_matrix
 from train.data.schema import Catalogue, Queries
 from train.evaluation.metrics import ranked_truth
 from train.evaluation.outcome import Evaluation, Shelf, outcome_of
-from train.evaluation.reliability import reliability
+from train.evaluation.promises import Promises
 from train.evaluation.summary import ENGINE
 from train.models.calibration import Calibration
 from train.models.candidates import Candidates
@@ -24,7 +24,7 @@ def measure_rows(
 ) -> Evaluation:  # fmt: skip
     """Return how each way of ranking did; `prospects` yields each query's number and its shopper's candidates."""
     truths, lists = {name: [] for name in rows}, {name: [] for name in rows}
-    said, happened, past = [], [], []
+    promises, past = Promises(calibration), []
     for query, prospect in prospects:
         truth, seen = queries.truth_of(query), prospect.history.item_idx
         past.append(seen)
@@ -32,14 +32,13 @@ def measure_rows(
             ranked = row(prospect, state)
             truths[name].append(ranked_truth(ranked, truth, seen))
             lists[name].append(ranked.best(k).item_idx)
-            if name == ENGINE and calibration is not None and len(seen):  # strangers' scores are no ranker's
-                said.append(calibration.probability(ranked.score))
-                happened.append(np.isin(ranked.item_idx, truth))
+            if name == ENGINE and len(seen):  # strangers' scores are no ranker's
+                promises.add(ranked, queries, query)
     shelf = Shelf(popularity=state.popularity, past=_counts(past, state.n_items), catalogue=catalogue)
     return Evaluation(
         k=k, queries=queries, popularity=state.popularity,
         rows={name: outcome_of(truths[name], lists[name], shelf, k) for name in rows},
-        reliability=reliability(np.concatenate(said), np.concatenate(happened)) if said else None,
+        reliability=promises.reliability(),
     )  # fmt: skip
 
 

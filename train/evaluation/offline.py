@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from train.data.schema import Catalogue, Interactions, Queries
+from train.data.schema import Catalogue, Goal, Interactions, Queries
 from train.evaluation.baselines import BASELINES, REPEATING
 from train.evaluation.measure import Row, measure_rows
 from train.evaluation.outcome import Evaluation
@@ -55,14 +55,19 @@ def ranking_examples(
     history: Interactions, queries: Queries, keep_seen: bool,
 ) -> RankingExamples:  # fmt: skip
     """Return the candidates of every query with their features, and which of them were really chosen."""
-    matrices, relevant = [np.empty((0, len(FEATURES)), np.float32)], [np.empty(0, bool)]
+    matrices = [np.empty((0, len(FEATURES)), np.float32)]
+    relevant: list[np.ndarray] = [np.empty(0, bool)]
+    reached: dict[Goal, list[np.ndarray]] = {goal: [np.empty(0, bool)] for goal in history.goals}
     for query, prospect in asked(model, state, sources, history, queries, keep_seen):
         matrices.append(prospect.features(state))
         relevant.append(np.isin(prospect.candidates.item_idx, queries.truth_of(query)))
+        for goal, rows in reached.items():
+            rows.append(np.isin(prospect.candidates.item_idx, queries.reached(query, goal)))
     return RankingExamples(
         features=np.concatenate(matrices),
         relevant=np.concatenate(relevant),
         offsets=np.cumsum([len(matrix) for matrix in matrices]),
+        reached={goal: np.concatenate(rows) for goal, rows in reached.items()},
     )
 
 

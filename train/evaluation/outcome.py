@@ -1,11 +1,11 @@
 """How ways of ranking did, query by query, so that any mean, interval, segment or test can be taken of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from train.data.schema import Catalogue, Queries
+from train.data.schema import Catalogue, Goal, Queries
 from train.evaluation.beyond import (
     category_divergence,
     coverage,
@@ -38,7 +38,7 @@ class Evaluation:
     queries: Queries
     popularity: np.ndarray  # (n_items,) events that training saw
     rows: dict[str, Outcome]  # the engine first
-    reliability: Reliability | None = None  # of the engine's probabilities, where it has any
+    reliability: dict[Goal, Reliability] = field(default_factory=dict)  # of the engine's probabilities, if it has any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,11 +17,7 @@ def metrics_table(table: Table) -> Group:
     parts = [_metrics(table, right, "held-out queries")]
     if beyond:
         parts.append(_metrics(table, beyond, "their lists"))
-    engine = table.get(ENGINE, {})
-    if "ece" in engine:
-        said = "probabilities: expected calibration error {ece:.5f}, base rate {base_rate:.5f}\n"
-        return Group(*parts, said.format(**engine))
-    return Group(*parts)
+    return Group(*parts, *_probabilities(table.get(ENGINE, {})))
 
 
 def segments_table(segments: list[Segment], k: int) -> Printed:
@@ -34,6 +30,15 @@ def segments_table(segments: list[Segment], k: int) -> Printed:
         means = (_mean(segment.ndcg[row].mean, segment.ndcg[row].half_width if row == ENGINE else None) for row in rows)
         printed.add_row(segment.name, f"{segment.n_queries:,}", *means)
     return printed
+
+
+def _probabilities(engine: dict[str, float]) -> list[str]:
+    """Return a line for each goal whose probability is known."""
+    goals = [name.removeprefix("ece_") for name in engine if name.startswith("ece_")]
+    said = "p({goal}): expected calibration error {ece:.5f}, base rate {base_rate:.5f}"
+    return [
+        said.format(goal=goal, ece=engine[f"ece_{goal}"], base_rate=engine[f"base_rate_{goal}"]) for goal in goals
+    ]  # fmt: skip
 
 
 def duel_lines(duel: Duel) -> list[str]:

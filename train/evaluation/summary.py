@@ -68,8 +68,8 @@ def summarise(evaluation: Evaluation, config: ReportConfig = DEFAULT) -> Table:
     for name, row in evaluation.rows.items():
         table[name] = {metric: interval.mean for metric, interval in found[name].items()} | row.whole
         table[name] |= {metric + HALF_WIDTH: found[name][metric].half_width for metric in headline(evaluation.k)}
-    if evaluation.reliability is not None:
-        table[ENGINE] |= {"ece": evaluation.reliability.ece, "base_rate": evaluation.reliability.base_rate}
+    for goal, kept in evaluation.reliability.items():
+        table[ENGINE] |= {f"ece_{goal}": kept.ece, f"base_rate_{goal}": kept.base_rate}
     return table
 
 

@@ -1,6 +1,6 @@
 """The ranking stage: a small network turns a candidate's features into the fused score."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from torch import nn
 
 from cluster.config import Config
 from cluster.errors import BundleError
+from train.data.schema import Goal
 from train.models.features import FEATURES
 
 
@@ -66,6 +67,7 @@ class RankingExamples:
     features: np.ndarray  # (n, F) float32
     relevant: np.ndarray  # (n,) bool
     offsets: np.ndarray  # (q + 1,) int64
+    reached: dict[Goal, np.ndarray] = field(default_factory=dict)  # goal → (n,) bool; `relevant` alone when empty
 
 
 def fit_ranker(examples: RankingExamples, config: RankerConfig) -> Ranker:

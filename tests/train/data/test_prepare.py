@@ -82,6 +82,21 @@ def test_the_same_item_twice_in_an_order_counts_once_at_its_greatest_worth() -> 
     assert result.report.step("merge duplicates").after == 2
 
 
+def test_an_order_bought_an_item_if_any_of_its_events_says_so() -> None:
+    rows = [("a", "x", 1, "purchase"), ("a", "x", 1, "cart"), ("a", "y", 1, "view"), ("a", "x", 2, "view")]
+    result = prepared(tables(rows, "user_id item_id timestamp event_type"), "weights.purchase=2")
+    assert result.interactions.weight.tolist() == [3.0, 1.0, 1.0]
+    assert result.interactions.purchased is not None
+    assert result.interactions.purchased.tolist() == [True, False, False]
+    assert result.interactions.goals == ("click", "purchase")
+
+
+@pytest.mark.parametrize(("kind", "goals"), [("view", ("click",)), ("purchase", ("purchase",))])
+def test_a_source_of_one_kind_has_one_goal(kind: str, goals: tuple[str, ...]) -> None:
+    rows = [("a", "x", 1, kind), ("a", "y", 2, kind)]
+    assert prepared(tables(rows, "user_id item_id timestamp event_type")).interactions.goals == goals
+
+
 def test_negative_events_leave_the_history_and_take_nothing_back() -> None:
     rows = [("a", "x", 1, "purchase"), ("a", "x", 2, "return"), ("a", "y", 3, "dislike"), ("a", "z", 4, "impression")]
     result = prepared(tables(rows, "user_id item_id timestamp event_type"))

@@ -24,9 +24,10 @@ def made_up(seed: int = 0) -> Evaluation:
     spread = {"liveshelf": 12, "sequence model": 11, "sequential rules": 20, "popularity": 40}
     rows = {name: outcome_of(_truths(rng, width), _lists(rng), shelf, K) for name, width in spread.items()}
     probability = rng.beta(0.3, 5, 2_000)
+    found = reliability(probability, rng.random(2_000) < probability)
     return Evaluation(
         k=K, queries=queries, popularity=popularity, rows=rows,
-        reliability=reliability(probability, rng.random(2_000) < probability),
+        reliability={"click": found, "purchase": found},
     )  # fmt: skip
 
 

@@ -1,13 +1,15 @@
 """Probabilities that mean what they say, on scores whose true probabilities are known."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from train.data.schema import Goal
 from train.evaluation.calibrate import fit_calibration
 from train.evaluation.reliability import reliability
-from train.models.calibration import Calibration, log_share
+from train.models.calibration import Calibration, Curve, log_share
 from train.models.features import FEATURES
 from train.models.ranker import Ranker, RankingExamples
 
@@ -35,6 +37,10 @@ def planted(n_queries: int = 400, n: int = 40, seed: int = 0, sharpness: float =
     )
 
 
+def curve_of(examples: RankingExamples) -> Curve:
+    return fit_calibration(ranker_of_first_feature(), examples).calibration.curves["click"]
+
+
 def shares(examples: RankingExamples) -> np.ndarray:
     scores = ranker_of_first_feature().score(examples.features).reshape(len(examples.offsets) - 1, -1)
     return np.concatenate([log_share(of_query) for of_query in scores])
@@ -43,23 +49,22 @@ def shares(examples: RankingExamples) -> np.ndarray:
 def test_calibration_lowers_the_error_of_scores_that_are_too_sure() -> None:
     fresh = planted(seed=1)
     before = reliability(np.exp(shares(fresh)), fresh.relevant).ece
-    calibration = fit_calibration(ranker_of_first_feature(), planted()).calibration
-    after = reliability(calibration.at(shares(fresh)), fresh.relevant).ece
+    after = reliability(curve_of(planted()).at(shares(fresh)), fresh.relevant).ece
     assert after < before / 3
 
 
 def test_the_error_told_is_that_on_queries_that_fitted_nothing() -> None:
     ranker, examples, fresh = ranker_of_first_feature(), planted(), planted(seed=1)
     found = fit_calibration(ranker, examples)
-    assert found.reliability.count.sum() == len(examples.relevant) / 2
-    elsewhere = reliability(found.calibration.at(shares(fresh)), fresh.relevant)
-    assert found.reliability.ece == pytest.approx(elsewhere.ece, abs=0.01)
+    assert found.reliability["click"].count.sum() == len(examples.relevant) / 2
+    elsewhere = reliability(found.calibration.curves["click"].at(shares(fresh)), fresh.relevant)
+    assert found.reliability["click"].ece == pytest.approx(elsewhere.ece, abs=0.01)
 
 
 def test_calibration_never_changes_the_order() -> None:
     calibration = fit_calibration(ranker_of_first_feature(), planted()).calibration
     score = np.random.default_rng(2).normal(size=300)
-    by_score = calibration.probability(score)[np.argsort(score)]
+    by_score = calibration.p_click(score)[np.argsort(score)]
     assert (np.diff(by_score) >= 0).all()
     assert ((by_score > 0) & (by_score <= 1)).all()
 
@@ -69,23 +74,63 @@ def test_where_nothing_was_chosen_the_probability_is_small_and_the_same_for_all(
     nothing = RankingExamples(
         features=examples.features, relevant=np.zeros_like(examples.relevant), offsets=examples.offsets
     )
-    found = fit_calibration(ranker_of_first_feature(), nothing).calibration
+    found = curve_of(nothing)
     assert found.method == "constant"
-    probability = found.probability(np.array([3.0, -1.0]))
+    probability = found.at(np.array([-0.1, -3.0]))
     assert probability[0] == probability[1] < 1e-3
 
 
 def test_one_query_is_enough_to_fit() -> None:
     found = fit_calibration(ranker_of_first_feature(), planted(n_queries=1))
-    assert 0 < found.calibration.probability(np.array([0.0, 1.0]))[0] < 1
+    assert 0 < found.calibration.p_click(np.array([0.0, 1.0]))[0] < 1
+
+
+def with_purchases(seed: int = 0) -> RankingExamples:
+    """A quarter of what is chosen is bought."""
+    examples = planted(n_queries=1_600, seed=seed)
+    bought = examples.relevant & (np.random.default_rng(seed).random(len(examples.relevant)) < 0.25)
+    return replace(examples, reached={"click": examples.relevant, "purchase": bought})
+
+
+def test_each_goal_gets_probabilities_of_its_own_that_hold_elsewhere() -> None:
+    found, fresh = fit_calibration(ranker_of_first_feature(), with_purchases()), with_purchases(seed=1)
+    score = np.array([9.0, 5.0, 1.0])
+    bought = found.calibration.p_purchase(score)
+    assert bought is not None
+    assert (bought < found.calibration.p_click(score)).all()
+    for goal, chosen in fresh.reached.items():
+        elsewhere = reliability(found.calibration.curves[goal].at(shares(fresh)), chosen)
+        assert elsewhere.ece < elsewhere.base_rate / 3
+        assert found.reliability[goal].base_rate == pytest.approx(elsewhere.base_rate, rel=0.2)
+
+
+@pytest.mark.parametrize(("goal", "knows_purchases"), [("click", False), ("purchase", True)])
+def test_a_source_of_one_kind_has_one_curve(goal: Goal, knows_purchases: bool) -> None:
+    examples = planted()
+    calibration = fit_calibration(
+        ranker_of_first_feature(), replace(examples, reached={goal: examples.relevant})
+    ).calibration
+    score = np.array([1.0, 0.0])
+    bought = calibration.p_purchase(score)
+    assert (bought is not None) == knows_purchases
+    if bought is not None:
+        np.testing.assert_array_equal(calibration.p_click(score), bought)
 
 
 def test_a_calibration_comes_back_from_json_as_it_was() -> None:
-    calibration = fit_calibration(ranker_of_first_feature(), planted()).calibration
+    calibration = fit_calibration(ranker_of_first_feature(), with_purchases()).calibration
     again = Calibration.from_json(json.loads(json.dumps(calibration.to_json())))
     score = np.linspace(-20, 20, 99)
-    assert (again.probability(score) == calibration.probability(score)).all()
-    assert again.method == calibration.method
+    for goal, curve in calibration.curves.items():
+        assert (again.probability(score, goal) == calibration.probability(score, goal)).all()
+        assert again.curves[goal].method == curve.method
+
+
+def test_the_single_curve_of_an_earlier_bundle_is_read() -> None:
+    earlier = {"method": "platt", "log_share": [-9.0, 0.0], "chosen": [0.01, 0.5]}
+    calibration = Calibration.from_json(earlier)
+    assert calibration.p_click(np.zeros(1)).tolist() == [0.5]
+    assert calibration.p_purchase(np.zeros(1)) is None
 
 
 def test_log_shares_are_those_of_softmax_and_bear_any_score() -> None:

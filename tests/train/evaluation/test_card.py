@@ -1,5 +1,6 @@
 """A card tells the numbers of its bundle and how to make it again."""
 
+import re
 import struct
 from datetime import UTC, datetime
 
@@ -23,8 +24,6 @@ def card(epochs: list[dict[str, float]]) -> dict[str, bytes]:
         code_version="0.1.0", config={"data": "shop.parquet", "training": {"epochs": 3}}, metrics=TABLE,
     )  # fmt: skip
     report = NOTHING.add("keep positive events", 1234, 1200, "return: 34 | odd")
-    if EVALUATION.reliability is None:
-        pytest.fail("the made-up evaluation has probabilities")
     facts = CardFacts(
         manifest=manifest, report=report, evaluation=EVALUATION, calibration=EVALUATION.reliability, epochs=epochs
     )
@@ -53,6 +52,12 @@ def test_the_card_tells_segments_the_best_baseline_and_the_data(files: dict[str,
     assert r"| keep positive events | 1,234 | 1,200 | return: 34 \| odd |" in text
 
 
+def test_the_card_tells_how_reliable_the_probability_of_each_goal_is(files: dict[str, bytes]) -> None:
+    text = files["card.md"].decode()
+    for goal, found in EVALUATION.reliability.items():
+        assert re.search(rf"p\({goal}\): .*{found.base_rate:.5f}.* calibration error is {found.ece:.5f}", text)
+
+
 def test_its_settings_are_a_file_that_the_command_reads(files: dict[str, bytes]) -> None:
     assert yaml.safe_load(files["settings.yaml"]) == {"data": "shop.parquet", "training": {"epochs": 3}}
     assert "python train/run.py fit config=settings.yaml" in files["card.md"].decode()
@@ -60,7 +65,10 @@ def test_its_settings_are_a_file_that_the_command_reads(files: dict[str, bytes])
 
 def test_every_picture_is_shown_and_all_are_small(files: dict[str, bytes]) -> None:
     pictures = {name: content for name, content in files.items() if name.endswith(".png")}
-    assert set(pictures) == {"metrics.png", "segments.png", "calibration.png", "popularity.png", "training.png"}
+    assert set(pictures) == {
+        "metrics.png", "segments.png", "calibration_click.png", "calibration_purchase.png", "popularity.png",
+        "training.png",
+    }  # fmt: skip
     assert sum(map(len, pictures.values())) < 400_000
     for name, content in pictures.items():
         assert f"]({name})" in files["card.md"].decode()

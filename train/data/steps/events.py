@@ -11,6 +11,7 @@ EVENT_WEIGHTS = {
     "impression": 0.0, "search": 0.0, "view": 1.0, "click": 1.0, "dwell": 1.0, "share": 2.0, "like": 2.0, "cart": 3.0,
     "purchase": 5.0, "rating": 1.0, "review": 1.0, "remove": -1.0, "dislike": -3.0, "return": -3.0,
 }  # fmt: skip
+PURCHASE = "purchase"
 VALUED_TYPES = ("rating", "review")
 
 
@@ -24,7 +25,7 @@ def event_weights(events: pd.DataFrame, weights: dict[str, float], custom: float
 
 
 def to_rows(tables: Tables, weight: np.ndarray) -> pd.DataFrame:
-    """Return user_id, item_id, order, timestamp_ms and weight per event.
+    """Return user_id, item_id, order, timestamp_ms, weight and purchased per event.
 
     order: equal for the lines of one order: those with one order_id, else those of one user at one time; without
     a clock each event is an order. An order happens when it is complete, at its last line's time, so that none of
@@ -33,7 +34,7 @@ def to_rows(tables: Tables, weight: np.ndarray) -> pd.DataFrame:
     events = tables.events
     rows = pd.DataFrame({
         "user_id": events["user_id"], "item_id": events["item_id"],
-        "timestamp_ms": _milliseconds(tables), "weight": weight,
+        "timestamp_ms": _milliseconds(tables), "weight": weight, "purchased": events["event_type"] == PURCHASE,
     })  # fmt: skip
     rows["order"] = _orders(tables, rows)
     rows["timestamp_ms"] = rows.groupby("order")["timestamp_ms"].transform("max")
@@ -41,8 +42,9 @@ def to_rows(tables: Tables, weight: np.ndarray) -> pd.DataFrame:
 
 
 def merge_duplicates(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return one row for an item within an order, the one worth most."""
-    best = rows.sort_values("weight", ascending=False, kind="stable")
+    """Return one row for an item within an order, the one worth most; a purchase if any of them was."""
+    purchased = rows.groupby(["order", "item_id"])["purchased"].transform("any")
+    best = rows.assign(purchased=purchased).sort_values("weight", ascending=False, kind="stable")
     return best.drop_duplicates(["order", "item_id"]).sort_index()
 
 
