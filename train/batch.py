@@ -21,7 +21,7 @@ from train.data.source import prepare_data
 from train.models.candidates import Candidates
 from train.models.shopper import NO_HISTORY, history_of
 from train.progress import OwnBar
-from train.recommender import prospects
+from train.recommender import prospects, ranked
 from train.registry import Registry
 
 log = logging.getLogger(__name__)
@@ -69,9 +69,10 @@ def _lists(bundle: Bundle, history: Interactions, user_ids: np.ndarray, config: 
     users = [history.index.get(user_id) for user_id in user_ids]
     histories = [NO_HISTORY if user is None else history_of(history, user) for user in users]
     sources = bundle.sources.at_least(config.k)
-    found = prospects(bundle.model, bundle.state, sources, histories, config.keep_seen)
-    for prospect in OwnBar(found, total=len(user_ids), desc="users", unit="u"):
-        yield prospect.ranked(bundle.state, bundle.ranker).best(config.k)
+    with OwnBar(total=len(user_ids), desc="users", unit="u") as bar:
+        for chunk in prospects(bundle.model, bundle.state, sources, histories, config.keep_seen):
+            yield from (one.best(config.k) for one in ranked(chunk, bundle.state, bundle.ranker))
+            bar.update(len(chunk))
 
 
 def _as_frame(user_ids: np.ndarray, lists: list[Candidates], bundle: Bundle) -> pd.DataFrame:

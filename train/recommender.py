@@ -1,6 +1,6 @@
 """Batch recommendation: the same candidates, features and ranker that answer live requests, for many shoppers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import faiss
@@ -10,47 +10,71 @@ from train.models.base import VectorModel
 from train.models.candidates import Candidates, SourcesConfig, gather
 from train.models.features import features
 from train.models.item_state import ItemState
+from train.models.prospect import Prospect
 from train.models.ranker import Ranker
 from train.models.shopper import MAX_HISTORY, History
 from train.models.transitions import Followers
 
-CHUNK = 512  # shoppers encoded and searched together
+CHUNK = 64  # shoppers looked up and ranked together; their features stay in the processor's cache
 
 NOTHING = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prospect:
-    """One shopper with the candidates found for them, not yet ranked."""
+class Lookup:
+    """What a few shoppers are near to and what follows their last items, before anything is blocked."""
 
-    history: History
-    vector: np.ndarray  # (d,) float32, h_u
-    followers: Followers
-    candidates: Candidates
+    histories: list[History]
+    vectors: np.ndarray  # (s, d) float32, h_u
+    nearest: np.ndarray  # (s, w) item_idx, best first, wide enough for what a shopper has seen
+    followers: list[Followers]
+    popular: np.ndarray  # item_idx, best first
+    sources: SourcesConfig
 
-    def features(self, state: ItemState) -> np.ndarray:
-        """Return (n, F) features of the candidates."""
-        return features(self.candidates.item_idx, self.vector, self.followers, self.history, state)
+    def prospects(self, keep_seen: bool) -> list[Prospect]:
+        """Return each shopper's candidates; seen items are left out unless `keep_seen`."""
+        blocked = [NOTHING if keep_seen else np.unique(history.item_idx) for history in self.histories]
+        found = gather(self.nearest, self.followers, self.histories, self.popular, blocked, self.sources)
+        return [
+            Prospect(history=history, vector=vector, followers=followers, candidates=candidates)
+            for history, vector, followers, candidates in zip(
+                self.histories, self.vectors, self.followers, found, strict=True
+            )
+        ]
 
-    def ranked(self, state: ItemState, ranker: Ranker) -> Candidates:
-        """Return the candidates with their fused score; for a stranger, with their recent popularity."""
-        if not len(self.history):
-            return self.candidates.scored(state.recent[self.candidates.item_idx])
-        return self.candidates.scored(ranker.score(self.features(state)))
+
+def lookups(
+    model: VectorModel, state: ItemState, sources: SourcesConfig, histories: list[History]
+) -> Iterator[Lookup]:  # fmt: skip
+    """Yield the shoppers in their order, CHUNK at a time."""
+    popular = np.argsort(-state.recent, kind="stable")[: sources.popular + MAX_HISTORY]
+    for start in range(0, len(histories), CHUNK):
+        chunk = histories[start : start + CHUNK]
+        items = [history.item_idx for history in chunk]
+        vectors = model.encode_histories(items)
+        width = min(state.n_items, sources.sequence + max(map(len, items)))
+        _, nearest = faiss.knn(vectors, state.vectors, width, metric=faiss.METRIC_INNER_PRODUCT)
+        yield Lookup(
+            histories=chunk, vectors=vectors, nearest=nearest, followers=state.transitions.followers_of(items),
+            popular=popular, sources=sources,
+        )  # fmt: skip
 
 
 def prospects(
     model: VectorModel, state: ItemState, sources: SourcesConfig, histories: list[History], keep_seen: bool
-) -> Iterator[Prospect]:
-    """Yield each shopper's candidates, in the order of `histories`; seen items are left out unless `keep_seen`."""
-    popular = np.argsort(-state.recent, kind="stable")[: sources.popular + MAX_HISTORY]
-    for start in range(0, len(histories), CHUNK):
-        chunk = histories[start : start + CHUNK]
-        vectors = model.encode_histories([history.item_idx for history in chunk])
-        blocked = [NOTHING if keep_seen else np.unique(history.item_idx) for history in chunk]
-        width = min(state.n_items, sources.sequence + max(len(items) for items in blocked))
-        _, nearest = faiss.knn(vectors, state.vectors, width, metric=faiss.METRIC_INNER_PRODUCT)
-        for row, history in enumerate(chunk):
-            followers = state.transitions.followers(history.item_idx)
-            candidates = gather(nearest[row], followers, history, popular, blocked[row], sources)
-            yield Prospect(history=history, vector=vectors[row], followers=followers, candidates=candidates)
+) -> Iterator[list[Prospect]]:
+    """Yield the shoppers' candidates, CHUNK at a time, in the order of `histories`."""
+    return (lookup.prospects(keep_seen) for lookup in lookups(model, state, sources, histories))
+
+
+def ranked(prospects: Sequence[Prospect], state: ItemState, ranker: Ranker) -> list[Candidates]:
+    """Return each shopper's candidates with their fused score; a stranger's with their recent popularity."""
+    matrix = features(prospects, state)
+    ends = np.cumsum([len(prospect.candidates) for prospect in prospects]).tolist()
+    scored = []
+    for prospect, start, end in zip(prospects, [0, *ends], ends, strict=False):
+        # Scored one by one: products of matrices of another height may differ in their last bits.
+        known = len(prospect.history) > 0
+        score = ranker.score(matrix[start:end]) if known else state.recent[prospect.candidates.item_idx]
+        scored.append(prospect.candidates.scored(score))
+    return scored

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from train.models.candidates import Candidates
+from train.models.prospect import Prospect
 from train.models.shopper import History
 from train.models.transitions import Followers
-from train.recommender import Prospect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

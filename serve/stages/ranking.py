@@ -4,6 +4,7 @@ from serve.stages.query import Found, Query, Ranked
 from serve.stages.retrieval import WAIT_S
 from serve.state.view import View
 from train.models.ranker import Ranker
+from train.recommender import ranked
 
 
 class Ranking:
@@ -15,5 +16,5 @@ class Ranking:
     async def rank(self, query: Query, found: Found) -> Ranked:
         """Return the candidates with their fused score, in the order in which they were found."""
         await self._view.wait_for(query.min_version, WAIT_S)
-        candidates = found.prospect(query).ranked(self._view.items, self._ranker)
+        [candidates] = ranked([found.prospect(query)], self._view.items, self._ranker)
         return Ranked(candidates=candidates, version=min(found.version, self._view.version))

@@ -38,7 +38,9 @@ class Retriever:
         width = min(items.n_items, self._sources.sequence + len(query.blocked))
         nearest = self._index.search(query.vector, width)
         followers = items.transitions.followers(query.history.item_idx)
-        candidates = gather(nearest, followers, query.history, self.popular(), query.blocked, self._sources)
+        [candidates] = gather(
+            nearest[None], [followers], [query.history], self.popular(), [query.blocked], self._sources
+        )  # fmt: skip
         return Found(followers=followers, candidates=candidates, version=self._view.version)
 
     def popular(self) -> np.ndarray:

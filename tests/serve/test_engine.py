@@ -9,7 +9,7 @@ from tests.serve.shop import KNOWN, STRANGER, Shop, item_ids, open_shop
 from tests.world import next_item
 from train.data.steps.events import EVENT_WEIGHTS
 from train.models.shopper import history_of
-from train.recommender import prospects
+from train.recommender import prospects, ranked
 
 
 def test_a_click_changes_the_next_answer(shop: Shop) -> None:
@@ -107,9 +107,9 @@ def test_a_batch_of_recommendations_equals_the_live_answers(shop: Shop) -> None:
     bundle = shop.bundle
     users = [user for user in range(bundle.histories.n_users) if len(bundle.histories.items_of(user))][:10]
     histories = [history_of(bundle.histories, user) for user in users]
-    found = prospects(bundle.model, bundle.state, bundle.sources, histories, keep_seen=False)
-    for user, prospect in zip(users, found, strict=True):
-        best = prospect.ranked(bundle.state, bundle.ranker).best(10)
+    [found] = prospects(bundle.model, bundle.state, bundle.sources, histories, keep_seen=False)
+    for user, candidates in zip(users, ranked(found, bundle.state, bundle.ranker), strict=True):
+        best = candidates.best(10)
         live = shop.slate(user=bundle.histories.user_ids[user], count=10, **{"return": ["scores"]})
         assert item_ids(live) == [shop.engine.item_ids[item_idx] for item_idx in best.item_idx]
         assert [item["score"] for item in live["items"]] == pytest.approx(best.score.tolist(), rel=1e-5, abs=1e-5)
@@ -120,10 +120,9 @@ def test_a_batch_equals_the_live_answers_after_events_too(shop: Shop) -> None:
         shop.click("newcomer", item)
     history = shop.engine.view.user("newcomer")
     assert history is not None
-    [prospect] = prospects(
-        shop.bundle.model, shop.engine.view.items, shop.bundle.sources, [history], keep_seen=False
-    )  # fmt: skip
-    best = prospect.ranked(shop.engine.view.items, shop.bundle.ranker).best(10)
+    [found] = prospects(shop.bundle.model, shop.engine.view.items, shop.bundle.sources, [history], keep_seen=False)
+    [candidates] = ranked(found, shop.engine.view.items, shop.bundle.ranker)
+    best = candidates.best(10)
     live = item_ids(shop.slate(user="newcomer", count=10))
     assert live == [shop.engine.item_ids[item_idx] for item_idx in best.item_idx]
 

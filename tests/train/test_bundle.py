@@ -20,7 +20,7 @@ from train.bundle import read_bundle, write_bundle
 from train.bundle_state import MANIFEST, Manifest, check_bundle
 from train.models.ranker import Ranker
 from train.models.shopper import history_of
-from train.recommender import prospects
+from train.recommender import prospects, ranked
 
 READ = (
     "calibration.json", "encoder.json", "histories.parquet", "item_vectors.npy", "items.parquet", "model.safetensors",
@@ -61,8 +61,9 @@ def test_a_bundle_that_was_written_and_read_gives_equal_scores(small: Small) -> 
     histories = [history_of(original.histories, user) for user in range(5)]
     scores = [
         [
-            prospect.ranked(bundle.state, bundle.ranker).score.tobytes()
-            for prospect in prospects(bundle.model, bundle.state, bundle.sources, histories, keep_seen=False)
+            candidates.score.tobytes()
+            for chunk in prospects(bundle.model, bundle.state, bundle.sources, histories, keep_seen=False)
+            for candidates in ranked(chunk, bundle.state, bundle.ranker)
         ]
         for bundle in (original, again)
     ]

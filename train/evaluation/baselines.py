@@ -5,7 +5,7 @@ import numpy as np
 from train.evaluation.measure import Row
 from train.models.candidates import Candidates
 from train.models.item_state import ItemState
-from train.recommender import Prospect
+from train.models.prospect import Prospect
 
 
 def sequence_only(prospect: Prospect, state: ItemState) -> Candidates:

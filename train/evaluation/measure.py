@@ -13,27 +13,39 @@ from train.evaluation.summary import ENGINE
 from train.models.calibration import Calibration
 from train.models.candidates import Candidates
 from train.models.item_state import ItemState
-from train.recommender import Prospect
+from train.models.prospect import Prospect
+from train.recommender import Lookup
 
-Row = Callable[[Prospect, ItemState], Candidates]
+Row = Callable[[Prospect, ItemState], Candidates]  # ranks one shopper's candidates
+Lists = Callable[[Lookup, list[Prospect]], list[Candidates]]  # ranks those of a few shoppers, or finds others for them
+
+
+def each(row: Row, state: ItemState) -> Lists:
+    """Return a way of ranking that takes one shopper after the other."""
+    return lambda _, prospects: [row(prospect, state) for prospect in prospects]
 
 
 def measure_rows(
-    rows: dict[str, Row], state: ItemState, prospects: Iterable[tuple[int, Prospect]], queries: Queries, k: int,
+    rows: dict[str, Lists], state: ItemState, lookups: Iterable[Lookup], queries: Queries, keep_seen: bool, k: int,
     catalogue: Catalogue | None = None, calibration: Calibration | None = None,
 ) -> Evaluation:  # fmt: skip
-    """Return how each way of ranking did; `prospects` yields each query's number and its shopper's candidates."""
+    """Return how each way of ranking did; `lookups` hold the queries' shoppers in the order of the queries."""
     truths, lists = {name: [] for name in rows}, {name: [] for name in rows}
     promises, past = Promises(calibration), []
-    for query, prospect in prospects:
-        truth, seen = queries.truth_of(query), prospect.history.item_idx
-        past.append(seen)
+    for lookup in lookups:
+        asked = range(len(past), len(past) + len(lookup.histories))
+        truth = [queries.truth_of(query) for query in asked]
+        seen = [history.item_idx for history in lookup.histories]
+        past += seen
+        prospects = lookup.prospects(keep_seen)
         for name, row in rows.items():
-            ranked = row(prospect, state)
-            truths[name].append(ranked_truth(ranked, truth, seen))
-            lists[name].append(ranked.best(k).item_idx)
-            if name == ENGINE and len(seen):  # strangers' scores are no ranker's
-                promises.add(ranked, queries, query)
+            ranked = row(lookup, prospects)
+            truths[name] += map(ranked_truth, ranked, truth, seen)
+            lists[name] += [one.best(k).item_idx for one in ranked]
+            if name == ENGINE:
+                for query, one, items in zip(asked, ranked, seen, strict=True):
+                    if len(items):  # strangers' scores are no ranker's
+                        promises.add(one, queries, query)
     shelf = Shelf(popularity=state.popularity, past=_counts(past, state.n_items), catalogue=catalogue)
     return Evaluation(
         k=k, queries=queries, popularity=state.popularity,

@@ -1,24 +1,23 @@
 """The engine beside its baselines on held-out queries: one pass, one table."""
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterator
 
 import numpy as np
 
 from train.data.schema import Catalogue, Goal, Interactions, Queries
 from train.evaluation.baselines import BASELINES, REPEATING
-from train.evaluation.measure import Row, measure_rows
+from train.evaluation.measure import Lists, each, measure_rows
 from train.evaluation.outcome import Evaluation
 from train.evaluation.summary import ENGINE, SEEN_KEPT, Table, summarise
 from train.models.base import VectorModel
 from train.models.calibration import Calibration
 from train.models.candidates import SourcesConfig
-from train.models.features import FEATURES
+from train.models.features import FEATURES, features
 from train.models.item_state import ItemState
 from train.models.ranker import Ranker, RankingExamples
 from train.models.shopper import history_of
 from train.progress import OwnBar
-from train.recommender import Prospect, prospects
+from train.recommender import Lookup, lookups, ranked
 
 
 def evaluate(
@@ -36,18 +35,15 @@ def measure(
 ) -> Evaluation:  # fmt: skip
     """Return how the engine, its parts and the baselines did, query by query.
 
-    Where seen items are left out, a second pass tells how the engine does with them. With a `catalogue`, variety is
+    Where seen items are left out, another row tells how the engine does with them. With a `catalogue`, variety is
     measured too; with a `calibration`, whether the engine's probabilities are right.
     """
-    engine: dict[str, Row] = {ENGINE: lambda prospect, state: prospect.ranked(state, ranker)}
-    rows = engine | BASELINES | (REPEATING if keep_seen else {})
-    found = asked(model, state, sources, history, queries, keep_seen)
-    evaluation = measure_rows(rows, state, found, queries, k, catalogue, calibration)
-    if keep_seen:
-        return evaluation
-    again = asked(model, state, sources, history, queries, keep_seen=True)
-    kept = measure_rows(engine, state, again, queries, k, catalogue).rows[ENGINE]
-    return replace(evaluation, rows={ENGINE: evaluation.rows[ENGINE], SEEN_KEPT: kept} | evaluation.rows)
+    rows: dict[str, Lists] = {ENGINE: lambda _, prospects: ranked(prospects, state, ranker)}
+    if not keep_seen:
+        rows[SEEN_KEPT] = lambda lookup, _: ranked(lookup.prospects(keep_seen=True), state, ranker)
+    rows |= {name: each(row, state) for name, row in (BASELINES | (REPEATING if keep_seen else {})).items()}
+    found = asked(model, state, sources, history, queries)
+    return measure_rows(rows, state, found, queries, keep_seen, k, catalogue, calibration)
 
 
 def ranking_examples(
@@ -55,30 +51,33 @@ def ranking_examples(
     history: Interactions, queries: Queries, keep_seen: bool,
 ) -> RankingExamples:  # fmt: skip
     """Return the candidates of every query with their features, and which of them were really chosen."""
-    matrices = [np.empty((0, len(FEATURES)), np.float32)]
+    matrices, counts = [np.empty((0, len(FEATURES)), np.float32)], [0]
     relevant: list[np.ndarray] = [np.empty(0, bool)]
     reached: dict[Goal, list[np.ndarray]] = {goal: [np.empty(0, bool)] for goal in history.goals}
-    for query, prospect in asked(model, state, sources, history, queries, keep_seen):
-        matrices.append(prospect.features(state))
-        relevant.append(np.isin(prospect.candidates.item_idx, queries.truth_of(query)))
-        for goal, rows in reached.items():
-            rows.append(np.isin(prospect.candidates.item_idx, queries.reached(query, goal)))
+    for lookup in asked(model, state, sources, history, queries):
+        prospects = lookup.prospects(keep_seen)
+        matrices.append(features(prospects, state))
+        for query, prospect in enumerate(prospects, start=len(counts) - 1):
+            items = prospect.candidates.item_idx
+            counts.append(len(items))
+            relevant.append(np.isin(items, queries.truth_of(query)))
+            for goal, rows in reached.items():
+                rows.append(np.isin(items, queries.reached(query, goal)))
     return RankingExamples(
-        features=np.concatenate(matrices),
-        relevant=np.concatenate(relevant),
-        offsets=np.cumsum([len(matrix) for matrix in matrices]),
+        features=np.concatenate(matrices), relevant=np.concatenate(relevant), offsets=np.cumsum(counts),
         reached={goal: np.concatenate(rows) for goal, rows in reached.items()},
-    )
+    )  # fmt: skip
 
 
 def asked(
-    model: VectorModel, state: ItemState, sources: SourcesConfig,
-    history: Interactions, queries: Queries, keep_seen: bool,
-) -> Iterable[tuple[int, Prospect]]:  # fmt: skip
-    """Yield each query's number and its shopper's candidates, with a progress bar."""
+    model: VectorModel, state: ItemState, sources: SourcesConfig, history: Interactions, queries: Queries
+) -> Iterator[Lookup]:  # fmt: skip
+    """Yield what each query's shopper is near to, in the order of the queries, with a progress bar."""
     histories = [
         history_of(history, int(user_idx), int(cut))
         for user_idx, cut in zip(queries.user_idx, queries.cut, strict=True)
     ]
-    found = prospects(model, state, sources, histories, keep_seen)
-    return OwnBar(enumerate(found), total=len(queries), desc="queries", unit="q")
+    with OwnBar(total=len(queries), desc="queries", unit="q") as bar:
+        for lookup in lookups(model, state, sources, histories):
+            yield lookup
+            bar.update(len(lookup.histories))

@@ -1,12 +1,15 @@
 """Candidate generation: each source proposes items, together they are the candidates of one shopper."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntFlag
+from itertools import pairwise
 
 import numpy as np
 from pydantic import Field
 
 from cluster.config import Config
+from train.models.ragged import ITEM_BITS, ITEM_MASK, offsets_of, pairs, places, positions
 from train.models.shopper import History
 from train.models.transitions import Followers
 
@@ -22,6 +25,10 @@ class Source(IntFlag):
     def names(self) -> list[str]:
         """Return the sources' names as the API spells them."""
         return [str(source.name).lower() for source in Source if source in self]
+
+
+SOURCE_BITS = len(Source)
+SOURCE_MASK = (1 << SOURCE_BITS) - 1
 
 
 class SourcesConfig(Config):
@@ -67,43 +74,85 @@ class Candidates:
 
 def gather(
     nearest: np.ndarray,
-    followers: Followers,
-    history: History,
+    followers: Sequence[Followers],
+    histories: Sequence[History],
     popular: np.ndarray,
-    blocked: np.ndarray,
+    blocked: Sequence[np.ndarray],
     config: SourcesConfig,
-) -> Candidates:
-    """Return the distinct items that any source proposes, unscored; a stranger gets the popular ones alone.
+) -> list[Candidates]:
+    """Return each shopper's distinct items that any source proposes, unscored; a stranger's are the popular ones alone.
 
-    nearest: item_idx by ⟨h_u, h_i⟩, best first, -1 where the index had fewer; popular: item_idx, best first;
-    blocked: item_idx that must not be shown. Blocked items leave before a source's quota is counted, so that the
-    quota is filled while other items exist.
+    nearest: (s, w) item_idx by ⟨h_u, h_i⟩, best first, -1 where the index had fewer; popular: item_idx, best first;
+    blocked: item_idx that each must not be shown. Blocked items leave before a source's quota is counted,
+    so that the quota is filled while other items exist.
     """
-    if not len(history):
-        nearest = nearest[:0]  # h_u of no history points nowhere
-    strongest = followers.item_idx[np.argsort(-followers.score, kind="stable")]
-    proposals = (
-        (Source.SEQUENCE, _first_allowed(nearest[nearest >= 0], blocked, config.sequence)),
-        (Source.TRANSITIONS, _first_allowed(strongest, blocked, config.transitions)),
-        (Source.REPEAT, _first_allowed(_newest_distinct(history.item_idx), blocked, config.repeat)),
-        (Source.POPULAR, _first_allowed(popular, blocked, config.popular)),
+    barred = np.sort(_side_by_side(blocked))
+    proposed = (
+        (Source.SEQUENCE, _within(_known_nearest(nearest, histories), barred, config.sequence)),
+        (Source.TRANSITIONS, _strongest(followers, barred, config.transitions)),
+        (Source.REPEAT, _within(_newest_distinct(histories), barred, config.repeat)),
+        (Source.POPULAR, _within(_enough(popular, blocked, config.popular), barred, config.popular)),
     )
-    item_idx, position = np.unique(np.concatenate([items for _, items in proposals]), return_inverse=True)
-    source = np.zeros(len(item_idx), dtype=np.uint8)
-    start = 0
-    for flag, items in proposals:
-        source[position[start : start + len(items)]] |= np.uint8(flag)
-        start += len(items)
-    return Candidates(item_idx=item_idx.astype(np.int64), source=source, score=np.zeros(len(item_idx), np.float32))
+    marked = np.sort(np.concatenate([pair << SOURCE_BITS | int(source) for source, pair in proposed]))
+    pair = marked >> SOURCE_BITS
+    first = np.flatnonzero(np.diff(pair, prepend=-1))
+    flags = (marked & SOURCE_MASK).astype(np.uint8)
+    source = np.bitwise_or.reduceat(flags, first) if len(first) else flags
+    item_idx, score = pair[first] & ITEM_MASK, np.zeros(len(first), np.float32)
+    return [
+        Candidates(item_idx=item_idx[start:end], source=source[start:end], score=score[start:end])
+        for start, end in pairwise(offsets_of(pair[first], len(histories)))
+    ]
 
 
-def _first_allowed(items: np.ndarray, blocked: np.ndarray, k: int) -> np.ndarray:
-    if not len(blocked):
-        return items[:k]
-    head = items[: k + len(blocked)]  # at most len(blocked) of them can fall out
-    return head[~np.isin(head, blocked)][:k]
+def _side_by_side(lists: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the pairs of shopper and item of several lists, one list after the other."""
+    owner, _ = places(np.array([len(items) for items in lists]))
+    return pairs(owner, np.concatenate([np.empty(0, np.int64), *lists]))
 
 
-def _newest_distinct(item_idx: np.ndarray) -> np.ndarray:
-    items, last = np.unique(item_idx[::-1], return_index=True)
-    return items[np.argsort(last)]
+def _within(proposed: np.ndarray, barred: np.ndarray, quota: int) -> np.ndarray:
+    """Return the first `quota` pairs of each shopper that are not barred (ascending); proposed: best first."""
+    allowed = proposed[~positions(barred, proposed)[0]] if len(barred) else proposed
+    owner = allowed >> ITEM_BITS
+    _, place = places(np.bincount(owner)) if len(owner) else (owner, owner)
+    return allowed[place < quota]
+
+
+def _known_nearest(nearest: np.ndarray, histories: Sequence[History]) -> np.ndarray:
+    known = np.array([len(history) > 0 for history in histories])  # h_u of no history points nowhere
+    row, column = np.nonzero((nearest >= 0) & known[:, None])
+    return pairs(row, nearest[row, column])
+
+
+def _strongest(followers: Sequence[Followers], barred: np.ndarray, quota: int) -> np.ndarray:
+    """Return the pairs of the `quota` best followers of each shopper; the smaller item_idx among equals."""
+    pair = _side_by_side([found.item_idx for found in followers])
+    score = np.concatenate([found.score for found in followers])
+    score[positions(pair, barred)[1]] = 0.0  # no follower scores 0
+    ends = np.cumsum([len(found.item_idx) for found in followers]).tolist()
+    chosen = [start + _best(score[start:end], quota) for start, end in zip([0, *ends], ends, strict=False)]
+    return pair[np.concatenate(chosen)]
+
+
+def _best(score: np.ndarray, k: int) -> np.ndarray:
+    """Return the positions of the k highest scores above 0, the earlier among equals; in no order."""
+    if np.count_nonzero(score) > k:
+        least = np.partition(score, len(score) - k)[len(score) - k] if k else np.inf
+        above = np.flatnonzero(score > least)
+        return np.concatenate((above, np.flatnonzero(score == least)[: k - len(above)]))
+    return np.flatnonzero(score)
+
+
+def _newest_distinct(histories: Sequence[History]) -> np.ndarray:
+    """Return the pairs of each shopper's own items, newest first."""
+    newest = _side_by_side([history.item_idx[::-1] for history in histories])
+    _, first = np.unique(newest, return_index=True)
+    first.sort()
+    return newest[first]
+
+
+def _enough(popular: np.ndarray, blocked: Sequence[np.ndarray], quota: int) -> np.ndarray:
+    """Return the pairs of the most popular items, as many as are sure to fill the quota."""
+    owner, place = places(np.array([min(len(popular), quota + len(items)) for items in blocked]))
+    return pairs(owner, popular[place])

@@ -1,10 +1,14 @@
 """What the ranker knows of each candidate; the same lines for a batch and for a live request."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from train.models.item_state import DAY_MS, ItemState
+from train.models.prospect import Prospect
+from train.models.ragged import ITEM_BITS, pairs, places, positions
 from train.models.shopper import History
-from train.models.transitions import Followers
 
 SEQUENCE = ("sequence_log_share", "sequence_gap")
 TRANSITION = ("transition", "transition_log")
@@ -16,45 +20,80 @@ REPEAT = (
 CONTEXT = ("orders_log", "history_log")
 FEATURES = SEQUENCE + TRANSITION + ITEM + REPEAT + CONTEXT
 
+NO_ITEMS = np.empty(0, dtype=np.int64)
 
-def features(
-    item_idx: np.ndarray, shopper_vector: np.ndarray, followers: Followers, history: History, state: ItemState
-) -> np.ndarray:
-    """Return (n, len(FEATURES)) float32 for the candidates `item_idx` (n,) of one shopper.
 
-    Time is measured from the shopper's own last event, never from the clock on the wall, so that the same state
-    gives the same features at any hour and a replayed decision comes out bit for bit.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """Candidates of several shoppers side by side."""
+
+    item_idx: np.ndarray  # (n,) int64
+    pair: np.ndarray  # (n,) int64, a number for each pair of shopper and item
+    counts: np.ndarray  # (s,) int64, rows of each shopper
+
+    @classmethod
+    def of(cls, prospects: Sequence[Prospect]) -> "Rows":
+        """Return the candidates of some shoppers."""
+        counts = np.array([len(prospect.candidates) for prospect in prospects], dtype=np.int64)
+        item_idx = np.concatenate([NO_ITEMS, *(prospect.candidates.item_idx for prospect in prospects)])
+        return cls(item_idx=item_idx, pair=pairs(places(counts)[0], item_idx), counts=counts)
+
+    def __len__(self) -> int:
+        return len(self.item_idx)
+
+    def spread(self, values: list[float]) -> np.ndarray:
+        """Return what each shopper (s,) has, on all of their rows, (n,)."""
+        return np.repeat(np.array(values, dtype=np.float64), self.counts)
+
+    def reduce(self, by: np.ufunc, column: np.ndarray) -> np.ndarray:
+        """Return `by` over each shopper's rows, on all of their rows, (n,)."""
+        some = self.counts[self.counts > 0]
+        return np.repeat(by.reduceat(column, np.cumsum(some) - some), some) if len(some) else column
+
+
+def features(prospects: Sequence[Prospect], state: ItemState) -> np.ndarray:
+    """Return (n, len(FEATURES)) float32 for the candidates of some shoppers, side by side.
+
+    A row does not depend on whom else is asked about. Time is measured from the shopper's own last event, never from
+    the clock on the wall, so that the same state gives the same features at any hour and a replayed decision comes out
+    bit for bit.
     """
-    columns = np.zeros((len(FEATURES), len(item_idx)), dtype=np.float64)
+    rows = Rows.of(prospects)
+    columns = np.zeros((len(FEATURES), len(rows)), dtype=np.float32)
     end = 0
     for part in (
-        _sequence(item_idx, shopper_vector, state),
-        _transition(item_idx, followers),
-        _item(item_idx, state),
-        _repeat(item_idx, history),
-        _context(len(item_idx), history),
+        _sequence(rows, prospects, state),
+        _transition(rows, prospects),
+        _item(rows, state),
+        _repeat(rows, prospects),
+        _context(rows, prospects),
     ):
         start, end = end, end + len(part)
         columns[start:end] = part
-    return columns.T.astype(np.float32)
+    return columns.T
 
 
-def _sequence(item_idx: np.ndarray, shopper_vector: np.ndarray, state: ItemState) -> np.ndarray:
-    logit = (state.vectors[item_idx] @ shopper_vector).astype(np.float64)
-    top = logit.max(initial=-np.inf)
-    return np.stack((logit - top - np.log(np.exp(logit - top).sum() + 1e-12), logit - top))
+def _sequence(rows: Rows, prospects: Sequence[Prospect], state: ItemState) -> np.ndarray:
+    # One product for each shopper: those of other heights may differ in their last bits.
+    logits = [state.vectors.take(prospect.candidates.item_idx, axis=0) @ prospect.vector for prospect in prospects]
+    logit = np.concatenate([np.empty(0), *logits])
+    gap = logit - rows.reduce(np.maximum, logit)
+    return np.stack((gap - np.log(rows.reduce(np.add, np.exp(gap)) + 1e-12), gap))
 
 
-def _transition(item_idx: np.ndarray, followers: Followers) -> np.ndarray:
-    score = np.zeros(len(item_idx))
-    if len(followers.item_idx):
-        place = np.minimum(np.searchsorted(followers.item_idx, item_idx), len(followers.item_idx) - 1)
-        found = followers.item_idx[place] == item_idx
-        score[found] = followers.score[place[found]] / followers.score.sum()
+def _transition(rows: Rows, prospects: Sequence[Prospect]) -> np.ndarray:
+    followers = [prospect.followers for prospect in prospects]
+    owner, _ = places(np.array([len(found.item_idx) for found in followers], dtype=np.int64))
+    items = np.concatenate([NO_ITEMS, *(found.item_idx for found in followers)])
+    share = [found.score / max(found.score.sum(), 1e-300) for found in followers]
+    score = np.zeros(len(rows))
+    found, place = positions(pairs(owner, items), rows.pair)
+    score[found] = np.concatenate([np.empty(0), *share])[place]
     return np.stack((score, np.log(score + 1e-4)))
 
 
-def _item(item_idx: np.ndarray, state: ItemState) -> np.ndarray:
+def _item(rows: Rows, state: ItemState) -> np.ndarray:
+    item_idx = rows.item_idx
     return np.stack((
         np.log((state.popularity[item_idx] + 1) / (state.n_events + 1)),
         np.log(state.recent[item_idx] / (state.recent_total + 1e-300) + 1e-7),
@@ -62,43 +101,54 @@ def _item(item_idx: np.ndarray, state: ItemState) -> np.ndarray:
     ))  # fmt: skip
 
 
-def _repeat(item_idx: np.ndarray, history: History) -> np.ndarray:
-    columns = np.zeros((len(REPEAT), len(item_idx)))
-    if not len(history):
-        return columns
-    own, position = np.unique(history.item_idx, return_inverse=True)
-    place = np.minimum(np.searchsorted(own, item_idx), len(own) - 1)
-    found = own[place] == item_idx
-    columns[:, found] = _repeat_statistics(position, len(own), history)[:, place[found]]
+def _repeat(rows: Rows, prospects: Sequence[Prospect]) -> np.ndarray:
+    columns = np.zeros((len(REPEAT), len(rows)))
+    histories = [prospect.history for prospect in prospects]
+    owner, _ = places(np.array([len(history) for history in histories], dtype=np.int64))
+    items = np.concatenate([NO_ITEMS, *(history.item_idx for history in histories)])
+    own, position = np.unique(pairs(owner, items), return_inverse=True)
+    found, place = positions(own, rows.pair)
+    if found.any():  # never where shoppers are not shown what they had
+        columns[:, found] = _repeat_statistics(own >> ITEM_BITS, position, histories)[:, place]
     return columns
 
 
-def _repeat_statistics(position: np.ndarray, n_own: int, history: History) -> np.ndarray:
-    """Return (len(REPEAT), n_own): how often, how lately and how regularly the shopper took each of their items."""
-    orders_ago = history.order_idx[-1] - history.order_idx
-    days_ago = (history.timestamp_ms[-1] - history.timestamp_ms) / DAY_MS
-    count = np.bincount(position, minlength=n_own)
-    last_order, last_day, first_day = np.full(n_own, np.inf), np.full(n_own, np.inf), np.zeros(n_own)
+def _repeat_statistics(owner: np.ndarray, position: np.ndarray, histories: list[History]) -> np.ndarray:
+    """Return (len(REPEAT), m): how often, how lately and how regularly the shoppers took each of their m items.
+
+    owner: (m,) whose item it is; position: (events,) the item of each event, all histories side by side.
+    """
+    known = [history for history in histories if len(history)]
+    orders_ago = np.concatenate([history.order_idx[-1] - history.order_idx for history in known])
+    days_ago = np.concatenate([history.timestamp_ms[-1] - history.timestamp_ms for history in known]) / DAY_MS
+    n_orders = np.array([_orders(history) for history in histories])[owner]
+    count = np.bincount(position)
+    last_order, last_day, first_day = (np.full(len(owner), start) for start in (np.inf, np.inf, 0.0))
     np.minimum.at(last_order, position, orders_ago)
     np.minimum.at(last_day, position, days_ago)
     np.maximum.at(first_day, position, days_ago)
     again = count > 1
     interval = np.where(again, (first_day - last_day) / np.maximum(count - 1, 1), 0.0)
     return np.stack((
-        np.ones(n_own),
+        np.ones(len(owner)),
         np.log(count),
-        np.log1p(3 * np.bincount(position, 0.9**orders_ago, minlength=n_own)),
-        np.log1p(3 * np.bincount(position, 0.98**orders_ago, minlength=n_own)),
-        np.log1p(3 * np.bincount(position, np.exp(-days_ago / 30), minlength=n_own)),
+        np.log1p(3 * np.bincount(position, 0.9**orders_ago)),
+        np.log1p(3 * np.bincount(position, 0.98**orders_ago)),
+        np.log1p(3 * np.bincount(position, np.exp(-days_ago / 30))),
         np.log1p(last_order),
         np.log1p(last_day),
         np.where(again, np.log((last_day + 0.5) / (interval + 0.5)), 0.0),
         again,
         np.log1p(interval),
-        count / (orders_ago[0] + 1),
+        count / n_orders,
     ))  # fmt: skip
 
 
-def _context(n: int, history: History) -> np.ndarray:
-    n_orders = int(history.order_idx[-1] - history.order_idx[0]) + 1 if len(history) else 0
-    return np.repeat([[np.log1p(n_orders)], [np.log1p(len(history))]], n, axis=1)
+def _context(rows: Rows, prospects: Sequence[Prospect]) -> np.ndarray:
+    orders = [_orders(prospect.history) for prospect in prospects]
+    events = [len(prospect.history) for prospect in prospects]
+    return np.stack((rows.spread(np.log1p(orders).tolist()), rows.spread(np.log1p(events).tolist())))
+
+
+def _orders(history: History) -> int:
+    return int(history.order_idx[-1] - history.order_idx[0]) + 1 if len(history) else 0

@@ -1,6 +1,8 @@
 """Item-to-item transition counts: sequential rules that a batch fits and a live event extends."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +11,7 @@ from scipy.sparse import csr_matrix
 
 from cluster.config import Config
 from train.data.schema import Interactions
+from train.models.ragged import ITEM_MASK, add_up, offsets_of, pairs, places
 
 
 class TransitionsConfig(Config):
@@ -59,33 +62,35 @@ class Transitions:
 
     def followers(self, history: np.ndarray) -> Followers:
         """Return the items that tend to come after a history of item_idx, oldest first."""
-        items, counts = [], []
-        weight = 1.0
-        for source in history[: -self.config.window - 1 : -1].tolist():
-            targets, links = self.links(source)
-            items.append(targets)
-            counts.append(links * (weight / max(self.rows[source], 1e-9) ** self.config.row_power))
-            weight *= self.config.history_decay
-        if not items:
-            return Followers(np.empty(0, dtype=np.int64), np.empty(0))
-        distinct, position = np.unique(np.concatenate(items), return_inverse=True)
-        total = np.bincount(position, np.concatenate(counts), minlength=len(distinct))
-        return Followers(distinct, total / np.maximum(self.columns[distinct], 1e-9) ** self.config.column_power)
+        return self.followers_of([history])[0]
 
-    def links(self, source: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the items that followed `source` (m,) int64 and their counts (m,); an item may appear twice."""
-        if source < self.base.shape[0]:
-            start, end = self.base.indptr[source], self.base.indptr[source + 1]
-            items, counts = self.base.indices[start:end].astype(np.int64), self.base.data[start:end]
-        else:
-            items, counts = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
-        live = self.added.get(source)
-        if live is None:
-            return items, counts
-        return (
-            np.concatenate((items, np.fromiter(live.keys(), np.int64, len(live)))),
-            np.concatenate((counts, np.fromiter(live.values(), np.float64, len(live)))),
-        )
+    def followers_of(self, histories: Sequence[np.ndarray]) -> list[Followers]:
+        """Return the followers of each history, the same as if it were asked about alone."""
+        newest = [history[: -self.config.window - 1 : -1] for history in histories]
+        owner, age = places(np.array([len(items) for items in newest], dtype=np.int64))
+        source = np.concatenate([np.empty(0, np.int64), *newest])
+        weight = np.cumprod(np.r_[1.0, np.full(self.config.window, self.config.history_decay)])[age]
+        weight /= np.maximum(self.rows[source], 1e-9) ** self.config.row_power
+        link, item_idx, count = self._links(source)
+        pair, total = add_up(pairs(owner[link], item_idx), count * weight[link])
+        distinct = pair & ITEM_MASK
+        score = total / np.maximum(self.columns[distinct], 1e-9) ** self.config.column_power
+        spans = pairwise(offsets_of(pair, len(newest)))
+        return [Followers(distinct[start:end], score[start:end]) for start, end in spans]
+
+    def _links(self, source: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return all links that leave `source` (m,): its position, the item linked to, and the count; items repeat."""
+        indptr = self.base.indptr
+        known = np.minimum(source, len(indptr) - 2)
+        link, age = places(np.where(source == known, indptr[known + 1] - indptr[known], 0))
+        at = indptr[known[link]] + age
+        parts = [(link, self.base.indices[at].astype(np.int64), self.base.data[at].astype(np.float64))]
+        for position, one in enumerate(source.tolist() if self.added else ()):
+            if (live := self.added.get(one)) is not None:
+                items, counts = np.fromiter(live.keys(), np.int64), np.fromiter(live.values(), np.float64)
+                parts.append((np.full(len(live), position), items, counts))
+        links, items, counts = zip(*parts, strict=True)
+        return np.concatenate(links), np.concatenate(items), np.concatenate(counts)
 
     def _link(self, source: int, target: int, weight: float) -> None:
         if not weight:

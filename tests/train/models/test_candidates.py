@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.train.histories import one_history
 from train.models.candidates import Candidates, Source, SourcesConfig, gather
-from train.models.shopper import NO_HISTORY
+from train.models.shopper import NO_HISTORY, History
 from train.models.transitions import Followers
 
 N = 12
@@ -18,6 +18,14 @@ def followers_of(order: list[int]) -> Followers:
     """Return followers whose scores fall in the given order of items."""
     items = np.array(sorted(order), dtype=np.int64)
     return Followers(items, np.array([float(N - order.index(item)) for item in sorted(order)]))
+
+
+def gather_one(
+    nearest: np.ndarray, followers: Followers, history: History, popular: np.ndarray, blocked: np.ndarray,
+    config: SourcesConfig,
+) -> Candidates:  # fmt: skip
+    [found] = gather(nearest[None], [followers], [history], popular, [blocked], config)
+    return found
 
 
 def proposed_by(source: Source, candidates: Candidates) -> set[int]:
@@ -35,9 +43,9 @@ def test_every_quota_is_filled_with_the_best_allowed_items(
 ) -> None:  # fmt: skip
     config = SourcesConfig(sequence=quotas[0], transitions=quotas[1], repeat=quotas[2], popular=quotas[3])
     padded = np.array([*nearest[:n_nearest], *[-1] * (N - n_nearest)])
-    found = gather(
+    found = gather_one(
         padded, followers_of(follows[:n_follows]), one_history(history), np.array(popular),
-        np.array(sorted(blocked), dtype=np.int64), config,
+        np.array(list(blocked), dtype=np.int64), config,
     )  # fmt: skip
     wanted = {
         Source.SEQUENCE: nearest[:n_nearest], Source.TRANSITIONS: follows[:n_follows],
@@ -50,7 +58,7 @@ def test_every_quota_is_filled_with_the_best_allowed_items(
 
 
 def test_a_stranger_is_shown_what_is_popular_and_nothing_else() -> None:
-    found = gather(
+    found = gather_one(
         np.arange(N), NO_FOLLOWERS, NO_HISTORY, np.array([5, 4, 3]), np.empty(0, np.int64), SourcesConfig(popular=2)
     )
     assert found.item_idx.tolist() == [4, 5]
@@ -59,7 +67,7 @@ def test_a_stranger_is_shown_what_is_popular_and_nothing_else() -> None:
 
 def test_nothing_is_proposed_where_everything_is_blocked() -> None:
     every = np.arange(N)
-    assert len(gather(every, followers_of([1, 2]), one_history([3]), every, every, SourcesConfig())) == 0
+    assert len(gather_one(every, followers_of([1, 2]), one_history([3]), every, every, SourcesConfig())) == 0
 
 
 def test_sources_are_named_as_the_api_spells_them() -> None:
@@ -80,3 +88,22 @@ def test_quotas_grow_with_the_list_that_is_asked_for() -> None:
     assert config.at_least(50) == config
     grown = config.at_least(500)
     assert (grown.sequence, grown.popular, grown.repeat) == (500, 500, config.repeat)
+
+
+SHOPPERS = st.tuples(ITEMS, ITEMS, st.integers(0, N), st.lists(st.integers(0, N - 1)), st.sets(st.integers(0, N - 1)))
+
+
+@given(shoppers=st.lists(SHOPPERS, min_size=1, max_size=4), quotas=st.tuples(*[st.integers(1, 5)] * 4))
+def test_nobodys_candidates_depend_on_whom_else_is_asked_about(
+    shoppers: list[tuple[list[int], list[int], int, list[int], set[int]]], quotas: tuple[int, int, int, int]
+) -> None:
+    config = SourcesConfig(sequence=quotas[0], transitions=quotas[1], repeat=quotas[2], popular=quotas[3])
+    nearest = np.array([near for near, *_ in shoppers])
+    followers = [followers_of(follows[:n]) for _, follows, n, *_ in shoppers]
+    histories = [one_history(history) for *_, history, _ in shoppers]
+    blocked = [np.array(list(items), dtype=np.int64) for *_, items in shoppers]
+    together = gather(nearest, followers, histories, np.arange(N), blocked, config)
+    for number, found in enumerate(together):
+        alone = gather_one(nearest[number], followers[number], histories[number], np.arange(N), blocked[number], config)
+        assert found.item_idx.tobytes() == alone.item_idx.tobytes()
+        assert found.source.tobytes() == alone.source.tobytes()

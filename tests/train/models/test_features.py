@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.train.histories import DAY_MS, histories_of, one_history
+from train.models.candidates import Candidates
 from train.models.features import FEATURES, features
 from train.models.item_state import ItemState, ItemStateConfig, fit_item_state
+from train.models.prospect import Prospect
 from train.models.shopper import NO_HISTORY, History
 from train.models.transitions import Followers
 
@@ -23,6 +25,19 @@ def a_state(n_items: int = N) -> ItemState:
     vectors = np.random.default_rng(0).normal(size=(n_items, DIM)).astype(np.float32)
     sequences = [[item % n_items for item in sequence] for sequence in ([0, 1, 0, 2], [2, 3, 2], [1])]
     return fit_item_state(vectors, histories_of(sequences), True, ItemStateConfig())
+
+
+def features_of(
+    item_idx: np.ndarray, vector: np.ndarray, followers: Followers, history: History, state: ItemState
+) -> np.ndarray:
+    """Return the features of one shopper's candidates."""
+    return features([prospect_of(item_idx, vector, followers, history)], state)
+
+
+def prospect_of(item_idx: np.ndarray, vector: np.ndarray, followers: Followers, history: History) -> Prospect:
+    n = len(item_idx)
+    candidates = Candidates(item_idx=item_idx, source=np.ones(n, np.uint8), score=np.zeros(n, np.float32))
+    return Prospect(history=history, vector=vector, followers=followers, candidates=candidates)
 
 
 def slow_features(
@@ -68,11 +83,12 @@ def slow_features(
 HISTORIES = st.lists(
     st.tuples(st.integers(0, N - 1), st.floats(0, 90), st.integers(0, 2)), max_size=8
 )  # item, days since the row before, orders since
+SCORES = st.dictionaries(st.integers(0, N - 1), st.floats(0.01, 5))
 
 
 @given(
     rows=HISTORIES, candidates=st.sets(st.integers(0, N - 1), min_size=1),
-    scores=st.dictionaries(st.integers(0, N - 1), st.floats(0.01, 5)),
+    scores=SCORES,
 )  # fmt: skip
 def test_every_column_is_what_its_name_says(
     rows: list[tuple[int, float, int]], candidates: set[int], scores: dict[int, float]
@@ -82,7 +98,7 @@ def test_every_column_is_what_its_name_says(
     ordered = sorted(scores)
     followers = Followers(np.array(ordered, dtype=np.int64), np.array([scores[item] for item in ordered]))
     asked, state = sorted(candidates), a_state()
-    found = features(np.array(asked), VECTOR, followers, history, state)
+    found = features_of(np.array(asked), VECTOR, followers, history, state)
     assert (found.shape, found.dtype) == ((len(asked), len(FEATURES)), np.float32)
     for row, item in enumerate(asked):
         expected = slow_features(item, asked, scores, history, state)
@@ -92,7 +108,7 @@ def test_every_column_is_what_its_name_says(
 
 def test_a_shopper_far_from_everything_still_prefers_the_nearest() -> None:
     state = replace(a_state(), vectors=np.array([[-40.0, 0, 0], [-41, 0, 0]], np.float32).repeat(3, axis=0))
-    found = features(np.array([0, 3]), np.array([1, 0, 0], np.float32), NO_FOLLOWERS, NO_HISTORY, state)
+    found = features_of(np.array([0, 3]), np.array([1, 0, 0], np.float32), NO_FOLLOWERS, NO_HISTORY, state)
     assert found[:, FEATURES.index("sequence_gap")].tolist() == [0, -1]
     assert found[:, FEATURES.index("sequence_log_share")].tolist() == pytest.approx([-log1p(exp(-1)), -log1p(exp(1))])
 
@@ -101,14 +117,14 @@ def test_the_hour_of_asking_changes_nothing() -> None:
     early = one_history([1, 2, 1], [0, 3, 9])
     late = replace(early, timestamp_ms=early.timestamp_ms + 1_000 * DAY_MS)
     asked, state = np.arange(N), a_state()
-    one, other = (features(asked, VECTOR, NO_FOLLOWERS, history, state) for history in (early, late))
+    one, other = (features_of(asked, VECTOR, NO_FOLLOWERS, history, state) for history in (early, late))
     assert one.tobytes() == other.tobytes()
 
 
 def test_asking_twice_gives_the_same_bits_and_changes_no_input() -> None:
     history, state, followers = one_history([1, 2, 1]), a_state(), Followers(np.array([1, 4]), np.array([0.3, 0.1]))
     before = state.vectors.tobytes(), state.recent.tobytes(), history.item_idx.tobytes()
-    found = [features(np.arange(N), VECTOR, followers, history, state).tobytes() for _ in range(2)]
+    found = [features_of(np.arange(N), VECTOR, followers, history, state).tobytes() for _ in range(2)]
     assert found[0] == found[1]
     assert before == (state.vectors.tobytes(), state.recent.tobytes(), history.item_idx.tobytes())
 
@@ -116,11 +132,11 @@ def test_asking_twice_gives_the_same_bits_and_changes_no_input() -> None:
 def test_an_item_that_nobody_had_has_finite_features() -> None:
     state = a_state()
     assert state.popularity[5] == 0
-    assert np.isfinite(features(np.array([5]), VECTOR, NO_FOLLOWERS, one_history([0]), state)).all()
+    assert np.isfinite(features_of(np.array([5]), VECTOR, NO_FOLLOWERS, one_history([0]), state)).all()
 
 
 def test_a_catalogue_of_one_item_takes_the_whole_share() -> None:
-    found = features(np.array([0]), VECTOR, NO_FOLLOWERS, one_history([0, 0]), a_state(n_items=1))
+    found = features_of(np.array([0]), VECTOR, NO_FOLLOWERS, one_history([0, 0]), a_state(n_items=1))
     assert found[0, FEATURES.index("sequence_log_share")] == pytest.approx(0, abs=1e-6)
     assert np.isfinite(found).all()
 
@@ -128,7 +144,25 @@ def test_a_catalogue_of_one_item_takes_the_whole_share() -> None:
 def test_no_candidates_and_no_events_give_no_rows_and_no_warning() -> None:
     empty = fit_item_state(np.ones((N, DIM), np.float32), histories_of([[]]), True, ItemStateConfig())
     with np.errstate(all="raise"):
-        nothing = features(np.empty(0, np.int64), VECTOR, NO_FOLLOWERS, NO_HISTORY, empty)
-        some = features(np.arange(2), VECTOR, NO_FOLLOWERS, NO_HISTORY, empty)
+        nothing = features_of(np.empty(0, np.int64), VECTOR, NO_FOLLOWERS, NO_HISTORY, empty)
+        some = features_of(np.arange(2), VECTOR, NO_FOLLOWERS, NO_HISTORY, empty)
     assert nothing.shape == (0, len(FEATURES))
     assert np.isfinite(some).all()
+
+
+@given(
+    shoppers=st.lists(
+        st.tuples(HISTORIES, st.sets(st.integers(0, N - 1)), SCORES), min_size=1, max_size=4
+    )
+)  # fmt: skip
+def test_nobodys_features_depend_on_whom_else_is_asked_about(
+    shoppers: list[tuple[list[tuple[int, float, int]], set[int], dict[int, float]]],
+) -> None:
+    state, prospects = a_state(), []
+    for number, (rows, candidates, scores) in enumerate(shoppers):
+        days, orders = np.cumsum([row[1] for row in rows]).tolist(), np.cumsum([row[2] for row in rows]).tolist()
+        history = one_history([row[0] for row in rows], days, orders) if rows else NO_HISTORY
+        followers = Followers(np.array(sorted(scores), np.int64), np.array([scores[item] for item in sorted(scores)]))
+        prospects.append(prospect_of(np.array(sorted(candidates), np.int64), VECTOR * number, followers, history))
+    alone = [features([prospect], state) for prospect in prospects]
+    assert features(prospects, state).tobytes() == np.concatenate(alone).tobytes()

@@ -85,6 +85,21 @@ def test_events_added_one_by_one_extend_a_batch_as_a_larger_batch_would(
         np.testing.assert_allclose(one.score, other.score, rtol=1e-5)
 
 
+@given(sequences=SEQUENCES, more=SEQUENCES, histories=SEQUENCES, config=CONFIGS)
+def test_nobodys_followers_depend_on_whom_else_is_asked_about(
+    sequences: list[list[int]], more: list[list[int]], histories: list[list[int]], config: TransitionsConfig
+) -> None:
+    transitions = fit_transitions(histories_of(sequences), N, config)
+    for items in more:
+        for place, item in enumerate(items):
+            transitions.add(np.array(items[max(0, place - config.window) : place][::-1], dtype=np.int64), item)
+    asked = [np.array(history, dtype=np.int64) for history in histories]
+    for history, together in zip(asked, transitions.followers_of(asked), strict=True):
+        alone = transitions.followers(history)
+        assert together.item_idx.tobytes() == alone.item_idx.tobytes()
+        assert together.score.tobytes() == alone.score.tobytes()
+
+
 def test_nothing_follows_an_empty_history_or_an_item_that_came_alone() -> None:
     transitions = fit_transitions(histories_of([[0, 1], [2]]), N, TransitionsConfig())
     for history in ([], [2]):
