@@ -27,7 +27,7 @@ RINGS, RING = 4, 6
 COLD = RINGS * RING  # listed, never bought
 NOBODY = np.empty(0, dtype=np.int64)
 BLIND = {"popularity", "personal_top"}  # to what follows what
-SMALL = {"embedding_dim": 16, "max_length": 10, "feedforward_dim": 16, "hidden_dim": 32}
+SMALL = {"embedding_dim": 16, "max_length": 10, "feedforward_dim": 16, "hidden_dim": 32, "max_neighbours": 20}
 TRAINING = FitConfig(epochs=12, learning_rate=2e-2, warmup_steps=3, negatives=32, batch_tokens=300, seed=1)
 EVERY = pytest.mark.parametrize("kind", list(FAMILIES))
 NEURAL = pytest.mark.parametrize("kind", [kind for kind, (one, _) in FAMILIES.items() if issubclass(one, NeuralModel)])

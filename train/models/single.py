@@ -11,6 +11,7 @@ from train.models.closed_form.ease import Ease, EaseConfig
 from train.models.closed_form.factorization import Factorization, FactorizationConfig
 from train.models.closed_form.links import Neighbours, NeighboursConfig, Rules, RulesConfig
 from train.models.closed_form.popularity import PersonalTop, PersonalTopConfig, Popularity, PopularityConfig
+from train.models.closed_form.tifu_knn import TifuKnn, TifuKnnConfig
 from train.models.neural.autoencoder import Autoencoder, AutoencoderConfig
 from train.models.neural.cnn import Cnn, CnnConfig
 from train.models.neural.gru import Gru, GruConfig
@@ -35,11 +36,12 @@ SINGLE: dict[str, tuple[type[Model], type[Config]]] = {
     "tags": (Tags, TagsConfig),
     "popularity": (Popularity, PopularityConfig),
     "personal_top": (PersonalTop, PersonalTopConfig),
+    "tifu_knn": (TifuKnn, TifuKnnConfig),
 }
 SingleConfig = (
     TransformerConfig | MaskedConfig | GruConfig | CnnConfig | TwoTowerConfig | AutoencoderConfig | FactorizationConfig
     | ContentConfig | NcfConfig | NeighboursConfig | EaseConfig | RulesConfig | TagsConfig | PopularityConfig
-    | PersonalTopConfig
+    | PersonalTopConfig | TifuKnnConfig
 )  # fmt: skip
 DEFAULT = "transformer"
 
