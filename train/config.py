@@ -15,6 +15,7 @@ from train.models.neural.transformer import TransformerConfig
 from train.models.ranker import RankerConfig
 from train.models.registered import ModelSetting
 from train.tracking import TrackingConfig
+from train.warm_start import RefreshConfig
 
 
 class PrepareRun(DataConfig):
@@ -28,7 +29,7 @@ class FitRun(DataConfig):
 
     registry: str = Field("var/registry", description="folder or pyarrow.fs URL that bundles are published in")
     name: str = Field("", max_length=60, description="first part of the bundle's version; the data's name when empty")
-    parent: str | None = Field(None, description="version that the bundle descends from")
+    parent: str | None = Field(None, description="`current` or the version that the bundle descends from")
     promote: bool = Field(True, description="make the new bundle the current one")
     keep_seen: bool | None = Field(None, description="show items again; when absent, do so where shoppers buy again")
     refit: bool = Field(False, description="after choosing, train once more on all rows, held-out ones included")
@@ -36,6 +37,7 @@ class FitRun(DataConfig):
     k: int = Field(10, ge=1, le=100, description="length of the evaluated list")
     ranker_queries: int = Field(6_000, ge=1, description="validation queries that fit the ranker")
     report_queries: int = Field(6_000, ge=1, description="queries that the metrics table is made from")
+    refresh: RefreshConfig = RefreshConfig.parse([])
     training: FitConfig = FitConfig.parse([])
     workers: WorkersConfig = WorkersConfig.parse([])
     model: ModelSetting = TransformerConfig.parse([])

@@ -17,10 +17,13 @@ class Described:
     features: ItemFeatures | None = None
 
 
-def describe(catalogue: Catalogue, config: ContentConfig) -> Described:
-    """Return the content of a catalogue's items, or nothing where the settings say none."""
+def describe(catalogue: Catalogue, config: ContentConfig, known: ItemFeatures | None = None) -> Described:
+    """Return the content of a catalogue's items, or nothing where the settings say none.
+
+    known: how an earlier bundle describes items, for a model that learned to read just that.
+    """
     if config.content == NONE:
         return Described()
-    features = ItemFeatures.fit(catalogue, config.content)
+    features = known.moved_to(catalogue) if known else ItemFeatures.fit(catalogue, config.content)
     found = features.of(catalogue.frame, VectorCache(Path(config.content_cache)))
     return Described(content=ItemContent(dense=found.dense, dropout=config.content_dropout), features=features)

@@ -16,10 +16,11 @@ from torch.nn.parallel import DistributedDataParallel
 
 from cluster.config import Config
 from train.checkpoint import TrainState, optimiser_tensors, restore_optimiser
-from train.data.batches import Batch, Batches, Targets
+from train.data.batches import EVERY, Batch, Batches, Targets, Wanted
 from train.data.schema import Interactions
 from train.losses import LossName, Objective, named_loss
 from train.models.base import NeuralModel
+from train.models.neural.lora import LoraConfig
 from train.negatives import Negatives, Sampling
 from train.pretext import Pretext, PretrainingConfig
 from train.progress import OwnBar
@@ -55,6 +56,7 @@ class FitConfig(Config):
         default="auto", description="auto: float32 on a CPU, bfloat16 (or else float16) on a GPU"
     )
     pretraining: PretrainingConfig = PretrainingConfig.parse([])
+    lora: LoraConfig = LoraConfig.parse([])
 
     @model_validator(mode="after")
     def _ends_with_the_loss(self) -> "FitConfig":
@@ -78,12 +80,13 @@ class EpochResult:
 def train_epochs(
     model: NeuralModel, interactions: Interactions, config: FitConfig,
     rank: int = 0, world_size: int = 1, start_state: TrainState | None = None, bar: Bar = OwnBar,
+    wanted: Wanted = EVERY,
 ) -> Iterator[EpochResult]:  # fmt: skip
     """Train in place and yield after each epoch; from `start_state`, go on exactly as if it had never stopped.
 
     With `world_size` > 1, torch.distributed must be up; each worker takes its part of every step.
     """
-    trainer = Trainer(model, interactions, config, rank, world_size)
+    trainer = Trainer(model, interactions, config, rank, world_size, wanted)
     if start_state is not None:
         trainer.load(start_state)
     while trainer.epoch < config.epochs:
@@ -94,8 +97,9 @@ class Trainer:
     """Model, optimiser and batches of one worker."""
 
     def __init__(
-        self, model: NeuralModel, interactions: Interactions, config: FitConfig, rank: int, world_size: int
-    ) -> None:
+        self, model: NeuralModel, interactions: Interactions, config: FitConfig, rank: int, world_size: int,
+        wanted: Wanted,
+    ) -> None:  # fmt: skip
         self.model, self.config, self.rank, self.world_size = model, config, rank, world_size
         self.device = next(model.parameters()).device
         self.dtype = autocast_dtype(config.precision, self.device)
@@ -107,13 +111,15 @@ class Trainer:
         self.objective = self.pretext or self.objective
         if world_size > 1:
             self.objective = DistributedDataParallel(self.objective, broadcast_buffers=False)
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.optimiser = torch.optim.AdamW(
-            model.parameters(), config.learning_rate, (0.9, config.beta2), weight_decay=config.weight_decay, fused=True
+            trained, config.learning_rate, (0.9, config.beta2), weight_decay=config.weight_decay, fused=True
         )
         self.scaler = torch.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
         self.batches = Batches(
-            interactions, model.max_length, config.batch_tokens, config.seed, config.targets, config.max_rows_per_epoch
-        )
+            interactions, model.max_length, config.batch_tokens, config.seed, config.targets,
+            config.max_rows_per_epoch, wanted,
+        )  # fmt: skip
         self.epoch = self.step = 0
 
     def run_epoch(self, bar: Bar) -> EpochResult:

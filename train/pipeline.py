@@ -16,7 +16,7 @@ from train.bundle_state import Manifest
 from train.config import EvaluateRun, FitRun
 from train.content import Described, describe
 from train.data.prepared import Prepared
-from train.data.report import Report
+from train.data.report import NOTHING, Report
 from train.data.schema import Interactions, Queries, Split
 from train.data.source import prepare_data
 from train.data.split import make_split
@@ -31,11 +31,13 @@ from train.models.base import VectorModel
 from train.models.item_state import ItemState, fit_item_state
 from train.models.ranker import fit_ranker
 from train.models.registered import require_servable, served
+from train.refresh import find_parent, started
 from train.registry import Registry
 from train.session import Metrics
 from train.tracking import require_tracker, track
 from train.training_set import TrainingSet
 from train.validation import ValidationSet
+from train.warm_start import Parent
 
 REPEAT_SHARE = 0.05  # of rows that repeat an item of the same user; above it, shoppers of this shop buy again
 
@@ -46,6 +48,7 @@ class Learned:
 
     model: VectorModel
     state: ItemState
+    report: Report  # of the start from another bundle, if there was one
     epochs: list[Metrics]  # none where the model was solved at once
     checkpoints: Path
 
@@ -57,6 +60,7 @@ class Published:
     bundle: Bundle
     folder: Path
     evaluation: Evaluation
+    report: Report  # of the start from another bundle, if there was one
 
     @property
     def table(self) -> Table:
@@ -68,11 +72,13 @@ def fit_bundle(config: FitRun, prepared: Prepared, split: Split | None = None) -
     """Train, choose the fusion on validation, measure on what is left, publish; the split is made unless given."""
     require_servable(config.model)
     require_tracker(config.record)
+    parent = find_parent(config, prepared.has_clock)
     split = split or make_split(prepared.interactions, config.holdout, prepared.has_clock)
     keep_seen = buys_again(split.train) if config.keep_seen is None else config.keep_seen
     choosing, reporting = chosen_and_reported(split, config)
-    described = describe(prepared.catalogue, config.features)
-    chosen = _learn(prepared, split.train, described, _validation(split, choosing, keep_seen, config), config)
+    described = describe(prepared.catalogue, config.features, parent.features if parent else None)
+    valid = _validation(split, choosing, keep_seen, config)
+    chosen = _learn(prepared, split.train, described, valid, config, parent)
     asked = (chosen.model, chosen.state, config.sources)
     examples = ranking_examples(*asked, split.history, choosing, keep_seen)
     ranker = fit_ranker(examples, config.ranker)
@@ -81,21 +87,21 @@ def fit_bundle(config: FitRun, prepared: Prepared, split: Split | None = None) -
         *asked, ranker, split.history, reporting, keep_seen, config.k, prepared.catalogue, calibrated.calibration
     )
     fixed = config.model_copy(update={"model": chosen.model.config})  # what validation chose needs no choice again
-    final = _learn(prepared, split.history, described, None, fixed) if config.refit else chosen
+    final = _learn(prepared, split.history, described, None, fixed, parent) if config.refit else chosen
     bundle = Bundle(
-        manifest=_manifest(config, prepared, keep_seen, summarise(evaluation, config.report)), model=final.model,
-        items=prepared.catalogue.frame, state=final.state, ranker=ranker, sources=config.sources,
+        manifest=_manifest(config, prepared, keep_seen, summarise(evaluation, config.report), parent),
+        model=final.model, items=prepared.catalogue.frame, state=final.state, ranker=ranker, sources=config.sources,
         histories=split.history, features=described.features, calibration=calibrated.calibration,
     )  # fmt: skip
     facts = CardFacts(
-        manifest=bundle.manifest, report=Report(prepared.report.steps + split.report.steps), evaluation=evaluation,
-        calibration=calibrated.reliability, epochs=chosen.epochs,
+        manifest=bundle.manifest, report=Report(prepared.report.steps + split.report.steps + chosen.report.steps),
+        evaluation=evaluation, calibration=calibrated.reliability, epochs=chosen.epochs,
     )  # fmt: skip
     folder = Registry(config.registry).publish(bundle, config.promote, model_card(facts, config.report))
     track(config.record, bundle.manifest, chosen.epochs)
     for learned in (chosen, final):
         shutil.rmtree(learned.checkpoints, ignore_errors=True)
-    return Published(bundle=bundle, folder=folder, evaluation=evaluation)
+    return Published(bundle=bundle, folder=folder, evaluation=evaluation, report=chosen.report)
 
 
 def evaluate_bundle(config: EvaluateRun) -> Table:
@@ -154,23 +160,30 @@ def _validation(split: Split, choosing: Queries, keep_seen: bool, config: FitRun
 
 
 def _learn(
-    prepared: Prepared, interactions: Interactions, described: Described, valid: ValidationSet | None, config: FitRun
+    prepared: Prepared, interactions: Interactions, described: Described, valid: ValidationSet | None,
+    config: FitRun, parent: Parent | None,
 ) -> Learned:  # fmt: skip
     """Fit the sequence model and the counts on the same rows."""
     data = TrainingSet.of(prepared.catalogue, interactions, valid, described.content)
+    report = NOTHING
+    if parent is not None:
+        data, report = started(data, parent, prepared.catalogue, config)
     fitted = fit_family(config.model, config.training, data, Path(config.checkpoints), config.workers)
     model = served(fitted.model)
     with torch.inference_mode():
         vectors = model.item_vectors().numpy().copy()
     state = fit_item_state(vectors, interactions, prepared.has_clock, config.item_state)
-    return Learned(model=model, state=state, epochs=fitted.history, checkpoints=fitted.folder)
+    return Learned(model=model, state=state, report=report, epochs=fitted.history, checkpoints=fitted.folder)
 
 
-def _manifest(config: FitRun, prepared: Prepared, keep_seen: bool, table: Table) -> Manifest:
+def _manifest(
+    config: FitRun, prepared: Prepared, keep_seen: bool, table: Table, parent: Parent | None
+) -> Manifest:  # fmt: skip
     created = datetime.now(UTC)
     name = config.name or prepared.name
     return Manifest(
-        name=name, version=f"{name}-{created:%Y%m%dT%H%M%S%f}", parent=config.parent, created=created,
+        name=name, version=f"{name}-{created:%Y%m%dT%H%M%S%f}", created=created,
+        parent=parent.version if parent else config.parent,
         data_cutoff_ms=int(prepared.interactions.timestamp_ms.max()), keep_seen=keep_seen,
         code_version=version("liveshelf"), config=config.model_dump(mode="json"), metrics=table,
     )  # fmt: skip

@@ -42,6 +42,8 @@ def fit_command(words: list[str]) -> None:
     split = make_split(prepared.interactions, config.holdout, prepared.has_clock)
     console.print(as_table(Report(prepared.report.steps + split.report.steps), prepared.name))
     published = fit_bundle(config, prepared, split)
+    if published.report.steps:
+        console.print(as_table(published.report, "warm start"))
     show(published.evaluation, config.report)
     say(f"bundle: {published.folder}")
 

@@ -16,6 +16,7 @@ from train.models.base import Model
 from train.models.neural.content_tower import ContentTower
 from train.models.neural.embedded import EmbeddedModel
 from train.models.neural.initialise import svd_embeddings
+from train.models.neural.lora import adapt, merged
 from train.models.registered import ModelConfig, model_class
 from train.progress import OwnBar, log_epoch
 from train.training_set import TrainingSet
@@ -58,9 +59,22 @@ def new_model(config: ModelConfig, data: TrainingSet, seed: int) -> EmbeddedMode
         if data.content is not None:
             seen = np.bincount(data.train.item_idx, minlength=data.n_items) > 0
             model.items.tower = ContentTower(data.content, seen, model.embedding_dim)
+    if data.start is not None:
+        model.load_state_dict(data.start, strict=False)  # without what is known of the data, such as attributes
+        return model
     vectors = svd_embeddings(data.train, data.n_items, model.embedding_dim, seed)
     with torch.no_grad():
         model.items.embedding.weight.copy_(torch.from_numpy(vectors))
+    return model
+
+
+def first_model(model_config: ModelConfig, config: FitConfig, data: TrainingSet) -> EmbeddedModel:
+    """Return a model as the first step finds it: all of it to be trained, or little of it."""
+    model = new_model(model_config, data, config.seed)
+    if config.lora.rank:
+        if data.start is None:
+            raise ConfigError(f"lora.rank={config.lora.rank} adapts trained weights; give parent=… warm_start=true too")
+        adapt(model, config.lora, config.seed)
     return model
 
 
@@ -69,10 +83,10 @@ def run_epochs(
     rank: int = 0, world_size: int = 1, resume_from: Path | None = None, bar: Bar = OwnBar,
 ) -> Iterator[Epoch]:  # fmt: skip
     """Train a model and yield after each epoch; the same on every worker, and stop early on all at once."""
-    model = new_model(model_config, data, config.seed).to(device)
+    model = first_model(model_config, config, data).to(device)
     state = load_checkpoint(resume_from) if resume_from else None
     history: list[Metrics] = checkpoint_facts(resume_from)["history"] if resume_from else []
-    for result in train_epochs(model, data.train, config, rank, world_size, state, bar):
+    for result in train_epochs(model, data.train, config, rank, world_size, state, bar, data.wanted):
         metrics = {
             "epoch": result.epoch, "loss": result.loss, "seconds": result.seconds,
             "sequences_per_s": result.sequences_per_s, "learning_rate": result.learning_rate,
@@ -92,12 +106,15 @@ def run_folder(folder: Path, model_config: ModelConfig, config: FitConfig, data:
 
 def fingerprint(model_config: ModelConfig, config: FitConfig, data: TrainingSet) -> str:
     """Return what is equal for runs that may go on with each other's checkpoints."""
-    digest = hashlib.sha256(f"{model_config!r} {config!r} {data.n_items}".encode())
+    digest = hashlib.sha256(f"{model_config!r} {config!r} {data.n_items} {data.wanted!r}".encode())
     digest.update(data.train.offsets.tobytes())
     digest.update(data.train.item_idx.tobytes())
     if data.content is not None:
         digest.update(f"{data.content.dropout}".encode())
         digest.update(data.content.dense.tobytes())
+    for name, value in sorted((data.start or {}).items()):
+        digest.update(name.encode())
+        digest.update(value.numpy().tobytes())
     return digest.hexdigest()[:12]
 
 
@@ -139,7 +156,7 @@ def best_epoch(history: list[Metrics]) -> int:
 
 def load_model(config: ModelConfig, folder: Path) -> Model:
     """Return the model of a checkpoint, ready to answer."""
-    return model_class(config).from_state(config, load_checkpoint(folder).model)
+    return model_class(config).from_state(config, merged(load_checkpoint(folder).model))
 
 
 def checkpoint_folder(folder: Path, epoch: int) -> Path:

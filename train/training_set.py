@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from scipy.sparse import csr_matrix
+from torch import Tensor
 
+from train.data.batches import EVERY, Wanted
 from train.data.schema import Catalogue, Interactions
 from train.encoders.items import item_texts
 from train.models.neural.content_tower import ItemContent
@@ -20,6 +22,8 @@ class TrainingSet:
     texts: tuple[str, ...] = ()  # one per item, or none at all
     content: ItemContent | None = None
     valid: ValidationSet | None = None
+    wanted: Wanted = EVERY  # which rows of `train` are aimed at
+    start: dict[str, Tensor] | None = None  # first weights, see train/warm_start.py
 
     @classmethod
     def of(

@@ -94,7 +94,7 @@ def test_an_epoch_can_be_bounded_and_later_ones_bring_other_rows() -> None:
 
 def test_any_item_of_the_next_order_may_be_the_target() -> None:
     data = interactions((6, 5), order_size=2)
-    first, count = target_rows(data, "next_order")
+    _, first, count = target_rows(data, "next_order")
     assert first[count > 0].tolist() == [2, 2, 4, 4, 8, 8, 10, 10]
     assert count.tolist() == [2, 2, 2, 2, 0, 0, 2, 2, 1, 1, 0]
     drawn = pairs([b for epoch in range(20) for b in Batches(data, 8, 64, seed=0, targets="next_order").epoch(epoch)])
@@ -103,7 +103,9 @@ def test_any_item_of_the_next_order_may_be_the_target() -> None:
 
 
 def test_without_orders_the_next_order_is_the_next_item() -> None:
-    (first, count), (next_row, one) = (target_rows(interactions(), targets) for targets in ("next_order", "next_item"))
+    (_, first, count), (_, next_row, one) = (
+        target_rows(interactions(), targets) for targets in ("next_order", "next_item")
+    )
     np.testing.assert_array_equal(count, one)
     np.testing.assert_array_equal(first[count > 0], next_row[one > 0])
 

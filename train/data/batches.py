@@ -6,9 +6,21 @@ from typing import Literal
 
 import numpy as np
 
+from cluster.errors import DataError
 from train.data.schema import NO_ITEM, Interactions
 
 Targets = Literal["next_item", "next_order"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which rows may be targets; the others are read and never asked for."""
+
+    min_weight: float = 0.0  # what a target is worth at least
+    after_ms: int | None = None  # targets happened later than this
+
+
+EVERY = Wanted()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +56,14 @@ class Batches:
 
     def __init__(
         self, interactions: Interactions, max_length: int, batch_tokens: int, seed: int,
-        targets: Targets = "next_order", max_rows_per_epoch: int | None = None,
+        targets: Targets = "next_order", max_rows_per_epoch: int | None = None, wanted: Wanted = EVERY,
     ) -> None:  # fmt: skip
         self.interactions, self.seed, self.batch_tokens = interactions, seed, batch_tokens
         self.max_rows = max_rows_per_epoch
-        self.first, self.count = target_rows(interactions, targets)
+        self.rows, self.first, self.count = target_rows(interactions, targets, wanted)
         self.windows = cut_windows(interactions.offsets, max_length)
+        if wanted != EVERY:
+            self.windows = _with_targets(self.windows, self.count)
 
     def epoch(self, epoch: int, rank: int = 0, world_size: int = 1) -> "Epoch":
         """Return the steps of one epoch for one worker; every worker gets the same number."""
@@ -61,7 +75,8 @@ class Batches:
         order = order[np.argsort(-self.windows.lengths[order], kind="stable")]
         groups = _pack(self.windows.lengths[order], self.batch_tokens)
         draws = rng.random(len(self.interactions), dtype=np.float32)
-        target = np.where(self.count > 0, self.first + (draws * self.count).astype(np.int64), -1)
+        drawn = np.minimum(self.first + (draws * self.count).astype(np.int64), len(self.rows) - 1)
+        target = np.where(self.count > 0, self.rows[drawn], -1)
         steps = [order[start:stop] for start, stop in groups]
         return Epoch(self, [steps[step] for step in rng.permutation(len(steps))], target, rank, world_size)
 
@@ -96,23 +111,46 @@ class Epoch:
         )  # fmt: skip
 
 
-def target_rows(interactions: Interactions, targets: Targets) -> tuple[np.ndarray, np.ndarray]:
-    """Return for each row the first row that may be its target and how many there are, both (n,).
+def target_rows(
+    interactions: Interactions, targets: Targets, wanted: Wanted = EVERY
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    """Return the rows that may be targets, (s,), and for each row which of them is its first and how many are, (n,).
 
-    `next_item` is the row after it. `next_order` is any row of the next order: lines of one order have no order among
-    themselves. Without orders both say the same.
+    `next_item` is the first such row after it. `next_order` is any of those in the next order that has one: lines of
+    one order have no order among themselves. Without orders both say the same.
     """
-    n = len(interactions)
-    rows = np.arange(n)
-    new_user = interactions.user_idx[1:] != interactions.user_idx[:-1]
-    if targets == "next_item":
-        return rows + 1, np.append(~new_user, False)[:n].astype(np.int64)
-    starts = np.flatnonzero(np.append(True, (np.diff(interactions.order_idx) != 0) | new_user)[:n])
-    bounds = np.append(starts, [n, n])
-    order = np.searchsorted(starts, rows, side="right")  # the next order's number
-    first, stop = bounds[order], bounds[np.minimum(order + 1, len(bounds) - 1)]
-    same_user = interactions.user_idx[np.minimum(first, n - 1)] == interactions.user_idx
-    return first, np.where((first < n) & same_user, stop - first, 0)
+    n, user = len(interactions), interactions.user_idx
+    rows = np.flatnonzero(interactions.weight >= wanted.min_weight)
+    stop = np.arange(n) + 1 if targets == "next_item" else _order_ends(interactions)
+    first = np.searchsorted(rows, stop)
+    found = np.append(rows, n)[first]  # n: none
+    known = np.flatnonzero(found < n)
+    known = known[user[found[known]] == user[known]]
+    if wanted.after_ms is not None:
+        known = known[interactions.timestamp_ms[found[known]] > wanted.after_ms]
+    count = np.zeros(n, dtype=np.int64)
+    count[known] = np.searchsorted(rows, stop[found[known]]) - first[known]
+    return rows, first, count
+
+
+def _order_ends(interactions: Interactions) -> np.ndarray:
+    """Return one past the last row of each row's order, (n,)."""
+    n, user = len(interactions), interactions.user_idx
+    is_last = np.append((np.diff(interactions.order_idx) != 0) | (user[1:] != user[:-1]), True)[:n]
+    ends = np.flatnonzero(is_last) + 1
+    return ends[np.searchsorted(ends, np.arange(n), side="right")]
+
+
+def _with_targets(windows: Windows, count: np.ndarray) -> Windows:
+    """Return the windows in which anything is trained; count: (n,) targets of each row."""
+    trained = np.concatenate(([0], np.cumsum(count > 0)))
+    kept = np.flatnonzero(trained[windows.end] > trained[windows.trained])
+    if not len(kept):
+        raise DataError(
+            "no event may be a target: none is worth enough, or none is new and not held out; lower target_weight, "
+            "valid_fraction and test_fraction, or give newer data"
+        )
+    return windows.take(kept)
 
 
 def cut_windows(offsets: np.ndarray, max_length: int) -> Windows:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -64,6 +64,11 @@ class ItemFeatures:
             scales={name: Scale.fit(catalogue.frame[name]) for name in NUMBERS if name in catalogue.frame},
             attribute_names=catalogue.attribute_names, price_edges=price_edges(catalogue.frame["price"]),
         )  # fmt: skip
+
+    def moved_to(self, catalogue: Catalogue) -> Self:
+        """Return the same encoders and scales with the attributes of another catalogue."""
+        edges = price_edges(catalogue.frame["price"])
+        return replace(self, attribute_names=catalogue.attribute_names, price_edges=edges)
 
     @property
     def dim(self) -> int:
