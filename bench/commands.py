@@ -2,10 +2,12 @@
 
 import os
 import resource
+import signal
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -13,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 ROOT = Path(__file__).resolve().parents[1]
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,16 +31,48 @@ class Ran:
         return next(line for line in self.output.splitlines() if line.startswith(f"{name}: ")).partition(": ")[2]
 
 
+class FailedCommand(Exception):
+    """A command ended before it was done; the text says how."""
+
+
 def train_command(folder: Path, *words: str) -> Ran:
     """Run `train/run.py` in `folder` and return what it printed; its progress goes where ours goes."""
+    try:
+        return run_python(folder, str(ROOT / "train/run.py"), *words)
+    except FailedCommand as failed:
+        sys.exit(f"train/run.py {words[0]} {failed}")
+
+
+def run_python(folder: Path, *words: str, max_cpu_s: int | None = None, errors: int | None = None) -> Ran:
+    """Run Python with `words` in `folder` and return what it printed.
+
+    max_cpu_s: with it, the command has so much processor time at most, and one thread. errors: where its standard error
+    goes, as for subprocess; its last line, where it can be read, tells of a failure.
+    """
     wall, cpu = time.perf_counter(), _children_cpu_s()
     done = subprocess.run(
-        [sys.executable, str(ROOT / "train/run.py"), *words], cwd=folder, stdout=subprocess.PIPE, text=True,
-        env=os.environ | {"COLUMNS": "120"},
+        [sys.executable, *words], cwd=folder, stdout=subprocess.PIPE, stderr=errors, text=True,
+        env=os.environ | {"COLUMNS": "120"} | (ONE_THREAD if max_cpu_s else {}), preexec_fn=partial(limit_cpu, max_cpu_s),
     )  # fmt: skip
     if done.returncode:
-        sys.exit(f"train/run.py {words[0]} ended with {done.returncode}\n{done.stdout}")
+        said = (done.stderr or done.stdout).strip().splitlines()[-1:]
+        raise FailedCommand("; ".join([why_ended(done.returncode, max_cpu_s), *said]))
     return Ran(output=done.stdout, wall_s=round(time.perf_counter() - wall, 1), cpu_s=round(_children_cpu_s() - cpu, 1))
+
+
+def limit_cpu(seconds: int | None) -> None:
+    """Let this process take so much processor time and no more."""
+    if seconds is not None:
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+
+
+def why_ended(returncode: int, max_cpu_s: int | None) -> str:
+    """Return in words how a process ended."""
+    if returncode == -signal.SIGXCPU:
+        return f"took more than max_cpu_s={max_cpu_s} seconds; raise it, or give fewer epochs"
+    if returncode == -signal.SIGKILL:
+        return "was killed, most likely because memory ran out"
+    return f"ended with {returncode}"
 
 
 def split_words(words: list[str], own: type) -> tuple[list[str], list[str]]:
