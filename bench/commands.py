@@ -50,9 +50,10 @@ def run_python(folder: Path, *words: str, max_cpu_s: int | None = None, errors: 
     goes, as for subprocess; its last line, where it can be read, tells of a failure.
     """
     wall, cpu = time.perf_counter(), _children_cpu_s()
+    env = os.environ | {"COLUMNS": "120"} | (ONE_THREAD if max_cpu_s else {})
     done = subprocess.run(
-        [sys.executable, *words], cwd=folder, stdout=subprocess.PIPE, stderr=errors, text=True,
-        env=os.environ | {"COLUMNS": "120"} | (ONE_THREAD if max_cpu_s else {}), preexec_fn=partial(limit_cpu, max_cpu_s),
+        [sys.executable, *words], cwd=folder, stdout=subprocess.PIPE, stderr=errors, text=True, env=env,
+        preexec_fn=partial(limit_cpu, max_cpu_s),
     )  # fmt: skip
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines()[-1:]

@@ -38,7 +38,7 @@ def fit_and_choose(row: FamilyRow, data: TrainingSet, valid: ValidationSet, fold
         tried = solved(row, data)
         return max((_measured(model, settings, valid) for model, settings in tried), key=lambda chosen: chosen.valid)
     fitted = fit_family(row.model, row.training, data, folder, HERE)
-    if not fitted.history:  # a family with a way of its own to choose
+    if not fitted.epoch:  # a family with a way of its own to choose
         return _measured(fitted.model, {}, valid)
     best = fitted.history[fitted.epoch - 1]
     return Chosen(model=fitted.model, valid=best[SCORE], settings={"epoch": fitted.epoch})
