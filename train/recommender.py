@@ -15,6 +15,7 @@ from train.models.ranker import Ranker
 from train.models.shopper import MAX_HISTORY, History
 from train.models.transitions import Followers
 
+ENCODED = 2_048  # shoppers encoded together, those with histories of about one length side by side
 CHUNK = 64  # shoppers looked up and ranked together; their features stay in the processor's cache
 
 NOTHING = np.empty(0, dtype=np.int64)
@@ -48,16 +49,23 @@ def lookups(
 ) -> Iterator[Lookup]:  # fmt: skip
     """Yield the shoppers in their order, CHUNK at a time."""
     popular = np.argsort(-state.recent, kind="stable")[: sources.popular + MAX_HISTORY]
-    for start in range(0, len(histories), CHUNK):
-        chunk = histories[start : start + CHUNK]
+    for chunk, vectors in _encoded(model, histories):
         items = [history.item_idx for history in chunk]
-        vectors = model.encode_histories(items)
         width = min(state.n_items, sources.sequence + max(map(len, items)))
         _, nearest = faiss.knn(vectors, state.vectors, width, metric=faiss.METRIC_INNER_PRODUCT)
         yield Lookup(
             histories=chunk, vectors=vectors, nearest=nearest, followers=state.transitions.followers_of(items),
             popular=popular, sources=sources,
         )  # fmt: skip
+
+
+def _encoded(model: VectorModel, histories: list[History]) -> Iterator[tuple[list[History], np.ndarray]]:
+    """Yield CHUNK shoppers at a time with their vectors (s, d)."""
+    for start in range(0, len(histories), ENCODED):
+        group = histories[start : start + ENCODED]
+        vectors = model.encode_histories([history.item_idx for history in group])
+        for at in range(0, len(group), CHUNK):
+            yield group[at : at + CHUNK], vectors[at : at + CHUNK]
 
 
 def prospects(

@@ -6,6 +6,7 @@ from train.evaluation.measure import Row
 from train.models.candidates import Candidates
 from train.models.item_state import ItemState
 from train.models.prospect import Prospect
+from train.models.ragged import positions
 
 
 def sequence_only(prospect: Prospect, state: ItemState) -> Candidates:
@@ -18,8 +19,8 @@ def sequential_rules(prospect: Prospect, state: ItemState) -> Candidates:
     """Rank by the transitions from the shopper's last items (Ludewig and Jannach, 2018, section 3.1)."""
     items, followers = prospect.candidates.item_idx, prospect.followers
     score = np.zeros(len(items))
-    found = np.isin(items, followers.item_idx)
-    score[found] = followers.score[np.searchsorted(followers.item_idx, items[found])]
+    found, place = positions(followers.item_idx, items)
+    score[found] = followers.score[place]
     return prospect.candidates.scored(score)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from train.data.schema import Catalogue, Queries
-from train.evaluation.metrics import ranked_truth
+from train.evaluation.metrics import RankedTruths, ranks_of
 from train.evaluation.outcome import Evaluation, Shelf, outcome_of
 from train.evaluation.promises import Promises
 from train.evaluation.summary import ENGINE
@@ -30,7 +30,7 @@ def measure_rows(
     catalogue: Catalogue | None = None, calibration: Calibration | None = None,
 ) -> Evaluation:  # fmt: skip
     """Return how each way of ranking did; `lookups` hold the queries' shoppers in the order of the queries."""
-    truths, lists = {name: [] for name in rows}, {name: [] for name in rows}
+    ranks, lists = {name: [] for name in rows}, {name: [] for name in rows}
     promises, past = Promises(calibration), []
     for lookup in lookups:
         asked = range(len(past), len(past) + len(lookup.histories))
@@ -40,18 +40,26 @@ def measure_rows(
         prospects = lookup.prospects(keep_seen)
         for name, row in rows.items():
             ranked = row(lookup, prospects)
-            truths[name] += map(ranked_truth, ranked, truth, seen)
+            ranks[name] += map(ranks_of, truth, ranked)
             lists[name] += [one.best(k).item_idx for one in ranked]
             if name == ENGINE:
                 for query, one, items in zip(asked, ranked, seen, strict=True):
                     if len(items):  # strangers' scores are no ranker's
                         promises.add(one, queries, query)
-    shelf = Shelf(popularity=state.popularity, past=_counts(past, state.n_items), catalogue=catalogue)
+    had = _counts(past, state.n_items)
+    shelf = Shelf(popularity=state.popularity, past=had, catalogue=catalogue)
     return Evaluation(
         k=k, queries=queries, popularity=state.popularity,
-        rows={name: outcome_of(truths[name], lists[name], shelf, k) for name in rows},
+        rows={name: outcome_of(_truths(ranks[name], had, queries), lists[name], shelf, k) for name in rows},
         reliability=promises.reliability(),
     )  # fmt: skip
+
+
+def _truths(ranks: list[np.ndarray], had: csr_matrix, queries: Queries) -> RankedTruths:
+    query = np.repeat(np.arange(len(queries)), np.diff(queries.truth_offsets))
+    repeated = np.asarray(had[query, queries.truth]).ravel() > 0
+    rank = np.concatenate([np.empty(0), *ranks])
+    return RankedTruths(rank=rank, repeated=repeated, offsets=queries.truth_offsets)
 
 
 def _counts(lists: list[np.ndarray], n_items: int) -> csr_matrix:

@@ -58,11 +58,11 @@ def ranking_examples(
         prospects = lookup.prospects(keep_seen)
         matrices.append(features(prospects, state))
         for query, prospect in enumerate(prospects, start=len(counts) - 1):
-            items = prospect.candidates.item_idx
-            counts.append(len(items))
-            relevant.append(np.isin(items, queries.truth_of(query)))
+            found = prospect.candidates
+            counts.append(len(found))
+            relevant.append(found.among(queries.truth_of(query)))
             for goal, rows in reached.items():
-                rows.append(np.isin(items, queries.reached(query, goal)))
+                rows.append(found.among(queries.reached(query, goal)))
     return RankingExamples(
         features=np.concatenate(matrices), relevant=np.concatenate(relevant), offsets=np.cumsum(counts),
         reached={goal: np.concatenate(rows) for goal, rows in reached.items()},

@@ -16,7 +16,7 @@ from train.evaluation.beyond import (
     self_information,
     shown_items,
 )
-from train.evaluation.metrics import RankedTruth, accuracy
+from train.evaluation.metrics import RankedTruths, accuracy
 from train.evaluation.reliability import Reliability
 
 
@@ -24,7 +24,7 @@ from train.evaluation.reliability import Reliability
 class Outcome:
     """How one way of ranking did."""
 
-    truths: list[RankedTruth]  # one per query
+    truths: RankedTruths
     shown: csr_matrix  # (q, n_items) 0/1, the best k of each list
     values: dict[str, np.ndarray]  # metric → (q,), NaN where a query says nothing of it
     whole: dict[str, float]  # metrics that only all lists together have
@@ -50,7 +50,7 @@ class Shelf:
     catalogue: Catalogue | None = None  # without it, nothing is said of variety
 
 
-def outcome_of(truths: list[RankedTruth], lists: list[np.ndarray], shelf: Shelf, k: int) -> Outcome:
+def outcome_of(truths: RankedTruths, lists: list[np.ndarray], shelf: Shelf, k: int) -> Outcome:
     """Return all metrics of lists of at most k item_idx, and of where the true items came."""
     shown = shown_items(lists, len(shelf.popularity))
     values = accuracy(truths, k) | {

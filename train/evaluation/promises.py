@@ -21,7 +21,7 @@ class Promises:
             return
         for goal in self._calibration.curves:
             promised = self._calibration.probability(ranked.score, goal)
-            came = np.isin(ranked.item_idx, queries.reached(query, goal))
+            came = ranked.among(queries.reached(query, goal))
             self._kept.setdefault(goal, []).append((promised, came))
 
     def reliability(self) -> dict[Goal, Reliability]:

@@ -32,14 +32,24 @@ def reliability(probability: np.ndarray, happened: np.ndarray, bins: int = BINS)
     Each bin expects as many events as the others: nearly all candidates are nearly impossible, and bins of equal
     width or of equal count would put everything that matters into one.
     """
-    order = np.argsort(probability, kind="stable")
-    p, outcome = probability[order].astype(np.float64), happened[order].astype(np.float64)
-    expected = np.cumsum(p)
-    label = np.minimum((expected - p) / max(expected[-1], 1e-300) * bins, bins - 1).astype(np.int64)
-    count = np.bincount(label)
+    level = _level(probability)
+    count, outcome = np.bincount(level), np.bincount(level, happened)
+    predicted = np.bincount(level, probability)
+    before = np.cumsum(predicted) - predicted
+    label = np.minimum(before / max(predicted.sum(), 1e-300) * bins, bins - 1).astype(np.int64)
+    count, outcome, predicted = (np.bincount(label, of_level) for of_level in (count, outcome, predicted))
     used = count > 0
     return Reliability(
-        predicted=np.bincount(label, p)[used] / count[used],
-        observed=np.bincount(label, outcome)[used] / count[used],
-        count=count[used],
+        predicted=predicted[used] / count[used], observed=outcome[used] / count[used],
+        count=count[used].astype(np.int64),
     )  # fmt: skip
+
+
+def _level(probability: np.ndarray) -> np.ndarray:
+    """Return a small integer for each probability, equal where they differ by less than about 0.1 %, never falling.
+
+    Positive floats grow with their bits, of which 10 after the exponent are kept: sorting millions takes ten times as
+    long.
+    """
+    level = probability.astype(np.float32).view(np.int32) >> 13
+    return level - level.min()

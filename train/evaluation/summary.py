@@ -8,8 +8,8 @@ from pydantic import Field
 from cluster.config import Config
 from cluster.errors import ConfigError
 from train.evaluation.bootstrap import BootstrapConfig, Comparison, Interval, compare, intervals
-from train.evaluation.metrics import ndcg_of_some
-from train.evaluation.outcome import Evaluation, Outcome
+from train.evaluation.metrics import ndcg
+from train.evaluation.outcome import Evaluation
 from train.evaluation.segments import ITEMS, USERS, SegmentsConfig, item_segment, user_segment
 
 Table = dict[str, dict[str, float]]  # row → metric → value
@@ -89,8 +89,8 @@ def by_segment(evaluation: Evaluation, config: ReportConfig = DEFAULT) -> list[S
         }
         found.append(_segment(f"{name} users", values, evaluation, config))
     for number, name in enumerate(ITEMS):
-        asked = np.split(of_truth == number, queries.truth_offsets[1:-1])
-        values = {row: _ndcg_among(outcome, asked, k) for row, outcome in evaluation.rows.items()}
+        asked = of_truth == number
+        values = {row: ndcg(outcome.truths.where(asked), k) for row, outcome in evaluation.rows.items()}
         found.append(_segment(f"{name} items", values, evaluation, config))
     return [segment for segment in found if segment.n_queries]
 
@@ -124,7 +124,3 @@ def _segment(name: str, values: dict[str, np.ndarray], evaluation: Evaluation, c
     n_queries = int((~np.isnan(values[ENGINE])).sum())
     found = intervals(values, evaluation.queries.user_idx, config.bootstrap) if n_queries else {}
     return Segment(name=name, n_queries=n_queries, ndcg=found)
-
-
-def _ndcg_among(outcome: Outcome, asked: list[np.ndarray], k: int) -> np.ndarray:
-    return np.array([ndcg_of_some(truth, mask, k) for truth, mask in zip(outcome.truths, asked, strict=True)])

@@ -66,4 +66,5 @@ class Calibration:
 def log_share(score: np.ndarray) -> np.ndarray:
     """Return log softmax of one shopper's scores (n,): what the ranker's loss reads, and all that they mean."""
     score = np.asarray(score, dtype=np.float64)
-    return score - np.logaddexp.reduce(score)
+    gap = score - score.max(initial=-np.inf)
+    return gap - np.log(max(np.exp(gap).sum(), 1.0))  # the best alone counts 1

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from cluster.config import Config
-from train.models.ragged import ITEM_BITS, ITEM_MASK, offsets_of, pairs, places, positions
+from train.models.ragged import ITEM_BITS, ITEM_MASK, merged, offsets_of, pairs, places, positions
 from train.models.shopper import History
 from train.models.transitions import Followers
 
@@ -69,7 +69,13 @@ class Candidates:
 
     def best(self, k: int) -> "Candidates":
         """Return the k best, best first; equal scores keep the smaller item_idx first."""
-        return self.take(np.lexsort((self.item_idx, -self.score))[:k])
+        last = max(0, len(self) - k)
+        able = np.flatnonzero(self.score >= np.partition(self.score, last)[last]) if last else np.arange(len(self))
+        return self.take(able[np.lexsort((self.item_idx[able], -self.score[able]))[:k]])
+
+    def among(self, few: np.ndarray) -> np.ndarray:
+        """Return which of the items are among a few item_idx, (n,) bool."""
+        return (self.item_idx[:, None] == few).any(axis=1)
 
 
 def gather(
@@ -93,7 +99,7 @@ def gather(
         (Source.REPEAT, _within(_newest_distinct(histories), barred, config.repeat)),
         (Source.POPULAR, _within(_enough(popular, blocked, config.popular), barred, config.popular)),
     )
-    marked = np.sort(np.concatenate([pair << SOURCE_BITS | int(source) for source, pair in proposed]))
+    marked = merged([pair << SOURCE_BITS | int(source) for source, pair in proposed], ITEM_BITS + SOURCE_BITS)
     pair = marked >> SOURCE_BITS
     first = np.flatnonzero(np.diff(pair, prepend=-1))
     flags = (marked & SOURCE_MASK).astype(np.uint8)

@@ -1,9 +1,12 @@
 """Arrays of several shoppers side by side: who owns each row, and one number for each pair of shopper and item."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 ITEM_BITS = 32
 ITEM_MASK = (1 << ITEM_BITS) - 1
+NEVER = np.iinfo(np.int64).max  # stands where a row has ended
 
 
 def places(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -22,13 +25,27 @@ def offsets_of(pair: np.ndarray, n_owners: int) -> list[int]:
     return np.searchsorted(pair, np.arange(n_owners + 1) << ITEM_BITS).tolist()
 
 
-def positions(pair: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return which of the `wanted` pairs are in the ascending `pair`, (w,) bool, and where those stand."""
-    if not len(pair):
+def positions(known: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return which of the `wanted` numbers are among the ascending `known` ones, (w,) bool, and where those stand."""
+    if not len(known):
         return np.zeros(len(wanted), dtype=bool), np.empty(0, dtype=np.int64)
-    place = np.minimum(np.searchsorted(pair, wanted), len(pair) - 1)
-    found = pair[place] == wanted
+    place = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+    found = known[place] == wanted
     return found, place[found]
+
+
+def merged(parts: Sequence[np.ndarray], bits: int) -> np.ndarray:
+    """Return all numbers of some arrays, ascending; each array has its owners, the bits above `bits`, in order."""
+    owners = [part >> bits for part in parts]
+    n_owners = max(int(owner.max(initial=-1)) for owner in owners) + 1
+    counts = np.array([np.bincount(owner, minlength=n_owners) for owner in owners])
+    starts = np.cumsum(counts, axis=0) - counts
+    # Short rows are sorted in a third of the time that one long array takes.
+    rows = np.full((n_owners, counts.sum(axis=0).max(initial=0)), NEVER)
+    for part, owner, count, start in zip(parts, owners, counts, starts, strict=True):
+        rows[owner, places(count)[1] + start[owner]] = part
+    rows.sort(axis=1)
+    return rows[rows != NEVER]
 
 
 def add_up(pair: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

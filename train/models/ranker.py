@@ -42,8 +42,12 @@ class Ranker:
 
     def score(self, features: np.ndarray) -> np.ndarray:
         """Return fused scores (n,) float32 of features (n, F); only differences within one shopper mean anything."""
-        x = np.clip((features - self.mean) / self.deviation, self.low, self.high)
-        return np.maximum(x @ self.inner + self.inner_bias, 0) @ self.outer
+        x = features.T - self.mean[:, None]
+        x /= self.deviation[:, None]
+        np.maximum(x, self.low[:, None], out=x)  # np.clip would take three times as long
+        hidden = self.inner.T @ np.minimum(x, self.high[:, None], out=x)
+        hidden += self.inner_bias[:, None]
+        return self.outer @ np.maximum(hidden, 0, out=hidden)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain lists, with the feature names they belong to."""

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from train.data.schema import Queries
-from train.evaluation.metrics import RankedTruth
+from train.evaluation.metrics import RankedTruths
 from train.evaluation.outcome import Evaluation, Shelf, outcome_of
 from train.evaluation.reliability import reliability
 
@@ -31,10 +31,10 @@ def made_up(seed: int = 0) -> Evaluation:
     )  # fmt: skip
 
 
-def _truths(rng: np.random.Generator, width: int) -> list[RankedTruth]:
+def _truths(rng: np.random.Generator, width: int) -> RankedTruths:
     """Ranks below `width`, the second item of every query bought before."""
-    ranks = rng.random((N_QUERIES, 2)) * width
-    return [RankedTruth(rank=rank, repeated=np.array([False, True])) for rank in ranks]
+    rank = rng.random(2 * N_QUERIES) * width
+    return RankedTruths(rank=rank, repeated=np.arange(2 * N_QUERIES) % 2 == 1, offsets=np.arange(N_QUERIES + 1) * 2)
 
 
 def _lists(rng: np.random.Generator) -> list[np.ndarray]:
