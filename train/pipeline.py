@@ -15,6 +15,7 @@ from train.bundle import Bundle, read_bundle
 from train.bundle_state import Manifest
 from train.config import EvaluateRun, FitRun
 from train.content import Described, describe
+from train.data.batches import Wanted
 from train.data.prepared import Prepared
 from train.data.report import NOTHING, Report
 from train.data.schema import Interactions, Queries, Split
@@ -165,6 +166,7 @@ def _learn(
 ) -> Learned:  # fmt: skip
     """Fit the sequence model and the counts on the same rows."""
     data = TrainingSet.of(prepared.catalogue, interactions, valid, described.content)
+    data = replace(data, wanted=Wanted(min_weight=config.holdout.target_weight))
     report = NOTHING
     if parent is not None:
         data, report = started(data, parent, prepared.catalogue, config)

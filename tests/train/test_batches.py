@@ -1,12 +1,16 @@
 """What an epoch of batches holds: every target once, whatever the number of workers."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from train.data.batches import Batch, Batches, cut_windows, target_rows
+from cluster.errors import DataError
+from train.data.batches import EVERY, Batch, Batches, Wanted, cut_windows, target_rows
 from train.data.schema import NO_ITEM, Interactions
 
 LENGTHS = (0, 1, 2, 3, 9, 25, 4, 2, 7)
@@ -100,6 +104,42 @@ def test_any_item_of_the_next_order_may_be_the_target() -> None:
     drawn = pairs([b for epoch in range(20) for b in Batches(data, 8, 64, seed=0, targets="next_order").epoch(epoch)])
     assert {target for source, target in drawn if source == 0} == {2, 3}
     assert {target for source, target in drawn if source == 8} == {10}
+
+
+def slow_targets(data: Interactions, wanted: Wanted) -> dict[int, set[int]]:
+    """Return each row's targets: what is worth enough in the first later order that has it, if that is late enough."""
+    found, worthy = {}, data.weight >= wanted.min_weight
+    for row, (user, order) in enumerate(zip(data.user_idx, data.order_idx, strict=True)):
+        later = [
+            other for other in range(row + 1, len(data))
+            if data.user_idx[other] == user and data.order_idx[other] > order and worthy[other]
+        ]  # fmt: skip
+        same = {other for other in later if data.order_idx[other] == data.order_idx[later[0]]}
+        if same and (wanted.after_ms is None or data.timestamp_ms[later[0]] > wanted.after_ms):
+            found[row] = same
+    return found
+
+
+@given(seed=st.integers(0, 99), min_weight=st.integers(0, 3), after_ms=st.none() | st.integers(0, 60))
+def test_only_wanted_rows_are_targets_and_windows_without_any_are_skipped(
+    seed: int, min_weight: int, after_ms: int | None
+) -> None:
+    data = interactions(order_size=2)
+    weight = np.random.default_rng(seed).integers(1, 4, size=len(data)).astype(np.float32)
+    data, wanted = replace(data, weight=weight), Wanted(min_weight=min_weight, after_ms=after_ms)
+    expected = slow_targets(data, wanted)
+    rows, first, count = target_rows(data, "next_order", wanted)
+    assert {row: set(rows[first[row] : first[row] + count[row]]) for row in np.flatnonzero(count)} == expected
+    if not expected:
+        with pytest.raises(DataError, match="no event may be a target"):
+            Batches(data, 6, 12, seed=0, wanted=wanted)
+        return
+    batches = list(Batches(data, 6, 12, seed=0, wanted=wanted).epoch(0))
+    drawn = pairs(batches)
+    assert {source for source, _ in drawn} == expected.keys()
+    assert all(target in expected[source] for source, target in drawn)
+    if wanted != EVERY:
+        assert all((batch.target != NO_ITEM).any(axis=1).all() for batch in batches)
 
 
 def test_without_orders_the_next_order_is_the_next_item() -> None:

@@ -22,6 +22,9 @@ class SplitConfig(Config):
     )
     valid_fraction: float = Field(0.1, gt=0, lt=0.5, description="share of the time span just before the test window")
     test_fraction: float = Field(0.1, gt=0, lt=0.5, description="share of the time span at its end")
+    target_weight: float = Field(
+        0, ge=0, description="events worth less are context: neither asked for nor aimed at; 2 makes views just that"
+    )
     max_queries: int | None = Field(None, ge=1, description="sampled queries per part; all when not given")
     seed: int = Field(0, ge=0, description="of the sample of queries")
 
@@ -36,8 +39,9 @@ def make_split(interactions: Interactions, config: SplitConfig, has_clock: bool)
     """Return the split that `config` describes, checked for leakage.
 
     leave_one_out: each user's last item is held out for validation where another came before it, whatever order it
-    belongs to. global_time: one query per order in the windows at the end of the time span, each asked with
-    everything that its user did before. When absent: global_time where the source has a clock.
+    belongs to, and nothing after it is trained on. global_time: one query per order in the windows at the end of the
+    time span, each asked with everything that its user did before. When absent: global_time where the source has a
+    clock.
     """
     if config.split == "leave_one_out" or (config.split is None and not has_clock):
         return _leave_one_out(interactions, config)
@@ -47,16 +51,16 @@ def make_split(interactions: Interactions, config: SplitConfig, has_clock: bool)
 
 
 def _leave_one_out(interactions: Interactions, config: SplitConfig) -> Split:
-    interactions = _last_item_apart(interactions)
-    starts = order_starts(interactions)
-    owner = interactions.user_idx[starts]
-    is_last = np.diff(owner, append=-1) != 0
-    is_first = np.diff(owner, prepend=-1) != 0
-    held_out = starts[is_last & ~is_first]
+    last = _last_targets(interactions, config.target_weight)
+    interactions = _apart(interactions, last)
+    held_out = last[last > interactions.offsets[interactions.user_idx[last]]]
     _refuse_no_query(held_out, "no user has two events")
-    train = interactions.where(~np.isin(interactions.order_idx, interactions.order_idx[held_out]))
-    alone = int((is_last & is_first).sum())
-    why = f"one query for each user; {alone} users have a single event and are only trained on"
+    cut = interactions.offsets[1:].copy()
+    cut[interactions.user_idx[held_out]] = held_out
+    train = interactions.where(np.arange(len(interactions)) < cut[interactions.user_idx])
+    alone = int((np.diff(interactions.offsets) > 0).sum()) - len(held_out)
+    what = f"nothing worth {config.target_weight:g} after another event" if config.target_weight else "a single event"
+    why = f"one query for each user; {alone} users have {what} and are only trained on"
     split = Split(
         history=interactions, train=train, valid=_ask(interactions, held_out, config), test=no_queries(),
         report=NOTHING.add("leave one out", len(interactions), len(train), why),
@@ -65,13 +69,18 @@ def _leave_one_out(interactions: Interactions, config: SplitConfig) -> Split:
     return split
 
 
-def _last_item_apart(interactions: Interactions) -> Interactions:
-    """Return the same rows with each user's last one an order of its own, as the literature holds it out."""
-    order_idx = 2 * interactions.order_idx
-    last = interactions.offsets[1:][np.diff(interactions.offsets) > 0] - 1
-    order_idx[last] += 1
-    _, consecutive = np.unique(order_idx, return_inverse=True)  # what counts orders must not see gaps
-    return replace(interactions, order_idx=consecutive)
+def _last_targets(interactions: Interactions, target_weight: float) -> np.ndarray:
+    """Return each user's last row that is worth enough, (≤ n_users,)."""
+    worthy = np.flatnonzero(interactions.weight >= target_weight)
+    return worthy[np.diff(interactions.user_idx[worthy], append=-1) != 0]
+
+
+def _apart(interactions: Interactions, chosen: np.ndarray) -> Interactions:
+    """Return the same rows with each chosen one an order of its own, as the literature holds last items out."""
+    begins = np.zeros(len(interactions) + 1, dtype=bool)
+    begins[order_starts(interactions)] = True
+    begins[chosen] = begins[chosen + 1] = True
+    return replace(interactions, order_idx=np.cumsum(begins[:-1]) - 1)  # without gaps, for whatever counts orders
 
 
 def _global_time(interactions: Interactions, config: SplitConfig) -> Split:
@@ -81,8 +90,9 @@ def _global_time(interactions: Interactions, config: SplitConfig) -> Split:
     starts = order_starts(interactions)
     time = interactions.timestamp_ms[starts]
     is_first = np.diff(interactions.user_idx[starts], prepend=-1) != 0
-    valid = starts[(time >= valid_from) & (time < test_from) & ~is_first]
-    test = starts[(time >= test_from) & ~is_first]
+    asked = ~is_first & _worthy(interactions, starts, config.target_weight)
+    valid = starts[(time >= valid_from) & (time < test_from) & asked]
+    test = starts[(time >= test_from) & asked]
     _refuse_no_query(valid, "no known user came back in the validation window")
     train = interactions.where(interactions.timestamp_ms < valid_from)
     strangers = int(((time >= valid_from) & is_first).sum())
@@ -94,6 +104,11 @@ def _global_time(interactions: Interactions, config: SplitConfig) -> Split:
     )  # fmt: skip
     check_leakage(split, valid_from)
     return split
+
+
+def _worthy(interactions: Interactions, starts: np.ndarray, target_weight: float) -> np.ndarray:
+    """Return which orders hold a row that is worth enough."""
+    return np.maximum.reduceat(interactions.weight, starts) >= target_weight
 
 
 def _ask(interactions: Interactions, starts: np.ndarray, config: SplitConfig) -> Queries:

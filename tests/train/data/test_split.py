@@ -82,6 +82,44 @@ def test_leave_one_out_without_orders_asks_for_the_last_item() -> None:
     assert asked(split.valid) == [(0, 2, [3])]
 
 
+def weak(history: Interactions, rows: list[int]) -> Interactions:
+    weight = np.where(np.isin(np.arange(len(history)), rows), 1, 5)
+    return replace(history, weight=weight.astype(np.float32))
+
+
+STRONG = ["target_weight=2"]
+
+
+def test_weak_events_are_read_before_the_last_strong_one_and_never_asked_for() -> None:
+    history = weak(interactions(TWO_USERS), [0, 3, 6])
+    split = make_split(history, SplitConfig.parse(["split=leave_one_out", *STRONG]), has_clock=True)
+    assert asked(split.valid) == [(1, 2, [3]), (0, 5, [4])]
+    assert [split.train.items_of(user).tolist() for user in range(3)] == [[1, 2, 3, 4, 5], [1, 2], [7]]
+    assert "1 users have nothing worth 2 after another event" in split.report.steps[0].why
+
+
+def test_global_time_asks_for_orders_with_a_strong_event() -> None:
+    history = weak(interactions(TWO_USERS), [3, 4, 5])
+    split = make_split(history, SplitConfig.parse(["split=global_time", *STRONG]), has_clock=True)
+    assert asked(split.valid) == [(1, 1, [2, 3])]
+    assert asked(split.test) == [(0, 6, [6])]
+
+
+@given(world=st.integers(0, 99))
+def test_where_every_event_is_strong_nothing_changes(world: int) -> None:
+    rng = np.random.default_rng(world)
+    orders = [[(time, rng.integers(9, size=rng.integers(1, 4)).tolist()) for time in range(20)] for _ in range(4)]
+    for split in ("leave_one_out", "global_time"):
+        plain, strong = (
+            make_split(interactions(orders), SplitConfig.parse([f"split={split}", *words]), True)
+            for words in ([], ["target_weight=1"])
+        )
+        assert asked(plain.valid) == asked(strong.valid)
+        assert asked(plain.test) == asked(strong.test)
+        np.testing.assert_array_equal(plain.history.order_idx, strong.history.order_idx)
+        np.testing.assert_array_equal(plain.train.item_idx, strong.train.item_idx)
+
+
 def test_global_time_asks_for_each_order_of_known_users_in_the_windows() -> None:
     split = make_split(interactions(TWO_USERS), GLOBAL_TIME, has_clock=True)
     assert asked(split.valid) == [(1, 1, [2, 3]), (0, 3, [4, 5])]
