@@ -1,14 +1,22 @@
 """One way to fit a model of any family."""
 
+import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import torch
+
+from train.checkpoint import TrainState
 from train.fit import WorkersConfig, fit
 from train.joining import joined
-from train.loop import FitConfig
+from train.loop import Bar, FitConfig
+from train.models.base import NeuralModel
 from train.models.closed_form.base import ClosedModel
 from train.models.ensemble import EnsembleConfig
 from train.models.registered import ModelConfig, model_class, served
-from train.session import Fitted, Metrics, run_folder
+from train.progress import OwnBar
+from train.session import SCORE, Epoch, Fitted, Metrics, run_epochs, run_folder
 from train.training_set import TrainingSet
 
 
@@ -31,6 +39,26 @@ def fit_family(
         model = family.fit(config, data, training.seed)
         return Fitted(model=model, history=[], epoch=0, folder=run_folder(folder, config, training, data))
     return fit(config, training, data, folder, workers)
+
+
+def family_epochs(
+    config: ModelConfig, training: FitConfig, data: TrainingSet, device: torch.device,
+    resume_from: Path | None = None, bar: Bar = OwnBar,
+) -> Iterator[Epoch]:  # fmt: skip
+    """Train a model of any family here and yield after each epoch; what has none of its own counts as one.
+
+    The epoch of such a family holds no weights: it is measured, and nobody goes on from it.
+    """
+    if issubclass(model_class(config), NeuralModel):
+        yield from run_epochs(config, training, data, device, resume_from=resume_from, bar=bar)
+        return
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as place:
+        model = fit_family(config, training, data, Path(place), WorkersConfig.parse(["workers=0"])).model
+    metrics: Metrics = {"epoch": 1, "seconds": time.perf_counter() - began}
+    if data.valid is not None:
+        metrics[SCORE] = data.valid.ndcg(model)
+    yield Epoch(state=TrainState(epoch=1, step=0, model={}, optimiser={}, scaler={}), history=[metrics])
 
 
 def _one_after_another(members: list[Fitted]) -> list[Metrics]:

@@ -18,6 +18,7 @@ from train.data.prepared import Prepared
 from train.data.source import prepare_data
 from train.data.split import make_split
 from train.evaluation.printed import metrics_table
+from train.models.registered import require_servable
 from train.pipeline import buys_again, chosen_and_reported, fit_bundle
 from train.session import SCORE
 from train.training_set import TrainingSet
@@ -37,6 +38,8 @@ def read_config(words: list[str]) -> SweepConfig:
     """Return the settings of the command line, on top of those in a file."""
     config = SweepConfig.parse(words, read_yaml(QUICK))
     check_space(config.space, config.fit)
+    if config.promote:
+        require_servable(config.fit.model)
     return config
 
 

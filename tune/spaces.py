@@ -45,7 +45,7 @@ class Range(Config):
 class Choice(Config):
     """One of a few values."""
 
-    choice: list[bool | int | float | str] = Field(min_length=2, description="the values")
+    choice: list[bool | int | float | str | None] = Field(min_length=2, description="the values")
 
     def distribution(self) -> BaseDistribution:
         """Return what Optuna draws from."""

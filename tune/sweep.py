@@ -18,7 +18,8 @@ from ray.tune.search.optuna import OptunaSearch
 from cluster.errors import RuntimeStartError
 from train.checkpoint import checkpoint_facts, fill_checkpoint
 from train.config import FitRun
-from train.session import SCORE, Epoch, run_epochs
+from train.families import family_epochs
+from train.session import SCORE, Epoch
 from train.training_set import TrainingSet
 from tune.config import SweepConfig
 from tune.results import Trial, shown
@@ -90,7 +91,7 @@ def _train(params: dict[str, Any], config: FitRun, data: TrainingSet) -> None:
     checkpoint = ray.tune.get_checkpoint()
     with tempfile.TemporaryDirectory() as place:
         resume_from = Path(checkpoint.to_directory(place)) if checkpoint else None
-        for epoch in run_epochs(run.model, run.training, data, device, resume_from=resume_from, bar=_quiet):
+        for epoch in family_epochs(run.model, run.training, data, device, resume_from, _quiet):
             _report(epoch)
 
 

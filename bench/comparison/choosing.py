@@ -34,7 +34,7 @@ class Chosen:
 
 def fit_and_choose(row: FamilyRow, data: TrainingSet, valid: ValidationSet, folder: Path) -> Chosen:
     """Return the best model of a family by its validation queries; `data` holds the same for choosing an epoch."""
-    if issubclass(model_class(row.model), ClosedModel):
+    if not row.has_epochs:
         tried = solved(row, data)
         return max((_measured(model, settings, valid) for model, settings in tried), key=lambda chosen: chosen.valid)
     fitted = fit_family(row.model, row.training, data, folder, HERE)

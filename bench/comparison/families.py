@@ -12,7 +12,7 @@ from train.config import FitRun
 from train.encoders.items import ContentConfig
 from train.loop import FitConfig
 from train.models.closed_form.base import ClosedModel
-from train.models.registered import FAMILIES, ModelSetting
+from train.models.registered import FAMILIES, ModelSetting, model_class
 
 ALL, NONE = "all", "none"
 DRAWN = ("factorization", "content")  # solved at once, yet from a random start
@@ -36,9 +36,14 @@ class FamilyRow(Config):
     grid: Grid = Grid()
 
     @property
+    def has_epochs(self) -> bool:
+        """Whether the family is trained, not solved at once."""
+        return not issubclass(model_class(self.model), ClosedModel)
+
+    @property
     def is_random(self) -> bool:
         """Whether another seed gives another model."""
-        return not issubclass(FAMILIES[self.model.kind][0], ClosedModel) or self.model.kind in DRAWN
+        return self.has_epochs or self.model.kind in DRAWN
 
     def seeded(self, seed: int) -> "FamilyRow":
         """Return the row with another seed."""

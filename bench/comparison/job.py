@@ -32,6 +32,7 @@ from train.pipeline import buys_again
 from train.training_set import TrainingSet
 from train.validation import ValidationSet
 
+SOLVED_QUERIES = 10_000  # validation queries where they are asked once per point of a grid, not after every epoch
 LEAVE_ONE_OUT = SplitConfig.checked({"split": "leave_one_out"})
 
 
@@ -46,7 +47,8 @@ class Job(Config):
 def measure_family(row: FamilyRow, held: HeldOut) -> dict[str, Any]:
     """Fit a family on what came before the validation items, choose on those, and look at the test once."""
     split = make_split(held.visible.interactions, LEAVE_ONE_OUT, held.visible.has_clock)
-    valid = ValidationSet.sample(split, row.training.valid_queries, not buys_again(split.train), row.training.seed)
+    n_valid = max(row.training.valid_queries, 0 if row.has_epochs else SOLVED_QUERIES)
+    valid = ValidationSet.sample(split, n_valid, not buys_again(split.train), row.training.seed)
     if valid is None:
         raise DataError("nothing to choose by: no user has three events, or valid_queries=0")
     content = describe(held.visible.catalogue, row.features).content

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from cluster.errors import ConfigError
 from tests.train.histories import histories_of
@@ -12,7 +13,7 @@ from tests.train.small import small_words, write_ring
 from train.bundle import read_bundle
 from train.config import FitRun
 from train.data.source import prepare_data
-from train.families import fit_family
+from train.families import family_epochs, fit_family
 from train.fit import WorkersConfig, fit
 from train.loop import FitConfig
 from train.models.closed_form.content import ContentConfig
@@ -23,8 +24,9 @@ from train.models.neural.gru import GruConfig
 from train.models.neural.transformer import TransformerConfig
 from train.models.registered import ModelConfig
 from train.pipeline import fit_bundle
-from train.session import Fitted
+from train.session import SCORE, Fitted
 from train.training_set import TrainingSet
+from train.validation import ValidationSet
 
 HERE = WorkersConfig(workers=0)
 
@@ -102,3 +104,14 @@ def test_an_interrupted_ensemble_goes_on_with_the_member_it_was_at(
     np.testing.assert_array_equal(resumed.model.scores(histories), whole.model.scores(histories))
     assert [(epoch["epoch"], epoch["member"]) for epoch in resumed.history] == [(1, 1), (2, 1), (3, 2), (4, 2)]
     assert list((tmp_path / "parts").iterdir()) == [resumed.folder]
+
+
+@pytest.mark.parametrize(
+    ("model", "n_epochs"), [(EaseConfig(), 1), (GruConfig(embedding_dim=8, hidden_dim=8), 2)], ids=["ease", "gru"]
+)
+def test_what_has_no_epochs_of_its_own_counts_as_one(model: ModelConfig, n_epochs: int) -> None:
+    valid = ValidationSet(histories=[np.array([0, 1])], truths=[np.array([2])], filter_seen=True)
+    data = TrainingSet(train=histories_of([[0, 1, 2, 3]] * 9), n_items=9, valid=valid)
+    epochs = list(family_epochs(model, FitConfig(epochs=2, negatives=8), data, torch.device("cpu")))
+    assert [epoch.metrics["epoch"] for epoch in epochs] == list(range(1, n_epochs + 1))
+    assert all(0 <= epoch.metrics[SCORE] <= 1 and epoch.metrics["seconds"] > 0 for epoch in epochs)

@@ -13,7 +13,7 @@ import pytest
 from cluster.command import INTERRUPTED
 from cluster.environment import ROOT
 from tests.world import tiny_world, write_world
-from tune.run import main
+from tune.run import QUICK, main
 
 BAD_RATE = 0.0002
 TRIALS = 6
@@ -49,6 +49,16 @@ def test_a_sweep_beats_a_bad_learning_rate(ray_cluster: str, world: Path, tmp_pa
     assert best["params"]["learning_rate"] > BAD_RATE
     assert best["score"] > trials[1]["score"]
     assert {path.name for path in (tmp_path / "tune").glob("*/*.png")} == {"history.png", "parallel.png"}
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_family_without_epochs_is_swept_too(ray_cluster: str, world: Path, tmp_path: Path) -> None:
+    places = [f"out={tmp_path / 'tune'}", f"rejects={tmp_path / 'rejects'}"]
+    assert main([str(QUICK.with_name("rules.yaml")), f"data={world}", *places, "trials=4"]) == 0
+    trials = results_in(tmp_path)
+    assert sorted(trials) == [1, 2, 3, 4]
+    assert all(len(trial["scores"]) == 1 and trial["score"] > 0 for trial in trials.values())
 
 
 @pytest.mark.ray
