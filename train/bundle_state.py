@@ -99,7 +99,9 @@ def read_bundle_state(folder: Path) -> BundleState:
         return BundleState(
             manifest=manifest,
             items=pd.read_parquet(folder / "items.parquet"),
-            state=_item_state(vectors, load_file(folder / "transitions.safetensors"), config),
+            state=_item_state(
+                vectors, load_file(folder / "transitions.safetensors"), load_file(folder / "words.safetensors"), config
+            ),
             histories=_histories(
                 pd.read_parquet(folder / "users.parquet"), pd.read_parquet(folder / "histories.parquet")
             ),
@@ -113,34 +115,45 @@ def write_bundle_state(items: pd.DataFrame, state: ItemState, histories: Interac
     np.save(folder / "item_vectors.npy", state.vectors, allow_pickle=False)
     items.to_parquet(folder / "items.parquet")
     save_file(_arrays(state), folder / "transitions.safetensors")
+    save_file(_sparse(state.words), folder / "words.safetensors")
     _history_frame(histories).to_parquet(folder / "histories.parquet")
     pd.DataFrame({"user_id": histories.user_ids}).to_parquet(folder / "users.parquet")
 
 
 def _arrays(state: ItemState) -> dict[str, np.ndarray]:
-    base = state.transitions.base
-    return {
-        "indptr": base.indptr.astype(np.int64), "indices": base.indices.astype(np.int32), "data": base.data,
+    return _sparse(state.transitions.base) | {
         "rows": state.transitions.rows, "columns": state.transitions.columns,
         "popularity": state.popularity, "recent": state.recent, "repeat_rate": state.repeat_rate,
         "totals": np.array([state.n_events, state.recent_total]), "epoch_ms": np.array([state.epoch_ms]),
     }  # fmt: skip
 
 
-def _item_state(vectors: np.ndarray, arrays: dict[str, np.ndarray], config: dict[str, Any]) -> ItemState:
+def _sparse(matrix: csr_matrix) -> dict[str, np.ndarray]:
+    return {
+        "indptr": matrix.indptr.astype(np.int64), "indices": matrix.indices.astype(np.int32), "data": matrix.data,
+        "width": np.array([matrix.get_shape()[1]]),
+    }  # fmt: skip
+
+
+def _matrix(arrays: dict[str, np.ndarray]) -> csr_matrix:
+    shape = (len(arrays["indptr"]) - 1, int(arrays["width"][0]))
+    return csr_matrix((arrays["data"], arrays["indices"], arrays["indptr"]), shape=shape)
+
+
+def _item_state(
+    vectors: np.ndarray, arrays: dict[str, np.ndarray], words: dict[str, np.ndarray], config: dict[str, Any]
+) -> ItemState:
     parsed = ItemStateConfig.checked(config)
-    n_base = len(arrays["indptr"]) - 1
-    base = csr_matrix((arrays["data"], arrays["indices"], arrays["indptr"]), shape=(n_base, n_base))
-    if len(vectors) != len(arrays["popularity"]):
-        raise BundleError(
-            f"{len(vectors)} item vectors but {len(arrays['popularity'])} popularity counts in one bundle"
-        )
+    counts = {"item vectors": len(vectors), "popularity counts": len(arrays["popularity"])}
+    counts["texts"] = len(words["indptr"]) - 1
+    if len(set(counts.values())) > 1:
+        raise BundleError(f"one bundle holds {', '.join(f'{count} {name}' for name, count in counts.items())}")
     return ItemState(
-        config=parsed, vectors=vectors, popularity=arrays["popularity"], recent=arrays["recent"],
+        config=parsed, vectors=vectors, words=_matrix(words), popularity=arrays["popularity"], recent=arrays["recent"],
         repeat_rate=arrays["repeat_rate"], n_events=float(arrays["totals"][0]),
         recent_total=float(arrays["totals"][1]), epoch_ms=int(arrays["epoch_ms"][0]),
         transitions=Transitions(
-            config=parsed.transitions, base=base, rows=arrays["rows"], columns=arrays["columns"]
+            config=parsed.transitions, base=_matrix(arrays), rows=arrays["rows"], columns=arrays["columns"]
         ),
     )  # fmt: skip
 

@@ -3,27 +3,33 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from scipy.sparse import csr_matrix
+
 from train.data.schema import Catalogue
 from train.encoders.cache import VectorCache
-from train.encoders.items import NONE, ContentConfig, ItemFeatures
+from train.encoders.items import NONE, ContentConfig, ItemFeatures, item_texts
 from train.models.neural.content_tower import ItemContent
+from train.models.words import fit_words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Described:
     """A catalogue in numbers, and how to describe items that come after it."""
 
+    words: csr_matrix  # (n_items, n_terms), see train/models/words.py
     content: ItemContent | None = None
     features: ItemFeatures | None = None
 
 
 def describe(catalogue: Catalogue, config: ContentConfig, known: ItemFeatures | None = None) -> Described:
-    """Return the content of a catalogue's items, or nothing where the settings say none.
+    """Return the words of a catalogue's items, and their content unless the settings say none.
 
     known: how an earlier bundle describes items, for a model that learned to read just that.
     """
+    words = fit_words(item_texts(catalogue.frame))
     if config.content == NONE:
-        return Described()
+        return Described(words=words)
     features = known.moved_to(catalogue) if known else ItemFeatures.fit(catalogue, config.content)
     found = features.of(catalogue.frame, VectorCache(Path(config.content_cache)))
-    return Described(content=ItemContent(dense=found.dense, dropout=config.content_dropout), features=features)
+    content = ItemContent(dense=found.dense, dropout=config.content_dropout)
+    return Described(words=words, content=content, features=features)

@@ -174,7 +174,7 @@ def _learn(
     model = served(fitted.model)
     with torch.inference_mode():
         vectors = model.item_vectors().numpy().copy()
-    state = fit_item_state(vectors, interactions, prepared.has_clock, config.item_state)
+    state = fit_item_state(vectors, interactions, prepared.has_clock, config.item_state, described.words)
     return Learned(model=model, state=state, report=report, epochs=fitted.history, checkpoints=fitted.folder)
 
 

@@ -24,7 +24,7 @@ from train.recommender import prospects, ranked
 
 READ = (
     "calibration.json", "encoder.json", "histories.parquet", "item_vectors.npy", "items.parquet", "model.safetensors",
-    "transitions.safetensors", "users.parquet",
+    "transitions.safetensors", "users.parquet", "words.safetensors",
 )  # fmt: skip
 CARD = (
     "card/calibration_purchase.png", "card/card.md", "card/metrics.png", "card/popularity.png", "card/segments.png",

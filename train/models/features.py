@@ -9,16 +9,18 @@ from train.models.item_state import DAY_MS, ItemState
 from train.models.prospect import Prospect
 from train.models.ragged import ITEM_BITS, pairs, places, positions
 from train.models.shopper import History
+from train.models.words import alike, profile
 
 SEQUENCE = ("sequence_log_share", "sequence_gap")
 TRANSITION = ("transition", "transition_log")
+WORDS = ("words",)
 ITEM = ("popularity_log", "recent_log", "repeat_rate")
 REPEAT = (
     "is_repeat", "count_log", "count_fast", "count_slow", "count_days", "orders_since", "days_since",
     "interval_ratio", "has_interval", "interval_days", "order_share",
 )  # fmt: skip
 CONTEXT = ("orders_log", "history_log")
-FEATURES = SEQUENCE + TRANSITION + ITEM + REPEAT + CONTEXT
+FEATURES = SEQUENCE + TRANSITION + WORDS + ITEM + REPEAT + CONTEXT
 
 NO_ITEMS = np.empty(0, dtype=np.int64)
 
@@ -64,6 +66,7 @@ def features(prospects: Sequence[Prospect], state: ItemState) -> np.ndarray:
     for part in (
         _sequence(rows, prospects, state),
         _transition(rows, prospects),
+        _words(prospects, state),
         _item(rows, state),
         _repeat(rows, prospects),
         _context(rows, prospects),
@@ -90,6 +93,15 @@ def _transition(rows: Rows, prospects: Sequence[Prospect]) -> np.ndarray:
     found, place = positions(pairs(owner, items), rows.pair)
     score[found] = np.concatenate([np.empty(0), *share])[place]
     return np.stack((score, np.log(score + 1e-4)))
+
+
+def _words(prospects: Sequence[Prospect], state: ItemState) -> np.ndarray:
+    cosines = [np.empty(0)]
+    for prospect in prospects:
+        newest = prospect.history.newest_first(state.config.transitions.window)
+        said = profile(state.words, newest, state.config.transitions.history_decay ** np.arange(len(newest)))
+        cosines.append(alike(state.words, prospect.candidates.item_idx, said))
+    return np.concatenate(cosines)[None]
 
 
 def _item(rows: Rows, state: ItemState) -> np.ndarray:

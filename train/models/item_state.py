@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from pydantic import Field
+from scipy.sparse import csr_matrix
 
 from cluster.config import Config
 from train.data.schema import Interactions
 from train.models.transitions import Transitions, TransitionsConfig, fit_transitions
+from train.models.words import no_words
 
 DAY_MS = 86_400_000
 
@@ -33,6 +35,7 @@ class ItemState:
     recent: np.ndarray  # (n_items,) float64, events with forward decay: one at epoch_ms counts 1, later ones more
     repeat_rate: np.ndarray  # (n_items,) float32, share of buyers who bought again
     transitions: Transitions
+    words: csr_matrix  # (n_items, n_terms) float32, rows of length 1 or empty; events do not move them
     n_events: float  # the sum of `popularity`
     recent_total: float  # the sum of `recent`
     epoch_ms: int  # where forward decay starts (Cormode et al., 2009): only ratios of `recent` mean anything
@@ -56,9 +59,10 @@ class ItemState:
 
 
 def fit_item_state(
-    vectors: np.ndarray, interactions: Interactions, has_clock: bool, config: ItemStateConfig
-) -> ItemState:
-    """Return the counts of a history beside the vectors (n_items, d) that a model gave the items."""
+    vectors: np.ndarray, interactions: Interactions, has_clock: bool, config: ItemStateConfig,
+    words: csr_matrix | None = None,
+) -> ItemState:  # fmt: skip
+    """Return the counts of a history beside the vectors (n_items, d) that a model gave the items, and their words."""
     n_items = len(vectors)
     item_idx, timestamp_ms = interactions.item_idx, interactions.timestamp_ms
     epoch_ms = int(timestamp_ms.max(initial=0))
@@ -71,6 +75,7 @@ def fit_item_state(
         recent=recent,
         repeat_rate=_repeat_rate(interactions, n_items, config.repeat_prior),
         transitions=fit_transitions(interactions, n_items, config.transitions),
+        words=no_words(n_items) if words is None else words,
         n_events=float(len(interactions)),
         recent_total=float(recent.sum()),
         epoch_ms=epoch_ms,

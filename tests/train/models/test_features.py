@@ -15,6 +15,7 @@ from train.models.item_state import ItemState, ItemStateConfig, fit_item_state
 from train.models.prospect import Prospect
 from train.models.shopper import NO_HISTORY, History
 from train.models.transitions import Followers
+from train.models.words import fit_words
 
 N, DIM = 6, 3
 NO_FOLLOWERS = Followers(np.empty(0, np.int64), np.empty(0))
@@ -24,7 +25,8 @@ VECTOR = np.array([1.0, -2.0, 0.5], dtype=np.float32)
 def a_state(n_items: int = N) -> ItemState:
     vectors = np.random.default_rng(0).normal(size=(n_items, DIM)).astype(np.float32)
     sequences = [[item % n_items for item in sequence] for sequence in ([0, 1, 0, 2], [2, 3, 2], [1])]
-    return fit_item_state(vectors, histories_of(sequences), True, ItemStateConfig())
+    words = fit_words([f"tea no{item % 3} {'green' * (item % 2)}" for item in range(n_items - 1)] + [""])
+    return fit_item_state(vectors, histories_of(sequences), True, ItemStateConfig(), words)
 
 
 def features_of(
@@ -38,6 +40,10 @@ def prospect_of(item_idx: np.ndarray, vector: np.ndarray, followers: Followers, 
     n = len(item_idx)
     candidates = Candidates(item_idx=item_idx, source=np.ones(n, np.uint8), score=np.zeros(n, np.float32))
     return Prospect(history=history, vector=vector, followers=followers, candidates=candidates)
+
+
+def slow_cosine(left: np.ndarray, right: np.ndarray) -> float:
+    return float(left @ right / np.linalg.norm(left) / np.linalg.norm(right)) if left.any() and right.any() else 0.0
 
 
 def slow_features(
@@ -55,12 +61,16 @@ def slow_features(
         if i == item
     ]
     count, again = len(orders), len(orders) > 1
+    said = sum(
+        (0.6**back * state.words.toarray()[i] for back, i in enumerate(history.item_idx[::-1][:10])), np.zeros(1)
+    )
     interval = (max(days) - min(days)) / (count - 1) if again else 0.0
     return {
         "sequence_log_share": logit[item] - log(sum(exp(one) for one in logit.values())),
         "sequence_gap": logit[item] - max(logit.values()),
         "transition": share,
         "transition_log": log(share + 1e-4),
+        "words": slow_cosine(state.words.toarray()[item], said),
         "popularity_log": log((state.popularity[item] + 1) / (state.n_events + 1)),
         "recent_log": log(state.recent[item] / state.recent_total + 1e-7),
         "repeat_rate": float(state.repeat_rate[item]),
