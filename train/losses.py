@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -11,55 +11,52 @@ from torch import Tensor, nn
 
 from train.models.base import NeuralModel
 
-Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+Loss = Callable[[Tensor, Tensor, Tensor], Tensor]  # positive, negative, others → losses
 LossName = Literal["sampled_softmax", "softmax", "info_nce", "binary_cross_entropy", "gbce", "bpr"]
 
-MASKED = -1e9  # a negative that is the target itself
+MASKED = -1e9  # the score of a negative that is the target itself: exp and sigmoid of it are 0, and so are gradients
 
 
-def sampled_softmax(positive: Tensor, negative: Tensor, collision: Tensor) -> Tensor:
+def sampled_softmax(positive: Tensor, negative: Tensor, others: Tensor) -> Tensor:
     """−log of the target's share in a softmax over it and sampled negatives (Jean et al., 2015, section 3).
 
-    positive: (n,) scores of targets; negative: (n, m) scores of the step's negatives; collision: (n, m) true where the
-    negative is the target. Returns (n,) nats.
+    positive: (n,) scores of targets; negative: (n, m) float32 scores of the step's negatives, MASKED where one is the
+    target; others: (n,) how many are not. Returns (n,) nats.
     """
-    others = torch.logsumexp(negative.float().masked_fill(collision, MASKED), dim=1)
-    return F.softplus(others - positive.float())
+    return F.softplus(LogSumExp.apply(negative) - positive.float())
 
 
-def softmax(positive: Tensor, negative: Tensor, collision: Tensor) -> Tensor:
+def softmax(positive: Tensor, negative: Tensor, others: Tensor) -> Tensor:
     """−log of the target's share in a softmax over all items (Hidasi and Karatzoglou, 2018, equation 3).
 
     As `sampled_softmax`, with every item among the negatives: what collides is the target itself, once.
     """
-    return sampled_softmax(positive, negative, collision)
+    return sampled_softmax(positive, negative, others)
 
 
-def info_nce(positive: Tensor, negative: Tensor, collision: Tensor) -> Tensor:
+def info_nce(positive: Tensor, negative: Tensor, others: Tensor) -> Tensor:
     """−log of the target's share among the targets of the whole step (van den Oord et al., 2018, equation 4).
 
     As `sampled_softmax`, with the other examples' targets for negatives; popular items are negatives more often.
     """
-    return sampled_softmax(positive, negative, collision)
+    return sampled_softmax(positive, negative, others)
 
 
-def binary_cross_entropy(positive: Tensor, negative: Tensor, collision: Tensor) -> Tensor:
+def binary_cross_entropy(positive: Tensor, negative: Tensor, others: Tensor) -> Tensor:
     """−log σ(⟨h_u, h_i⟩) − mean over negatives j of log(1 − σ(⟨h_u, h_j⟩)) (Kang and McAuley, 2018, equation 6).
 
     Arguments and result as for `sampled_softmax`; the mean over many negatives is the paper's one negative
     with less noise.
     """
-    wrong = F.softplus(negative.float()).masked_fill(collision, 0.0)
-    return F.softplus(-positive.float()) + wrong.sum(1) / (~collision).sum(1).clamp(min=1)
+    return F.softplus(-positive.float()) + F.softplus(negative).sum(1) / others.clamp(min=1)
 
 
-def gbce(positive: Tensor, negative: Tensor, collision: Tensor, beta: float = 1.0) -> Tensor:
+def gbce(positive: Tensor, negative: Tensor, others: Tensor, beta: float = 1.0) -> Tensor:
     """−(β log σ(s⁺) + Σ over negatives of log(1 − σ(s⁻))) / (m + 1) (Petrov and Macdonald, 2023, section 5).
 
     Arguments and result as for `sampled_softmax`. β < 1 takes back the overconfidence that sampling causes.
     """
-    wrong = F.softplus(negative.float()).masked_fill(collision, 0.0)
-    return (beta * F.softplus(-positive.float()) + wrong.sum(1)) / ((~collision).sum(1) + 1)
+    return (beta * F.softplus(-positive.float()) + F.softplus(negative).sum(1)) / (others + 1)
 
 
 def gbce_beta(negatives: int, n_items: int, calibration: float) -> float:
@@ -71,13 +68,12 @@ def gbce_beta(negatives: int, n_items: int, calibration: float) -> float:
     return 1 - calibration * (1 - share)
 
 
-def bpr(positive: Tensor, negative: Tensor, collision: Tensor) -> Tensor:
+def bpr(positive: Tensor, negative: Tensor, others: Tensor) -> Tensor:
     """−mean over negatives j of log σ(s⁺ − s_j), Bayesian personalised ranking (Rendle et al., 2009, section 4.1).
 
     Arguments and result as for `sampled_softmax`.
     """
-    behind = F.softplus(negative.float() - positive.float().unsqueeze(1)).masked_fill(collision, 0.0)
-    return behind.sum(1) / (~collision).sum(1).clamp(min=1)
+    return F.softplus(negative - positive.float().unsqueeze(1)).sum(1) / others.clamp(min=1)
 
 
 LOSSES: dict[str, Loss] = {
@@ -93,6 +89,40 @@ LOSSES: dict[str, Loss] = {
 def named_loss(name: LossName, negatives: int, n_items: int, calibration: float) -> Loss:
     """Return a loss by its name, ready for steps with so many sampled negatives."""
     return partial(gbce, beta=gbce_beta(negatives, n_items, calibration)) if name == "gbce" else LOSSES[name]
+
+
+def mask_targets(negative: Tensor, target: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
+    """Return scores (n, m) as float32, MASKED where a negative is the row's target, and how many are not, (n,).
+
+    target: (n,), negatives: (m,) item_idx. Scores that are float32 already change in place: they are many, and
+    collisions few.
+    """
+    order = negatives.argsort()
+    ascending = negatives[order]
+    first = torch.searchsorted(ascending, target)
+    count = torch.searchsorted(ascending, target, right=True) - first
+    row = torch.arange(len(target), device=target.device).repeat_interleave(count)
+    place = torch.arange(len(row), device=row.device) + (first - count.cumsum(0) + count)[row]
+    negative = negative.float()
+    negative.detach()[row, order[place]] = MASKED  # behind autograd's back, since no gradient passes MASKED
+    return negative, len(negatives) - count
+
+
+class LogSumExp(torch.autograd.Function):
+    """log Σ exp of each row (n, m) → (n,); keeps the exponentials that torch.logsumexp would take anew."""
+
+    @staticmethod
+    def forward(ctx: Any, score: Tensor) -> Tensor:
+        top = score.amax(dim=1, keepdim=True)
+        exponential = (score - top).exp_()
+        total = exponential.sum(dim=1, keepdim=True)
+        ctx.save_for_backward(exponential, total)
+        return (top + total.log()).squeeze(1)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        exponential, total = ctx.saved_tensors
+        return exponential * (gradient.unsqueeze(1) / total)
 
 
 class Objective(nn.Module):
@@ -118,5 +148,6 @@ class Objective(nn.Module):
             positive, negative = positive / self.temperature, negative / self.temperature
         if self.log_share is not None:
             negative = negative - (self.log_share[negatives] + math.log(max(len(negatives), 1)))
-        losses = self.loss(positive, negative, target[:, None] == negatives)
+        negative, others = mask_targets(negative, target, negatives)
+        losses = self.loss(positive, negative, others)
         return (losses * weight).sum() + penalty

@@ -8,6 +8,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
 from cluster.config import Config
+from train.models.neural.dropout import Dropout
 from train.models.neural.embedded import EmbeddedSequenceModel, left_aligned
 
 
@@ -28,7 +29,7 @@ class Cnn(EmbeddedSequenceModel):
 
     def __init__(self, config: CnnConfig, n_items: int, attributes: csr_matrix | None = None) -> None:
         super().__init__(config, n_items, attributes)
-        self.input_dropout = nn.Dropout(config.embedding_dropout)
+        self.input_dropout = Dropout(config.embedding_dropout)
         self.blocks = nn.ModuleList(Block(config, 2 * 4**layer) for layer in range(config.layers))
         self.output_norm = nn.LayerNorm(config.embedding_dim)
 
@@ -48,7 +49,7 @@ class Block(nn.Module):
         d, width = config.embedding_dim, config.width
         self.near, self.far = nn.Conv1d(d, d, width, dilation=dilation // 2), nn.Conv1d(d, d, width, dilation=dilation)
         self.near_norm, self.far_norm = nn.LayerNorm(d), nn.LayerNorm(d)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, L, d); position t reads none after t."""

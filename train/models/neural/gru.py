@@ -7,6 +7,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
 from cluster.config import Config
+from train.models.neural.dropout import Dropout
 from train.models.neural.embedded import EmbeddedSequenceModel, left_aligned
 
 
@@ -27,9 +28,9 @@ class Gru(EmbeddedSequenceModel):
 
     def __init__(self, config: GruConfig, n_items: int, attributes: csr_matrix | None = None) -> None:
         super().__init__(config, n_items, attributes)
-        self.input_dropout = nn.Dropout(config.embedding_dropout)
+        self.input_dropout = Dropout(config.embedding_dropout)
         self.recurrent = nn.GRU(config.embedding_dim, config.hidden_dim, config.layers, batch_first=True)
-        self.state_dropout = nn.Dropout(config.dropout)
+        self.state_dropout = Dropout(config.dropout)
         self.output = nn.Linear(config.hidden_dim, config.embedding_dim)
 
     def hidden(self, item_idx: Tensor) -> Tensor:

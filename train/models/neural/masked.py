@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from train.data.schema import NO_ITEM
 from train.models.base import Examples
+from train.models.neural.dropout import Dropout
 from train.models.neural.embedded import EmbeddedVectorModel
 from train.models.neural.transformer import MASKED, AttentionConfig, Block
 
@@ -31,7 +32,7 @@ class Masked(EmbeddedVectorModel):
         d = config.embedding_dim
         self.gap = nn.Parameter(0.02 * torch.randn(d))
         self.position = nn.Parameter(0.02 * torch.randn(config.max_length + 1, d))  # from the end, the gap included
-        self.input_dropout = nn.Dropout(config.embedding_dropout)
+        self.input_dropout = Dropout(config.embedding_dropout)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.output_norm = nn.LayerNorm(d)
 

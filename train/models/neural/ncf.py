@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from cluster.config import Config
 from train.data.schema import NO_ITEM
 from train.models.base import Examples
+from train.models.neural.dropout import Dropout
 from train.models.neural.embedded import EmbeddedModel, left_aligned
 from train.models.neural.pooling import CausalPooling
 
@@ -37,7 +38,7 @@ class Ncf(EmbeddedModel):
     def __init__(self, config: NcfConfig, n_items: int, attributes: csr_matrix | None = None) -> None:
         super().__init__(config, n_items, attributes)
         d = config.embedding_dim
-        self.input_dropout = nn.Dropout(config.embedding_dropout)
+        self.input_dropout = Dropout(config.embedding_dropout)
         self.pooling = CausalPooling(d, config.max_length)
         self.product = nn.Parameter(torch.ones(d))
         self.shopper, self.item = nn.Linear(d, config.hidden_dim), nn.Linear(d, config.hidden_dim, bias=False)

@@ -9,6 +9,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
 from cluster.config import Config
+from train.models.neural.dropout import Dropout
 from train.models.neural.embedded import EmbeddedSequenceModel
 
 MASKED = -1e4  # finite even in float16, so that a row with every key masked stays a number
@@ -42,7 +43,7 @@ class Transformer(EmbeddedSequenceModel):
     def __init__(self, config: TransformerConfig, n_items: int, attributes: csr_matrix | None = None) -> None:
         super().__init__(config, n_items, attributes)
         self.position = nn.Parameter(0.02 * torch.randn(config.max_length, config.embedding_dim))
-        self.input_dropout = nn.Dropout(config.embedding_dropout)
+        self.input_dropout = Dropout(config.embedding_dropout)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.output_norm = nn.LayerNorm(config.embedding_dim)
 
@@ -83,7 +84,7 @@ class Block(nn.Module):
         self.feedforward_gate = nn.Linear(d, d)
         self.feedforward_input = nn.Linear(d, 2 * config.feedforward_dim)
         self.feedforward_output = nn.Linear(config.feedforward_dim, d)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, x: Tensor, mask: Tensor, newest_only: bool = False) -> Tensor:
         """Return x after both branches, (B, L, d), or (B, 1, d) for the newest position alone."""

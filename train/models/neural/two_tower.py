@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from cluster.config import Config
 from train.encoders.features import Features
 from train.models.base import SequenceModel
+from train.models.neural.dropout import Dropout
 from train.models.neural.embedded import EmbeddedModel, left_aligned
 from train.models.neural.pooling import CausalPooling
 
@@ -34,7 +35,7 @@ class TwoTower(EmbeddedModel, SequenceModel):
 
     def __init__(self, config: TwoTowerConfig, n_items: int, attributes: csr_matrix | None = None) -> None:
         super().__init__(config, n_items, attributes)
-        self.input_dropout = nn.Dropout(config.embedding_dropout)
+        self.input_dropout = Dropout(config.embedding_dropout)
         self.pooling = CausalPooling(config.embedding_dim, config.max_length)
         self.history_tower, self.item_tower = Tower(config), Tower(config)
 
@@ -60,7 +61,7 @@ class Tower(nn.Module):
     def __init__(self, config: TwoTowerConfig) -> None:
         super().__init__()
         d, inner = config.embedding_dim, config.hidden_dim
-        self.network = nn.Sequential(nn.Linear(d, inner), nn.ReLU(), nn.Dropout(config.dropout), nn.Linear(inner, d))
+        self.network = nn.Sequential(nn.Linear(d, inner), nn.ReLU(), Dropout(config.dropout), nn.Linear(inner, d))
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., d) → (..., d)."""
