@@ -29,6 +29,12 @@ class BundleError(LiveshelfError):
     status = 503
 
 
+class QualityError(LiveshelfError):
+    """A bundle recommends worse than was allowed, and is not published."""
+
+    status = 422
+
+
 class StorageError(LiveshelfError):
     """A folder cannot be written, or the disk is full."""
 

@@ -19,10 +19,13 @@ from cluster.errors import BundleError
 from cluster.storage import sha256
 from train.data.schema import Interactions
 from train.models.item_state import ItemState, ItemStateConfig
+from train.models.packed import Packed, unpacked
 from train.models.transitions import Transitions
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+VECTORS, PACKED = "item_vectors.npy", "item_vectors.safetensors"  # a bundle has one of them
+COMPRESSION = "card/compression.json"  # what a bundle that was made smaller tells of it
 MEND = "copy the bundle again or promote another"
 UNREADABLE = (
     OSError, KeyError, IndexError, TypeError, AttributeError, ValueError, RuntimeError, SafetensorError
@@ -45,6 +48,11 @@ class Manifest(Config):
     files: dict[str, str] = Field(default={}, description="file → sha256")
     seal: str = Field(default="", description="sha256 of this manifest without its seal; not checked when empty")
 
+    @property
+    def is_compressed(self) -> bool:
+        """Whether it was made smaller from its parent, and so learns no more."""
+        return COMPRESSION in self.files
+
     def sealed(self) -> "Manifest":
         """Return the manifest with its seal, after which no byte of it can change unnoticed."""
         open_ = self.model_copy(update={"seal": ""})
@@ -59,6 +67,7 @@ class BundleState:
     items: pd.DataFrame  # (n_items), the catalogue in order of item_idx
     state: ItemState  # as of the end of training
     histories: Interactions  # every shopper up to the data's cut-off
+    packed: Packed | None = None  # what `state.vectors` were unpacked from, where they lie packed
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -95,9 +104,11 @@ def read_bundle_state(folder: Path) -> BundleState:
     manifest = check_bundle(folder)
     try:
         config = json.loads((folder / "calibration.json").read_text())["item_state"]
-        vectors = np.load(folder / "item_vectors.npy", allow_pickle=False)
+        packed = load_file(folder / PACKED) if PACKED in manifest.files else None
+        vectors = unpacked(packed) if packed else np.load(folder / VECTORS, allow_pickle=False)
         return BundleState(
             manifest=manifest,
+            packed=packed,
             items=pd.read_parquet(folder / "items.parquet"),
             state=_item_state(
                 vectors, load_file(folder / "transitions.safetensors"), load_file(folder / "words.safetensors"), config
@@ -110,9 +121,14 @@ def read_bundle_state(folder: Path) -> BundleState:
         raise BundleError(f"{folder} holds a part that this code cannot read: {error}; fit a new bundle") from error
 
 
-def write_bundle_state(items: pd.DataFrame, state: ItemState, histories: Interactions, folder: Path) -> None:
+def write_bundle_state(
+    items: pd.DataFrame, state: ItemState, histories: Interactions, folder: Path, packed: Packed | None = None
+) -> None:
     """Write the files that `read_bundle_state` reads into `folder`, but the manifest and the calibration."""
-    np.save(folder / "item_vectors.npy", state.vectors, allow_pickle=False)
+    if packed is None:
+        np.save(folder / VECTORS, state.vectors, allow_pickle=False)
+    else:
+        save_file(dict(packed), folder / PACKED)
     items.to_parquet(folder / "items.parquet")
     save_file(_arrays(state), folder / "transitions.safetensors")
     save_file(_sparse(state.words), folder / "words.safetensors")

@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from cluster.config import Config
+from train.compression.steps import StepsConfig
 from train.data.source import DataConfig
 from train.data.split import SplitConfig
 from train.encoders.items import ContentConfig
@@ -60,6 +61,16 @@ class EvaluateRun(DataConfig):
     report_queries: int = Field(6_000, ge=1, description="queries that the metrics table is made from")
     holdout: SplitConfig = SplitConfig.parse([])
     report: ReportConfig = ReportConfig.parse([])
+
+
+class CompressRun(EvaluateRun):
+    """Settings of `compress`: a smaller bundle from a published one, measured on the queries of other data."""
+
+    holdout: SplitConfig | None = Field(None, description="as for `fit`; as the bundle was fitted when absent")
+    max_loss: float = Field(0.01, ge=0, le=1, description="share of NDCG that may be lost; beyond it, nothing is made")
+    promote: bool = Field(True, description="make the new bundle the current one")
+    out: str = Field("", description="file for the report as JSON; the bundle's card has it too")
+    steps: StepsConfig = StepsConfig.parse([])
 
 
 class RecommendRun(DataConfig):

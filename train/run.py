@@ -1,5 +1,6 @@
-"""`python train/run.py <command> key=value …`: prepare, fit, evaluate, recommend, export."""
+"""`python train/run.py <command> key=value …`: prepare, fit, evaluate, compress, recommend, export."""
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -10,10 +11,11 @@ if not __package__:  # started as a file: let `train.…` be found whatever the 
 from rich.console import Console
 
 from cluster.command import run_one_of, say
-from cluster.storage import whole_folder
+from cluster.storage import whole_folder, write_whole
 from train.batch import recommend
 from train.bundle_state import check_bundle
-from train.config import EvaluateRun, ExportRun, FitRun, PrepareRun, RecommendRun
+from train.compression.compress import compress, publish
+from train.config import CompressRun, EvaluateRun, ExportRun, FitRun, PrepareRun, RecommendRun
 from train.data.report import Report, as_table
 from train.data.source import prepare_data
 from train.data.split import make_split
@@ -54,6 +56,17 @@ def evaluate_command(words: list[str]) -> None:
     show(measure_bundle(config), config.report)
 
 
+def compress_command(words: list[str]) -> None:
+    """Make a smaller bundle from a published one, if it loses little."""
+    config = CompressRun.parse(words)
+    compressed = compress(config)
+    console.print(compressed.report.table())
+    say(compressed.report.sentence())
+    if config.out:
+        write_whole(Path(config.out), json.dumps(compressed.report.to_json(), indent=1))
+    say(f"bundle: {publish(compressed, config)}")
+
+
 def recommend_command(words: list[str]) -> None:
     """Write a list for each of many users."""
     config = RecommendRun.parse(words)
@@ -75,6 +88,7 @@ COMMANDS = {
     "prepare": prepare_command,
     "fit": fit_command,
     "evaluate": evaluate_command,
+    "compress": compress_command,
     "recommend": recommend_command,
     "export": export_command,
 }

@@ -50,6 +50,8 @@ def read_parent(folder: Path, config: ModelConfig, content: ContentConfig) -> Pa
     """Return the bundle in `folder`; ConfigError where a model of these settings cannot take its weights."""
     bundle = read_bundle(folder)
     version, model = bundle.manifest.version, bundle.model
+    if bundle.manifest.is_compressed:
+        raise ConfigError(f"parent={version} was made smaller and learns no more; give parent={bundle.manifest.parent}")
     if not isinstance(model, EmbeddedModel) or type(model) is not model_class(config):
         raise ConfigError(
             f"parent={version} holds a {type(model).__name__}, from which model.kind={config.kind} cannot start; "

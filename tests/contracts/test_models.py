@@ -1,5 +1,6 @@
 """What every family of models promises, whatever it is made of."""
 
+import copy
 import tempfile
 from dataclasses import dataclass
 from functools import cache
@@ -11,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load, save
 from scipy.sparse import csr_matrix
+from torch import nn
 
 from tests.train.histories import histories_of
 from train.families import fit_family
@@ -18,6 +20,7 @@ from train.fit import WorkersConfig
 from train.loop import FitConfig
 from train.models.base import Model, NeuralModel, SequenceModel, VectorModel
 from train.models.ensemble import EnsembleConfig, MemberConfig
+from train.models.quantised import to_int8
 from train.models.registered import FAMILIES, ModelConfig, build_model, describe_model
 from train.session import new_model
 from train.training_set import TrainingSet
@@ -127,6 +130,20 @@ def test_a_saved_model_answers_as_before(kind: str) -> None:
     rebuilt = build_model(describe_model(model), load(saved))
     assert rebuilt.n_items == model.n_items
     np.testing.assert_array_equal(rebuilt.scores(HISTORIES), model.scores(HISTORIES))
+
+
+@EVERY
+def test_in_eight_bits_it_says_nearly_the_same_and_answers_so_once_saved(kind: str) -> None:
+    model, small = fitted(kind), copy.deepcopy(fitted(kind))
+    for layer in (nn.Linear, nn.Embedding):
+        to_int8(small, layer)
+    saved = save({name: tensor.contiguous() for name, tensor in small.state_dict().items()})
+    rebuilt = build_model(describe_model(small), load(saved))
+    expected, found = model.scores(HISTORIES), rebuilt.scores(HISTORIES)
+    np.testing.assert_array_equal(found, small.scores(HISTORIES))
+    assert np.abs(found - expected).max() <= 0.05 * np.ptp(expected)
+    held = isinstance(model, NeuralModel) or kind == "ensemble"
+    assert any(tensor.dtype == torch.int8 for tensor in load(saved).values()) is held
 
 
 @EVERY

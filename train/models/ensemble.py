@@ -76,6 +76,12 @@ class EnsembleConfig(Config):
             raise ConfigError(f"{len(self.weights)} weights for {len(self.members)} members; give one each, or none")
         return self
 
+    def of_models(self, models: Sequence[SingleConfig]) -> Self:
+        """Return the same settings for members whose models changed, such as by pruning."""
+        pairs = zip(self.members, models, strict=True)
+        members = tuple(member.model_copy(update={"model": model}) for member, model in pairs)
+        return self.model_copy(update={"members": members})
+
 
 class Ensemble(VectorModel):
     """h_u = [w₁ h_u¹, w₂ h_u², …] and h_i = [h_i¹, h_i², …]: a product of experts (Hinton, 2002) that one index serves.

@@ -9,6 +9,7 @@ from cluster.config import Config
 from cluster.errors import BundleError, ConfigError
 from train.models.base import Model, VectorModel
 from train.models.ensemble import Ensemble, EnsembleConfig
+from train.models.quantised import floats, restore_int8
 from train.models.single import SINGLE, SingleConfig, with_kind, with_vectors
 
 FAMILIES: dict[str, tuple[type[Model], type[Config]]] = SINGLE | {"ensemble": (Ensemble, EnsembleConfig)}
@@ -50,4 +51,6 @@ def build_model(description: dict[str, Any], state: dict[str, Tensor]) -> Model:
     if description["model"] not in FAMILIES:
         raise BundleError(f"unknown model {description['model']!r}; this code knows {', '.join(FAMILIES)}")
     family, config_class = FAMILIES[description["model"]]
-    return family.from_state(config_class.checked(description["config"]), state)
+    model = family.from_state(config_class.checked(description["config"]), floats(state))
+    restore_int8(model, state)
+    return model

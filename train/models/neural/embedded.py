@@ -10,6 +10,7 @@ from torch import Tensor
 from train.data.schema import NO_ITEM
 from train.encoders.features import Features
 from train.models.base import NeuralModel, NeuralVectorModel, SequenceModel
+from train.models.neural.folded import FoldedItems
 from train.models.neural.item_embedding import ItemEmbedding
 
 
@@ -25,6 +26,7 @@ class EmbeddedModel(NeuralModel):
     @classmethod
     def from_state(cls, config: Any, state: dict[str, Tensor]) -> Self:
         model = cls(config, len(state["items.embedding.weight"]), stored_attributes(state))
+        model.items = FoldedItems.shaped_as(state) or model.items
         model.load_state_dict(state)
         return model.eval()
 

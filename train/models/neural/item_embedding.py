@@ -65,7 +65,7 @@ class ItemEmbedding(nn.Module):
         Content alone is shorter than a whole h_i, so that a new item would lose to every known one; it is lengthened
         by as much as makes the content of known items as long as their median.
         """
-        return self._lengthening() * self.content(features)
+        return self.lengthening_of_content() * self.content(features)
 
     def content(self, features: Features) -> Tensor:
         """Return what content adds to h_i, (n, d): the attributes' part and the tower's."""
@@ -79,7 +79,8 @@ class ItemEmbedding(nn.Module):
             vectors = vectors + self._bags(indices, offsets[:-1], offsets.diff())
         return vectors
 
-    def _lengthening(self) -> Tensor:
+    def lengthening_of_content(self) -> Tensor:
+        """Return what `described` multiplies content by, a scalar."""
         own, seen = self.embedding.weight, slice(None)
         if self.tower is not None:
             own, seen = own * self.tower.seen.unsqueeze(-1), self.tower.seen

@@ -1,0 +1,1 @@
+"""Bundles made smaller, with what it costs."""

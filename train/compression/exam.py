@@ -1,0 +1,62 @@
+"""The same held-out queries, asked of a bundle before and after each step."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from train.batch import in_vocabulary
+from train.bundle import Bundle
+from train.config import EvaluateRun
+from train.data.prepared import Prepared
+from train.data.schema import Interactions, Queries
+from train.data.split import SplitConfig, make_split
+from train.evaluation.measure import Lists, measure_rows
+from train.evaluation.offline import asked
+from train.evaluation.outcome import Evaluation, Outcome
+from train.evaluation.summary import ENGINE, ReportConfig, Table, summarise
+from train.pipeline import sampled
+from train.recommender import ranked
+
+BATCH, ROUNDS = 32, 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exam:
+    """Queries, and what may be read to answer them."""
+
+    history: Interactions
+    train: Interactions  # rows that no query asks for
+    queries: Queries
+    keep_seen: bool
+    k: int
+    popularity: np.ndarray  # (n_items,) events that training saw
+
+    @classmethod
+    def of(cls, bundle: Bundle, prepared: Prepared, holdout: SplitConfig, config: EvaluateRun) -> Self:
+        """Return test queries, or validation queries where there is no test window, on items of the bundle."""
+        split = make_split(in_vocabulary(prepared, bundle), holdout, prepared.has_clock)
+        return cls(
+            history=split.history, train=split.train, k=config.k, popularity=bundle.state.popularity,
+            queries=sampled(split.test if len(split.test) else split.valid, config.report_queries),
+            keep_seen=bundle.manifest.keep_seen if config.keep_seen is None else config.keep_seen,
+        )  # fmt: skip
+
+    def outcome(self, bundle: Bundle) -> Outcome:
+        """Return how the bundle's engine does, query by query."""
+        rows: dict[str, Lists] = {ENGINE: lambda _, prospects: ranked(prospects, bundle.state, bundle.ranker)}
+        found = asked(bundle.model, bundle.state, bundle.sources, self.history, self.queries)
+        return measure_rows(rows, bundle.state, found, self.queries, self.keep_seen, self.k).rows[ENGINE]
+
+    def table(self, outcomes: dict[str, Outcome], config: ReportConfig) -> Table:
+        """Return the metrics of the last outcome as the engine's, beside those of the first."""
+        (name, first), *_, (_, last) = outcomes.items()
+        rows = {ENGINE: last, name: first}
+        evaluation = Evaluation(k=self.k, queries=self.queries, popularity=self.popularity, rows=rows)
+        return summarise(evaluation, config)
+
+    def calls(self) -> tuple[list[list[np.ndarray]], list[list[np.ndarray]]]:
+        """Return calls of an encoder for one history each, and for 32 at once."""
+        asked = zip(self.queries.user_idx[:BATCH].tolist(), self.queries.cut[:BATCH].tolist(), strict=True)
+        histories = [self.history.items_of(user_idx)[:cut] for user_idx, cut in asked]
+        return [[history] for history in histories] * ROUNDS, [histories] * BATCH
