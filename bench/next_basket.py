@@ -1,32 +1,58 @@
-"""The next basket of every household of Complete Journey: the engine beside what it must beat, one query per order.
+"""The next basket of a shop that people come back to: the engine beside what it must beat, one query per order.
 
-    python -m bench.next_basket [data=complete_journey] [key=value … for fit]
+    python -m bench.next_basket [data=complete_journey | data=<folder>] [key=value … for fit]
 
-Two baselines are computed again from the raw table, without the engine's code, to show that the pipeline asks fairly.
-Writes bench/results/next_basket.json.
+Prints the lists as they are, as discovery lists that leave out what the shopper had, and mixed. On Complete Journey two
+baselines are computed again from the raw table, without the engine's code, to show that the pipeline asks fairly.
+Writes bench/results/next_basket_<data>.json.
 """
 
-import json
 import sys
 import tempfile
 from pathlib import Path
 
 from pydantic import Field
 
+from bench.basket_report import as_facts, print_facts
 from bench.baskets import raw_baselines
-from bench.commands import ROOT, print_rows, split_words, train_command
+from bench.commands import ROOT, split_words, train_command
+from bench.report import keep
+from bench.tifu import best_tifu
 from cluster.config import Config
-from cluster.storage import write_whole
+from train.bundle import Bundle, read_bundle
+from train.config import FitRun
 from train.data.load import COMPLETE_JOURNEY
+from train.data.source import prepare_data
+from train.data.split import make_split
+from train.evaluation.baskets import basket_rows
+from train.evaluation.measure import measure_rows
+from train.evaluation.offline import asked
+from train.evaluation.outcome import Evaluation
+from train.models.closed_form.tifu_knn import TifuKnn
+from train.pipeline import sampled
+from train.training_set import TrainingSet
 
-BASELINES = ("personal top", "popularity", "sequential rules")
-SETTINGS = (f"config={ROOT / 'train/configs/complete_journey.yaml'}", "workers=0")  # those of the demo
+SETTINGS = (f"config={ROOT / 'train/configs/complete_journey.yaml'}", "workers=0")  # those of the demo, for every shop
 
 
 class NextBasketConfig(Config):
-    """What to learn from."""
+    """What to learn from, and what to compare with."""
 
     data: str = Field(default=COMPLETE_JOURNEY, description="as for `fit`; only complete_journey is checked again")
+    n_new: int = Field(default=3, ge=0, le=10, description="places of the mixed list that are for new items")
+    tifu_queries: int = Field(default=500, ge=1, description="validation queries that choose TIFU-KNN's settings")
+
+
+def measured(bundle: Bundle, settings: FitRun, config: NextBasketConfig) -> tuple[Evaluation, TifuKnn]:
+    """Return how every row does on the bundle's test queries, and the TIFU-KNN that validation chose."""
+    prepared = prepare_data(settings)
+    split = make_split(prepared.interactions, settings.holdout, prepared.has_clock)
+    data = TrainingSet(train=split.train, n_items=prepared.catalogue.n_items)
+    tifu = best_tifu(data, split.history, sampled(split.valid, config.tifu_queries))
+    queries = sampled(split.test, settings.report_queries)
+    rows = basket_rows(bundle.state, bundle.ranker, tifu, settings.k, config.n_new)
+    lookups = asked(bundle.model, bundle.state, bundle.sources, split.history, queries)
+    return measure_rows(rows, bundle.state, lookups, queries, True, settings.k), tifu
 
 
 def main(words: list[str]) -> int:
@@ -35,22 +61,20 @@ def main(words: list[str]) -> int:
     data = config.data if config.data == COMPLETE_JOURNEY else str(Path(config.data).resolve())
     with tempfile.TemporaryDirectory() as place:
         fit = train_command(Path(place), "fit", f"data={data}", *SETTINGS, *passed)
-        manifest = json.loads((Path(place) / fit.named("bundle") / "manifest.json").read_text())
-    rows, settings = manifest["metrics"], manifest["config"]
-    k, holdout = settings["k"], settings["holdout"]
-    if config.data == COMPLETE_JOURNEY:
-        raw = raw_baselines(k, holdout["valid_fraction"], holdout["test_fraction"], settings["report_queries"])
-        rows |= {f"{name}, from the raw table": metrics for name, metrics in raw.items()}
-    best = max(BASELINES, key=lambda name: rows[name][f"ndcg@{k}"])
-    gain = rows["liveshelf"][f"ndcg@{k}"] / rows[best][f"ndcg@{k}"] - 1
-    shown = tuple(f"{name}@{k}" for name in ("recall", "ndcg", "repeat_recall", "explore_recall"))
-    print_rows("next basket, one query per order", rows, shown)
-    print(f"liveshelf over {best}: {gain:+.1%} NDCG  fit_wall_s={fit.wall_s}  fit_cpu_s={fit.cpu_s}")
-    facts = {
-        "rows": rows, "best_baseline": best, "ndcg_gain": round(gain, 4), "passed": passed,
+        bundle = read_bundle(Path(place) / fit.named("bundle"))
+        settings = FitRun.checked(bundle.manifest.config)
+        evaluation, tifu = measured(bundle, settings, config)
+    facts = as_facts(evaluation) | {
+        "tifu_knn": tifu.config.model_dump(), "passed": passed, "queries": len(evaluation.queries),
         "cost": {"fit_wall_s": fit.wall_s, "fit_cpu_s": fit.cpu_s},
     }  # fmt: skip
-    write_whole(ROOT / "bench/results/next_basket.json", json.dumps(facts, indent=1))
+    if config.data == COMPLETE_JOURNEY:
+        holdout = settings.holdout
+        facts["from_the_raw_table"] = raw_baselines(
+            settings.k, holdout.valid_fraction, holdout.test_fraction, settings.report_queries
+        )
+    print_facts(facts)
+    keep(f"next_basket_{Path(data).name}", facts)
     return 0
 
 

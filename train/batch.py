@@ -19,6 +19,7 @@ from train.data.prepared import Prepared
 from train.data.schema import Interactions
 from train.data.source import prepare_data
 from train.models.candidates import Candidates
+from train.models.mix import best_mixed, new_places
 from train.models.shopper import NO_HISTORY, history_of
 from train.progress import OwnBar
 from train.recommender import prospects, ranked
@@ -68,10 +69,12 @@ def _lists(bundle: Bundle, history: Interactions, user_ids: np.ndarray, config: 
     """Yield each user's best candidates, best first."""
     users = [history.index.get(user_id) for user_id in user_ids]
     histories = [NO_HISTORY if user is None else history_of(history, user) for user in users]
-    sources = bundle.sources.at_least(config.k)
+    sources, n_new = bundle.sources.at_least(config.k), new_places(config.new_share, config.k)
     with OwnBar(total=len(user_ids), desc="users", unit="u") as bar:
         for chunk in prospects(bundle.model, bundle.state, sources, histories, config.keep_seen):
-            yield from (one.best(config.k) for one in ranked(chunk, bundle.state, bundle.ranker))
+            scored = ranked(chunk, bundle.state, bundle.ranker)
+            for prospect, one in zip(chunk, scored, strict=True):
+                yield best_mixed(one, config.k, prospect.history.item_idx, n_new)
             bar.update(len(chunk))
 
 

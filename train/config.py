@@ -82,6 +82,7 @@ class RecommendRun(DataConfig):
     k: int = Field(20, ge=1, le=1_000, description="items per user")
     out: str = Field("var/recommendations.parquet", description="parquet file of user_id, rank, item_id, score")
     keep_seen: bool = Field(False, description="show items that the user had before")
+    new_share: float = Field(0.0, ge=0, le=1, description="with keep_seen: least share of places for other items")
 
 
 class ExportRun(Config):

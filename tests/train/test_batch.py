@@ -51,6 +51,17 @@ def test_seen_items_may_come_back_when_asked(small: Small, tmp_path: Path) -> No
     assert frame.groupby("user_id").size().tolist() == [N_ITEMS] * len(had)
 
 
+@pytest.mark.parametrize(("share", "n_new"), [(0.3, 3), (1, 10)])
+def test_places_are_kept_for_new_items_when_asked(small: Small, tmp_path: Path, share: float, n_new: int) -> None:
+    plain = listed(small, tmp_path, "k=10", "keep_seen=true")
+    frame, had = listed(small, tmp_path, "k=10", "keep_seen=true", f"new_share={share}"), histories(small.data)
+    for (user_id, rows), (_, before) in zip(frame.groupby("user_id"), plain.groupby("user_id"), strict=True):
+        new, were = (set(one["item_id"]) - set(had[str(user_id)]) for one in (rows, before))
+        assert len(new) == max(n_new, len(were))
+        assert were <= new
+        assert (np.diff(rows["score"]) <= 0).all()
+
+
 def test_a_list_is_as_long_as_there_are_items_left(small: Small, tmp_path: Path) -> None:
     assert listed(small, tmp_path, "k=100").groupby("user_id").size().unique().tolist() == [N_ITEMS - 5]
 

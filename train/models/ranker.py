@@ -1,6 +1,7 @@
 """The ranking stage: a small network turns a candidate's features into the fused score."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,9 @@ class RankerConfig(Config):
 
     hidden: int = Field(default=32, ge=1, le=512, description="hidden units")
     epochs: int = Field(default=8, ge=1, le=100, description="passes over the validation queries")
-    learning_rate: float = Field(default=3e-3, gt=0, le=1, description="AdamW step, falling to zero by a cosine")
+    learning_rate: float = Field(default=1e-2, gt=0, le=1, description="AdamW step, falling to zero by a cosine")
     weight_decay: float = Field(default=1e-2, ge=0, le=1, description="AdamW decay")
-    batch_queries: int = Field(default=64, ge=1, description="queries per step")
+    batch_lists: int = Field(default=64, ge=1, description="lists per step")
     seed: int = Field(default=0, ge=0, description="initial weights and order of queries")
 
 
@@ -61,6 +62,7 @@ class Ranker:
         return cls(**{name: np.asarray(values[name], dtype=np.float32) for name in _ARRAYS})
 
 
+IS_REPEAT = FEATURES.index("is_repeat")
 _ARRAYS = ("mean", "deviation", "low", "high", "inner", "inner_bias", "outer")
 
 
@@ -77,7 +79,7 @@ class RankingExamples:
 def fit_ranker(examples: RankingExamples, config: RankerConfig) -> Ranker:
     """Return the ranker that minimises −Σ over relevant items of log softmax(score) / their number.
 
-    This is ListNet's top-one loss (Cao et al., 2007, equation 10), over queries whose candidates hold a relevant item.
+    This is ListNet's top-one loss (Cao et al., 2007, equation 10), over the lists that hold a relevant item.
     """
     mean, deviation = examples.features.mean(axis=0), examples.features.std(axis=0) + 1e-6
     normalised = (examples.features - mean) / deviation
@@ -94,30 +96,42 @@ def fit_ranker(examples: RankingExamples, config: RankerConfig) -> Ranker:
     return Ranker(**{name: np.ascontiguousarray(array, dtype=np.float32) for name, array in arrays.items()})
 
 
+def lists_of(examples: RankingExamples) -> list[np.ndarray]:
+    """Return the rows of each list to learn: all candidates of a query and, where some are repeats, the others alone.
+
+    Repeats take nearly all of the loss of a whole list, so that it hardly says in which order new items belong.
+    """
+    new = examples.features[:, IS_REPEAT] == 0
+    found = []
+    for start, end in pairwise(examples.offsets.tolist()):
+        rows = np.arange(start, end)
+        of_new = rows[new[start:end]]
+        found += [rows] if len(of_new) == len(rows) else [rows, of_new]
+    return [rows for rows in found if examples.relevant[rows].any()]
+
+
 def _descend(network: nn.Module, x: torch.Tensor, examples: RankingExamples, config: RankerConfig) -> None:
-    hits = np.add.reduceat(np.append(examples.relevant, False).astype(np.int64), examples.offsets[:-1])
-    useful = np.flatnonzero((hits > 0) & (np.diff(examples.offsets) > 0))
-    steps = max(1, config.epochs * -(-len(useful) // config.batch_queries))
+    lists = lists_of(examples)
+    steps = max(1, config.epochs * -(-len(lists) // config.batch_lists))
     optimiser = torch.optim.AdamW(network.parameters(), config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    rng = np.random.default_rng(config.seed)
+    relevant, rng = torch.from_numpy(examples.relevant), np.random.default_rng(config.seed)
     for _ in range(config.epochs):
-        order = rng.permutation(useful)
-        for start in range(0, len(order), config.batch_queries):
-            loss = _listwise(network, x, examples, order[start : start + config.batch_queries])
+        order = rng.permutation(len(lists))
+        for start in range(0, len(order), config.batch_lists):
+            loss = _listwise(network, x, relevant, [lists[one] for one in order[start : start + config.batch_lists]])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             schedule.step()
 
 
-def _listwise(network: nn.Module, x: torch.Tensor, examples: RankingExamples, queries: np.ndarray) -> torch.Tensor:
-    spans = [np.arange(*examples.offsets[query : query + 2].tolist()) for query in queries]
-    rows = torch.from_numpy(np.concatenate(spans))
-    owner = torch.from_numpy(np.repeat(np.arange(len(queries)), [len(span) for span in spans]))
-    relevant = torch.from_numpy(examples.relevant)[rows].float()
+def _listwise(network: nn.Module, x: torch.Tensor, relevant: torch.Tensor, lists: list[np.ndarray]) -> torch.Tensor:
+    rows = torch.from_numpy(np.concatenate(lists))
+    owner = torch.from_numpy(np.repeat(np.arange(len(lists)), [len(one) for one in lists]))
+    hit = relevant[rows].float()
     score = network(x[rows])[:, 0]
     score = score - score.max().detach()
-    zeros = torch.zeros(len(queries))
+    zeros = torch.zeros(len(lists))
     log_share = score - zeros.index_add(0, owner, score.exp()).clamp_min(1e-30).log()[owner]
-    return -(log_share * relevant / zeros.index_add(0, owner, relevant)[owner]).sum() / len(queries)
+    return -(log_share * hit / zeros.index_add(0, owner, hit)[owner]).sum() / len(lists)

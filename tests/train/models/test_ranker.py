@@ -7,10 +7,10 @@ import pytest
 
 from cluster.errors import BundleError
 from train.models.features import FEATURES
-from train.models.ranker import Ranker, RankerConfig, RankingExamples, fit_ranker
+from train.models.ranker import IS_REPEAT, Ranker, RankerConfig, RankingExamples, fit_ranker, lists_of
 
 N_QUERIES, PER_QUERY = 60, 12
-TELLING = FEATURES.index("transition")
+TELLING, OTHER = FEATURES.index("transition"), FEATURES.index("popularity_log")
 
 
 def examples(seed: int, n_queries: int = N_QUERIES) -> RankingExamples:
@@ -73,3 +73,40 @@ def test_queries_without_a_relevant_candidate_or_without_candidates_teach_nothin
     found = fit_ranker(widened, RankerConfig(epochs=20, learning_rate=0.01))
     assert np.isfinite(found.score(known.features)).all()
     assert hit_rate(found, known) > 0.8
+
+
+def shopping_again(seed: int, n_queries: int) -> RankingExamples:
+    """Return queries with four old items, told apart by one column, and eight new ones, told apart by another.
+
+    Eight times in nine the shopper takes the right old item, else the right new one.
+    """
+    rng = np.random.default_rng(seed)
+    matrix = rng.normal(size=(n_queries, PER_QUERY, len(FEATURES))).astype(np.float32)
+    matrix[:, :, IS_REPEAT] = np.arange(PER_QUERY) < 4
+    old, new = matrix[:, :4, TELLING].argmax(axis=1), 4 + matrix[:, 4:, OTHER].argmax(axis=1)
+    right = np.where(rng.random(n_queries) < 8 / 9, old, new)
+    return RankingExamples(
+        features=matrix.reshape(-1, len(FEATURES)), relevant=(np.arange(PER_QUERY) == right[:, None]).ravel(),
+        offsets=np.arange(n_queries + 1) * PER_QUERY,
+    )  # fmt: skip
+
+
+def test_new_items_are_ordered_among_themselves_however_rarely_they_are_taken() -> None:
+    ranker = fit_ranker(shopping_again(0, n_queries=600), RankerConfig(epochs=20))
+    asked = shopping_again(1, n_queries=200)
+    scores = ranker.score(asked.features).reshape(-1, PER_QUERY)
+    features = asked.features.reshape(-1, PER_QUERY, len(FEATURES))
+    right_new = scores[:, 4:].argmax(axis=1) == features[:, 4:, OTHER].argmax(axis=1)
+    right_old = scores[:, :4].argmax(axis=1) == features[:, :4, TELLING].argmax(axis=1)
+    assert right_new.mean() > 0.5 > 2 / 8
+    assert right_old.mean() > 0.8
+    assert (scores[:, :4].max(axis=1) > scores[:, 4:].max(axis=1)).mean() > 0.8
+
+
+def test_a_query_with_repeats_teaches_two_lists_where_both_hold_a_relevant_item() -> None:
+    matrix = np.zeros((9, len(FEATURES)), np.float32)
+    matrix[[0, 3, 4], IS_REPEAT] = 1
+    relevant = np.array([1, 0, 1, 1, 0, 0, 0, 1, 0], dtype=bool)
+    examples = RankingExamples(features=matrix, relevant=relevant, offsets=np.array([0, 3, 6, 8, 9]))
+    # The second query's only relevant item is old, the third has no old items, the fourth has nothing relevant.
+    assert [rows.tolist() for rows in lists_of(examples)] == [[0, 1, 2], [1, 2], [3, 4, 5], [6, 7]]
