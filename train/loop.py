@@ -98,7 +98,7 @@ class Trainer:
 
     def __init__(
         self, model: NeuralModel, interactions: Interactions, config: FitConfig, rank: int, world_size: int,
-        wanted: Wanted,
+        wanted: Wanted = EVERY,
     ) -> None:  # fmt: skip
         self.model, self.config, self.rank, self.world_size = model, config, rank, world_size
         self.device = next(model.parameters()).device
