@@ -28,7 +28,8 @@ class LowRank(nn.Module):
         super().__init__()
         matrix = weight.flatten(1)
         rank = min(rank, *matrix.shape)
-        self.down = nn.Parameter(torch.randn(rank, matrix.shape[1], device=weight.device) / math.sqrt(matrix.shape[1]))
+        # Of unit variance, so that a step of Adam moves an entry of W by about the learning rate, as without an update.
+        self.down = nn.Parameter(torch.randn(rank, matrix.shape[1], device=weight.device))
         self.up = nn.Parameter(torch.zeros(matrix.shape[0], rank, device=weight.device))
 
     def forward(self, weight: Tensor) -> Tensor:
