@@ -1,6 +1,5 @@
 """First weights from an earlier bundle: items matched by item_id, attributes by name, new items by co-occurrence."""
 
-from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,7 +84,6 @@ def first_weights(parent: Parent, fresh: EmbeddedModel, catalogue: Catalogue) ->
     tables = {f"{name}.weight" for name, module in fresh.named_modules() if isinstance(module, nn.Embedding)}
     old = parent.model.state_dict()
     start = {name: value.detach().clone() for name, value in fresh.named_parameters()}
-    _require_plain(parent.version, start.keys() - old.keys() - {ATTRIBUTES})
     start[ITEMS] = torch.from_numpy(aligned(start[ITEMS].numpy(), old[ITEMS].numpy(), items))
     for name in start.keys() & old.keys():
         if name == ATTRIBUTES:
@@ -141,14 +139,6 @@ def _require_common(parent: Parent, items: np.ndarray, attributes: np.ndarray) -
         raise DataError(
             f"parent={parent.version} knows {len(parent.attribute_names)} attributes of items and this data none of "
             "them; give the items' file too"
-        )
-
-
-def _require_plain(version: str, missing: Set[str]) -> None:
-    if missing:
-        raise ConfigError(
-            f"parent={version} keeps {min(missing)} in another form, as compressed bundles do; start from the one that "
-            "it was made from"
         )
 
 

@@ -152,14 +152,6 @@ def test_a_parent_of_another_family_is_refused(small: Small) -> None:
         read_parent(small.published.folder, config.model, config.features)
 
 
-def test_a_parent_whose_weights_are_kept_in_another_form_is_refused(small: Small) -> None:
-    parent, bundle = parent_of(small), small.published.bundle
-    parent.model.output_norm = torch.nn.Identity()
-    catalogue, rows = shuffled(bundle, np.arange(len(bundle.items)))
-    with pytest.raises(ConfigError, match="keeps output_norm.bias in another form, as compressed bundles do"):
-        started(TrainingSet.of(catalogue, rows, None), parent, catalogue, CONFIG)
-
-
 def test_a_parent_that_shares_no_item_is_refused(small: Small, tmp_path: Path) -> None:
     tables = tiny_world(n_users=30)
     other = replace(
