@@ -18,7 +18,7 @@ from cluster.config import Config
 from train.checkpoint import TrainState, optimiser_tensors, restore_optimiser
 from train.data.batches import EVERY, Batch, Batches, Targets, Wanted
 from train.data.schema import Interactions
-from train.losses import LossName, Objective, named_loss
+from train.losses import SOFTMAXES, LossName, Objective, named_loss
 from train.models.base import NeuralModel
 from train.models.neural.lora import LoraConfig
 from train.negatives import Negatives, Sampling
@@ -31,7 +31,7 @@ Bar = Callable[..., Any]  # tqdm's way: (iterable, desc) → iterable
 class FitConfig(Config):
     """How a model is trained."""
 
-    epochs: int = Field(default=24, ge=1, le=10_000, description="passes over the training rows")
+    epochs: int = Field(default=12, ge=1, le=10_000, description="passes over the training rows")
     learning_rate: float = Field(default=2e-3, gt=0, le=1, description="peak of the schedule")
     beta2: float = Field(default=0.999, gt=0, lt=1, description="AdamW's second decay")
     weight_decay: float = Field(default=0.1, ge=0, le=10, description="AdamW's decoupled decay")
@@ -42,10 +42,12 @@ class FitConfig(Config):
     temperature: float = Field(default=1.0, gt=0, le=100, description="divides scores inside the loss")
     calibration: float = Field(default=0.75, ge=0, le=1, description="t of gbce: 0 is binary_cross_entropy")
     negatives: int = Field(default=1024, ge=1, description="negatives shared by a step; softmax takes all items")
-    sampling: Literal["uniform", "popular", "batch"] = Field(
-        default="uniform", description="how negatives are drawn; info_nce takes the step's own targets, as batch does"
+    sampling: Literal["uniform", "popular", "batch"] | None = Field(
+        default=None, description="how negatives are drawn; empty: popular for a softmax, the step's own for info_nce"
     )
-    log_q: bool = Field(default=False, description="correct sampled scores for their chance of being drawn")
+    log_q: bool | None = Field(
+        default=None, description="correct sampled scores for their chance of being drawn; empty: where it is a softmax"
+    )
     targets: Targets = Field(default="next_order", description="any item of the next order, or the next_item alone")
     batch_tokens: int = Field(default=1200, ge=1, description="inputs of one step, of all workers together")
     max_rows_per_epoch: int | None = Field(default=None, ge=1, description="rows drawn each epoch; empty: all")
@@ -105,7 +107,7 @@ class Trainer:
         self.dtype = autocast_dtype(config.precision, self.device)
         self.negatives = Negatives(sampling(config), config.negatives, popularity(interactions, model.n_items))
         loss = named_loss(config.loss, config.negatives, model.n_items, config.calibration)
-        log_share = torch.from_numpy(self.negatives.log_share).to(self.device) if config.log_q else None
+        log_share = torch.from_numpy(self.negatives.log_share).to(self.device) if corrected(config) else None
         self.objective: nn.Module = Objective(model, loss, config.temperature, log_share)
         self.pretext = Pretext(self.objective, config.pretraining) if config.pretraining.task != "none" else None
         self.objective = self.pretext or self.objective
@@ -189,7 +191,12 @@ class Trainer:
 def sampling(config: FitConfig) -> Sampling:
     """Return where negatives come from; two losses are defined by just that."""
     fixed: dict[str, Sampling] = {"softmax": "all", "info_nce": "batch"}
-    return fixed.get(config.loss, config.sampling)
+    return fixed.get(config.loss, config.sampling or ("popular" if config.loss in SOFTMAXES else "uniform"))
+
+
+def corrected(config: FitConfig) -> bool:
+    """Return whether scores are corrected for how negatives are drawn; only a softmax has such a term."""
+    return config.loss in SOFTMAXES if config.log_q is None else config.log_q
 
 
 def popularity(interactions: Interactions, n_items: int) -> np.ndarray:

@@ -14,6 +14,7 @@ from train.models.base import NeuralModel
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]  # positive, negative, others → losses
 LossName = Literal["sampled_softmax", "softmax", "info_nce", "binary_cross_entropy", "gbce", "bpr"]
 
+SOFTMAXES = ("sampled_softmax", "softmax", "info_nce")  # sums over items that samples can estimate without bias
 MASKED = -1e9  # the score of a negative that is the target itself: exp and sigmoid of it are 0, and so are gradients
 
 

@@ -7,9 +7,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from train.loop import FitConfig, corrected, sampling
 from train.losses import (
     LOSSES,
     MASKED,
+    SOFTMAXES,
     LogSumExp,
     Objective,
     binary_cross_entropy,
@@ -95,6 +97,16 @@ def test_beta_of_gbce_follows_the_share_that_is_sampled(calibration: float) -> N
 
 def test_gbce_of_all_items_needs_no_calibration() -> None:
     assert gbce_beta(500, 101, 1.0) == gbce_beta(500, 101, 0.0) == 1
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_softmax_draws_popular_items_and_corrects_for_it_unless_told_otherwise(loss: str) -> None:
+    config = FitConfig.parse([f"loss={loss}"])
+    assert corrected(config) == (loss in SOFTMAXES)
+    assert sampling(config) == {"sampled_softmax": "popular", "softmax": "all", "info_nce": "batch"}.get(
+        loss, "uniform"
+    )
+    assert not corrected(FitConfig.parse([f"loss={loss}", "log_q=false"]))
 
 
 def test_log_q_counts_a_negative_by_how_rarely_it_is_drawn() -> None:
