@@ -144,11 +144,11 @@ class Gateway(Replica):
 
     async def encode(self, history: History) -> np.ndarray:
         """Return h_u (d,); requests that come at the same time are encoded together."""
-        return await self._encode_batch(history.item_idx)
+        return await self._encode_batch(history)
 
     @ray.serve.batch(max_batch_size=16, batch_wait_timeout_s=0)
-    async def _encode_batch(self, histories: list[np.ndarray]) -> list[np.ndarray]:
-        return list(self.bundle.model.encode_histories(histories))
+    async def _encode_batch(self, histories: list[History]) -> list[np.ndarray]:
+        return list(self.bundle.model.encode_shoppers(histories))
 
 
 def replica_api() -> FastAPI:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -43,6 +43,7 @@ class Ask:
     context: np.ndarray  # item_idx looked at in this visit, oldest first, perhaps not yet in the history
     excluded: np.ndarray  # item_idx
     min_version: int
+    traits: dict[str, Any] = field(default_factory=dict)  # what is known of the shopper just now, before what was known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +85,7 @@ class Engine:
             degraded = (*degraded, "stale")
         return Slate(
             candidates=ranked.candidates.best(ask.count), state_version=ranked.version, lag_ms=self.follower.lag_ms(),
-            degraded=degraded, fallback="none" if len(history) else "popular",
+            degraded=degraded, fallback="popular" if history.is_stranger else "none",
         )  # fmt: skip
 
     async def ingest(self, events: Sequence[Event]) -> list[Ack]:
@@ -109,6 +110,8 @@ class Engine:
         for item_idx in ask.context.tolist():
             newest_ms = int(history.timestamp_ms[-1]) if len(history) else 0
             history = history.appended(item_idx, newest_ms, same_order=False)
+        if ask.traits and self.bundle.traits is not None:
+            history = replace(history, traits=self.bundle.traits.changed(history.traits, ask.traits))
         return history, degraded
 
     def _blocked(self, history: History, ask: Ask) -> np.ndarray:
@@ -118,9 +121,9 @@ class Engine:
 
     async def _vector(self, history: History) -> np.ndarray:
         """Return h_u (d,), zeros for a stranger."""
-        if len(history):
-            return await self._encode(history)
-        return np.zeros(self.view.items.vectors.shape[1], dtype=np.float32)
+        if history.is_stranger:
+            return np.zeros(self.view.items.vectors.shape[1], dtype=np.float32)
+        return await self._encode(history)
 
     async def _vectors(self, events: Sequence[Event]) -> np.ndarray:
         """Return h_u (n, d) of each event's shopper just before the event, earlier events of the call counted."""

@@ -20,10 +20,11 @@ from train.data.schema import Interactions
 from train.data.source import prepare_data
 from train.models.candidates import Candidates
 from train.models.mix import best_mixed, new_places
-from train.models.shopper import NO_HISTORY, history_of
+from train.models.shopper import NO_HISTORY, History, history_of
 from train.progress import OwnBar
 from train.recommender import prospects, ranked
 from train.registry import Registry
+from train.traits import traits_as_told
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,8 @@ def in_vocabulary(prepared: Prepared, bundle: Bundle) -> Interactions:
         )
     if not known.all():
         log.warning("left out rows=%d of items unknown to bundle=%s", (~known).sum(), bundle.manifest.version)
-    return replace(prepared.interactions.where(known), item_idx=item_idx[known])
+    history = replace(prepared.interactions.where(known), item_idx=item_idx[known])
+    return traits_as_told(history, prepared.users, bundle)
 
 
 def read_user_ids(path: Path) -> np.ndarray:
@@ -67,8 +69,7 @@ def read_user_ids(path: Path) -> np.ndarray:
 
 def _lists(bundle: Bundle, history: Interactions, user_ids: np.ndarray, config: RecommendRun) -> Iterator[Candidates]:
     """Yield each user's best candidates, best first."""
-    users = [history.index.get(user_id) for user_id in user_ids]
-    histories = [NO_HISTORY if user is None else history_of(history, user) for user in users]
+    histories = [_shopper(user_id, history, bundle.histories) for user_id in user_ids]
     sources, n_new = bundle.sources.at_least(config.k), new_places(config.new_share, config.k)
     with OwnBar(total=len(user_ids), desc="users", unit="u") as bar:
         for chunk in prospects(bundle.model, bundle.state, sources, histories, config.keep_seen):
@@ -76,6 +77,14 @@ def _lists(bundle: Bundle, history: Interactions, user_ids: np.ndarray, config: 
             for prospect, one in zip(chunk, scored, strict=True):
                 yield best_mixed(one, config.k, prospect.history.item_idx, n_new)
             bar.update(len(chunk))
+
+
+def _shopper(user_id: str, history: Interactions, known: Interactions) -> History:
+    """Return a user of the given history; of any other, no more than the traits that the bundle knows."""
+    if (user := history.index.get(user_id)) is not None:
+        return history_of(history, user)
+    stranger = known.index.get(user_id)
+    return NO_HISTORY if stranger is None else replace(NO_HISTORY, traits=known.traits_of(stranger))
 
 
 def _as_frame(user_ids: np.ndarray, lists: list[Candidates], bundle: Bundle) -> pd.DataFrame:

@@ -39,7 +39,9 @@ class Bundle(BundleState):
 def write_bundle(bundle: Bundle, folder: Path, card: Mapping[str, bytes] = NO_CARD) -> None:
     """Write a bundle as the new folder `folder`, whole or not at all; `card` holds the files of its model card."""
     with whole_folder(folder) as aside:
-        write_bundle_state(bundle.items, bundle.state, bundle.histories, aside, bundle.packed)
+        write_bundle_state(
+            bundle.items, bundle.state, bundle.histories, aside, packed=bundle.packed, traits=bundle.traits
+        )
         save_tensors({k: v.detach().cpu().contiguous() for k, v in bundle.model.state_dict().items()},
                      aside / "model.safetensors")  # fmt: skip
         _write_json(aside / "encoder.json", describe_model(bundle.model))
@@ -68,7 +70,7 @@ def read_bundle(folder: Path) -> Bundle:
         )
         return Bundle(
             manifest=known.manifest, items=known.items, state=known.state, histories=known.histories,
-            packed=known.packed, model=served(model),
+            packed=known.packed, traits=known.traits, model=served(model),
             ranker=Ranker.from_json(calibration["ranker"]),
             sources=SourcesConfig.checked(calibration["sources"]),
             features=ItemFeatures.load(folder) if FEATURES in known.manifest.files else None,

@@ -18,6 +18,7 @@ from cluster.config import Config
 from cluster.errors import BundleError
 from cluster.storage import sha256
 from train.data.schema import Interactions
+from train.encoders.traits import TraitEncoder
 from train.models.item_state import ItemState, ItemStateConfig
 from train.models.packed import Packed, unpacked
 from train.models.transitions import Transitions
@@ -26,6 +27,7 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 VECTORS, PACKED = "item_vectors.npy", "item_vectors.safetensors"  # a bundle has one of them
 COMPRESSION = "card/compression.json"  # what a bundle that was made smaller tells of it
+TRAITS, TRAIT_SPACE = "traits.safetensors", "traits.json"
 MEND = "copy the bundle again or promote another"
 UNREADABLE = (
     OSError, KeyError, IndexError, TypeError, AttributeError, ValueError, RuntimeError, SafetensorError
@@ -68,6 +70,7 @@ class BundleState:
     state: ItemState  # as of the end of training
     histories: Interactions  # every shopper up to the data's cut-off
     packed: Packed | None = None  # what `state.vectors` were unpacked from, where they lie packed
+    traits: TraitEncoder | None = None  # how to describe shoppers, where the model asks for more than their histories
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -114,15 +117,23 @@ def read_bundle_state(folder: Path) -> BundleState:
                 vectors, load_file(folder / "transitions.safetensors"), load_file(folder / "words.safetensors"), config
             ),
             histories=_histories(
-                pd.read_parquet(folder / "users.parquet"), pd.read_parquet(folder / "histories.parquet")
+                pd.read_parquet(folder / "users.parquet"),
+                pd.read_parquet(folder / "histories.parquet"),
+                _matrix(load_file(folder / TRAITS)) if TRAITS in manifest.files else None,
             ),
+            traits=_trait_encoder(folder / TRAIT_SPACE) if TRAIT_SPACE in manifest.files else None,
         )
     except UNREADABLE as error:
         raise BundleError(f"{folder} holds a part that this code cannot read: {error}; fit a new bundle") from error
 
 
 def write_bundle_state(
-    items: pd.DataFrame, state: ItemState, histories: Interactions, folder: Path, packed: Packed | None = None
+    items: pd.DataFrame,
+    state: ItemState,
+    histories: Interactions,
+    folder: Path,
+    packed: Packed | None = None,
+    traits: TraitEncoder | None = None,
 ) -> None:
     """Write the files that `read_bundle_state` reads into `folder`, but the manifest and the calibration."""
     if packed is None:
@@ -134,6 +145,9 @@ def write_bundle_state(
     save_file(_sparse(state.words), folder / "words.safetensors")
     _history_frame(histories).to_parquet(folder / "histories.parquet")
     pd.DataFrame({"user_id": histories.user_ids}).to_parquet(folder / "users.parquet")
+    if traits is not None and histories.traits is not None:
+        (folder / TRAIT_SPACE).write_text(traits.to_json())
+        save_file(_sparse(histories.traits), folder / TRAITS)
 
 
 def _arrays(state: ItemState) -> dict[str, np.ndarray]:
@@ -181,11 +195,15 @@ def _history_frame(histories: Interactions) -> pd.DataFrame:
     })  # fmt: skip
 
 
-def _histories(users: pd.DataFrame, rows: pd.DataFrame) -> Interactions:
+def _trait_encoder(path: Path) -> TraitEncoder:
+    return TraitEncoder.from_json(path.read_text())
+
+
+def _histories(users: pd.DataFrame, rows: pd.DataFrame, traits: csr_matrix | None) -> Interactions:
     counts = np.bincount(rows["user_idx"], minlength=len(users))
     return Interactions(
         user_ids=users["user_id"].to_numpy(dtype=object),
         offsets=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
         item_idx=rows["item_idx"].to_numpy(), timestamp_ms=rows["timestamp_ms"].to_numpy(),
-        order_idx=rows["order_idx"].to_numpy(), weight=rows["weight"].to_numpy(),
+        order_idx=rows["order_idx"].to_numpy(), weight=rows["weight"].to_numpy(), traits=traits,
     )  # fmt: skip

@@ -166,7 +166,9 @@ class Trainer:
         """Move the weights once; return this worker's summed loss."""
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        parts = (batch.item_idx, batch.target, batch.weight, negatives)
+        parts = [batch.item_idx, batch.target, batch.weight, negatives]
+        if batch.traits is not None and self.model.reads_traits:
+            parts.append(batch.traits)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
             loss = self.objective(*[torch.from_numpy(part).to(self.device) for part in parts])
         self.optimiser.zero_grad()

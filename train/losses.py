@@ -141,9 +141,15 @@ class Objective(nn.Module):
         self.model, self.loss, self.temperature = model, loss, temperature
         self.register_buffer("log_share", log_share, persistent=False)
 
-    def forward(self, item_idx: Tensor, target: Tensor, weight: Tensor, negatives: Tensor) -> Tensor:
-        """item_idx, target (NO_ITEM: none), weight: (B, L); negatives: (m,) item_idx. Returns a scalar."""
-        hidden, target, weight, penalty = self.model.examples(item_idx, target, weight)
+    def forward(
+        self, item_idx: Tensor, target: Tensor, weight: Tensor, negatives: Tensor, traits: Tensor | None = None
+    ) -> Tensor:
+        """item_idx, target (NO_ITEM: none), weight: (B, L); negatives: (m,) item_idx; traits: (B, n_traits), if read.
+
+        Returns a scalar.
+        """
+        known = (item_idx, target, weight) if traits is None else (item_idx, target, weight, traits)
+        hidden, target, weight, penalty = self.model.examples(*known)
         positive, negative = self.model.logits(hidden, target, negatives)
         if self.temperature != 1:  # spares a pass over all the scores
             positive, negative = positive / self.temperature, negative / self.temperature

@@ -37,6 +37,7 @@ from train.registry import Registry
 from train.session import Metrics
 from train.tracking import require_tracker, track
 from train.training_set import TrainingSet
+from train.traits import told_of_users
 from train.validation import ValidationSet
 from train.warm_start import Parent
 
@@ -75,6 +76,7 @@ def fit_bundle(config: FitRun, prepared: Prepared, split: Split | None = None) -
     require_tracker(config.record)
     parent = find_parent(config, prepared.has_clock)
     split = split or make_split(prepared.interactions, config.holdout, prepared.has_clock)
+    split, traits = told_of_users(split, prepared.users, config.model, parent.traits if parent else None)
     keep_seen = buys_again(split.train) if config.keep_seen is None else config.keep_seen
     choosing, reporting = chosen_and_reported(split, config)
     described = describe(prepared.catalogue, config.features, parent.features if parent else None)
@@ -92,7 +94,7 @@ def fit_bundle(config: FitRun, prepared: Prepared, split: Split | None = None) -
     bundle = Bundle(
         manifest=_manifest(config, prepared, keep_seen, summarise(evaluation, config.report), parent),
         model=final.model, items=prepared.catalogue.frame, state=final.state, ranker=ranker, sources=config.sources,
-        histories=split.history, features=described.features, calibration=calibrated.calibration,
+        histories=split.history, traits=traits, features=described.features, calibration=calibrated.calibration,
     )  # fmt: skip
     facts = CardFacts(
         manifest=bundle.manifest, report=Report(prepared.report.steps + split.report.steps + chosen.report.steps),

@@ -63,7 +63,7 @@ def _encoded(model: VectorModel, histories: list[History]) -> Iterator[tuple[lis
     """Yield CHUNK shoppers at a time with their vectors (s, d)."""
     for start in range(0, len(histories), ENCODED):
         group = histories[start : start + ENCODED]
-        vectors = model.encode_histories([history.item_idx for history in group])
+        vectors = model.encode_shoppers(group)
         for at in range(0, len(group), CHUNK):
             yield group[at : at + CHUNK], vectors[at : at + CHUNK]
 
@@ -76,13 +76,19 @@ def prospects(
 
 
 def ranked(prospects: Sequence[Prospect], state: ItemState, ranker: Ranker) -> list[Candidates]:
-    """Return each shopper's candidates with their fused score; a stranger's with their recent popularity."""
+    """Return each shopper's candidates with their fused score; who has no history gets none, see `_without_history`."""
     matrix = features(prospects, state)
     ends = np.cumsum([len(prospect.candidates) for prospect in prospects]).tolist()
     scored = []
     for prospect, start, end in zip(prospects, [0, *ends], ends, strict=False):
         # Scored one by one: products of matrices of another height may differ in their last bits.
         known = len(prospect.history) > 0
-        score = ranker.score(matrix[start:end]) if known else state.recent[prospect.candidates.item_idx]
+        score = ranker.score(matrix[start:end]) if known else _without_history(prospect, state)
         scored.append(prospect.candidates.scored(score))
     return scored
+
+
+def _without_history(prospect: Prospect, state: ItemState) -> np.ndarray:
+    """Return ⟨h_u, h_i⟩ where traits are known, recent popularity for a stranger: the ranker learned from histories."""
+    items = prospect.candidates.item_idx
+    return state.recent[items] if prospect.history.is_stranger else state.vectors[items] @ prospect.vector

@@ -17,6 +17,7 @@ from train.models.neural.content_tower import ContentTower
 from train.models.neural.embedded import EmbeddedModel
 from train.models.neural.initialise import svd_embeddings
 from train.models.neural.lora import adapt, merged
+from train.models.neural.two_tower import TwoTower
 from train.models.registered import ModelConfig, model_class
 from train.progress import OwnBar, log_epoch
 from train.training_set import TrainingSet
@@ -59,6 +60,8 @@ def new_model(config: ModelConfig, data: TrainingSet, seed: int) -> EmbeddedMode
         if data.content is not None:
             seen = np.bincount(data.train.item_idx, minlength=data.n_items) > 0
             model.items.tower = ContentTower(data.content, seen, model.embedding_dim)
+        if data.train.traits is not None and isinstance(model, TwoTower):
+            model.listen(data.train.traits.get_shape()[1])
     if data.start is not None:
         model.load_state_dict(data.start, strict=False)  # without what is known of the data, such as attributes
         return model
@@ -109,6 +112,8 @@ def fingerprint(model_config: ModelConfig, config: FitConfig, data: TrainingSet)
     digest = hashlib.sha256(f"{model_config!r} {config!r} {data.n_items} {data.wanted!r}".encode())
     digest.update(data.train.offsets.tobytes())
     digest.update(data.train.item_idx.tobytes())
+    if data.train.traits is not None:
+        digest.update(data.train.traits.indices.tobytes() + data.train.traits.data.tobytes())
     if data.content is not None:
         digest.update(f"{data.content.dropout}".encode())
         digest.update(data.content.dense.tobytes())

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.distributed
+from scipy.sparse import csr_matrix
 
 from train.data.schema import NO_ITEM, Queries, Split
-from train.models.base import Model
+from train.models.base import Model, VectorModel
 
 K = 10
 CHUNK = 256
@@ -20,6 +21,7 @@ class ValidationSet:
     histories: list[np.ndarray]  # one per query: item_idx, oldest first
     truths: list[np.ndarray]  # one per query: distinct item_idx
     filter_seen: bool  # whether items of the history are left out of the answer
+    traits: np.ndarray | None = None  # (q, n_traits) float32, of a model that reads them
 
     @classmethod
     def sample(cls, split: Split, size: int, filter_seen: bool, seed: int) -> "ValidationSet | None":
@@ -27,10 +29,12 @@ class ValidationSet:
         queries: Queries = split.valid
         if len(queries) == 0 or size == 0:
             return None
+        traits = split.history.traits
         chosen = np.random.default_rng(seed).permutation(len(queries))[:size]
         return cls(
             histories=[split.history.items_of(int(queries.user_idx[q]))[: queries.cut[q]] for q in chosen],
             truths=[queries.truth_of(int(q)) for q in chosen], filter_seen=filter_seen,
+            traits=None if traits is None else csr_matrix(traits[queries.user_idx[chosen]]).toarray(),
         )  # fmt: skip
 
     def ndcg(self, model: Model, rank: int = 0, world_size: int = 1) -> float:
@@ -39,14 +43,18 @@ class ValidationSet:
         lengths = np.array([len(self.histories[query]) for query in mine])
         mine = mine[np.argsort(lengths, kind="stable")]  # so that little is padded
         chunks = [mine[at : at + CHUNK] for at in range(0, len(mine), CHUNK)]
-        found = sum(
-            self._sum(queries, model.scores([self.histories[query] for query in queries])) for queries in chunks
-        )
+        found = sum(self._sum(queries, self._scores(model, queries)) for queries in chunks)
         total = torch.tensor([found, len(mine)], dtype=torch.float64)
         if world_size > 1:
             total = total.to("cuda" if torch.distributed.get_backend() == "nccl" else "cpu")
             torch.distributed.all_reduce(total)
         return float(total[0] / total[1])
+
+    def _scores(self, model: Model, queries: np.ndarray) -> np.ndarray:
+        histories = [self.histories[query] for query in queries]
+        if self.traits is not None and isinstance(model, VectorModel):
+            return model.scores(histories, self.traits[queries])
+        return model.scores(histories)
 
     def _sum(self, queries: np.ndarray, scores: np.ndarray) -> float:
         if self.filter_seen:

@@ -14,6 +14,7 @@ from train.bundle import Bundle, read_bundle
 from train.data.schema import Catalogue
 from train.data.steps.catalogue import catalogue_of
 from train.encoders.items import NONE, ContentConfig, ItemFeatures
+from train.encoders.traits import TraitEncoder
 from train.models.neural.embedded import EmbeddedModel
 from train.models.registered import ModelConfig, model_class
 
@@ -44,6 +45,7 @@ class Parent:
     item_ids: np.ndarray  # (n,) object
     attribute_names: np.ndarray  # (a,) object, none where its items have none
     features: ItemFeatures | None
+    traits: TraitEncoder | None
 
 
 def read_parent(folder: Path, config: ModelConfig, content: ContentConfig) -> Parent:
@@ -63,6 +65,7 @@ def read_parent(folder: Path, config: ModelConfig, content: ContentConfig) -> Pa
         raise ConfigError(f"parent={version} was trained with content={described}; give content={described} here too")
     return Parent(
         version=version, learned_ms=bundle.state.epoch_ms, model=model, features=bundle.features,
+        traits=bundle.traits,
         item_ids=bundle.items["item_id"].to_numpy(dtype=object), attribute_names=_attribute_names(bundle, model),
     )  # fmt: skip
 

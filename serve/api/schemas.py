@@ -136,6 +136,10 @@ class Context(Wire):
     device: str | None = Field(None, max_length=64)
 
 
+Trait = Annotated[str, Field(max_length=256)] | bool | Finite
+Traits = dict[Annotated[str, Field(max_length=64)], Trait | Annotated[list[Trait], Field(max_length=64)]]
+
+
 class RecommendationsBody(Wire):
     """Who asks, and for how many."""
 
@@ -144,6 +148,9 @@ class RecommendationsBody(Wire):
     scenario: Literal["home"] = "home"
     count: int = Field(20, ge=1, le=100)
     context: Context = Context.model_validate({})
+    traits: Traits = Field(
+        default_factory=dict, max_length=64, description="of the shopper; used where the model was told of such traits"
+    )
     exclude_items: list[Id] = Field(default_factory=list, max_length=1_000)
     return_: list[Literal["properties", "scores"]] = Field(default_factory=list, alias="return", max_length=2)
     min_version: int = Field(0, ge=0, le=2**62, description="the version of an event that the answer must reflect")

@@ -61,7 +61,7 @@ class StateMachine:
         """Carry the state to the end of the log, from the newest intact snapshot if there is one."""
         if (found := newest_snapshot(self.log.folder, self.lineage)) is not None:
             restore_items(self.state, found.arrays)
-            self.shoppers.live = read_shoppers(found.arrays)
+            self.shoppers.restore(read_shoppers(found.arrays))
             self.state.version = found.header.version
         index = {item_id: item_idx for item_idx, item_id in enumerate(self._item_ids)}
         for logged in self.log.read(after=self.state.version):

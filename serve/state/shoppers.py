@@ -1,7 +1,7 @@
 """The shoppers of a live state: all of them in the store, the lately seen ones in a replica."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from serve.state.events import Row
@@ -53,6 +53,16 @@ class AllShoppers:
     def append(self, user_id: str, row: Row) -> None:
         """Add a row to a shopper's history."""
         self.live[user_id] = self.get(user_id).appended(row)
+
+    def restore(self, live: dict[str, Shopper]) -> None:
+        """Go on from a snapshot's shoppers; it holds what they did, and their traits are the bundle's."""
+        self.live = {user_id: self._with_traits(user_id, shopper) for user_id, shopper in live.items()}
+
+    def _with_traits(self, user_id: str, shopper: Shopper) -> Shopper:
+        user_idx = self._histories.index.get(user_id)
+        if user_idx is None or (traits := self._histories.traits_of(user_idx)) is None:
+            return shopper
+        return replace(shopper, history=replace(shopper.history, traits=traits))
 
 
 class CachedShoppers:

@@ -115,7 +115,7 @@ def build_engine(bundle: Bundle, store: "Away", image: Image) -> Engine:
     index = FlatIndex(view.items.vectors)
 
     async def encode(history: History) -> np.ndarray:
-        return bundle.model.encode_histories([history.item_idx])[0]
+        return bundle.model.encode_shoppers([history])[0]
 
     retrieve, rank = Retriever(view, index, bundle.sources).retrieve, Ranking(view, bundle.ranker).rank
     return Engine(bundle, Follower(view, cast(Store, store)), cast(Store, store), encode, retrieve, rank)

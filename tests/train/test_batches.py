@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
 
 from cluster.errors import DataError
+from tests.train.histories import histories_of
 from train.data.batches import EVERY, Batch, Batches, Wanted, cut_windows, target_rows
 from train.data.schema import NO_ITEM, Interactions
 
@@ -156,3 +158,19 @@ def test_targets_carry_the_weight_of_their_event() -> None:
         trained = batch.target != NO_ITEM
         np.testing.assert_array_equal(batch.weight[trained], data.weight[batch.target[trained]])
         assert (batch.weight[~trained] == 0).all()
+
+
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_a_batch_carries_the_traits_of_the_shopper_of_each_row(world_size: int) -> None:
+    history = histories_of([[], [1, 2, 3, 4, 5, 6], [], [11, 12], [21, 22, 23]])
+    tens = np.array([9, 0, 9, 1, 2], dtype=np.float32)  # of the items of each shopper
+    history = replace(history, traits=csr_matrix(np.stack([tens, np.ones(5, np.float32)], axis=1)))
+    batches = Batches(history, max_length=3, batch_tokens=6, seed=0)
+    rows = 0
+    for batch in (batch for rank in range(world_size) for batch in batches.epoch(0, rank, world_size)):
+        filled = batch.item_idx[:, -1] >= 0
+        assert batch.traits is not None
+        assert (batch.traits[filled, 0] == batch.item_idx[filled, -1] // 10).all()
+        assert not batch.traits[~filled].any()
+        rows += int(filled.sum())
+    assert rows == len(batches.windows.start)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from cluster.errors import DataError
 from train.data.schema import NO_ITEM, Interactions
@@ -31,6 +32,7 @@ class Batch:
     target: np.ndarray  # (B, L) int64, NO_ITEM where nothing is to be predicted
     weight: np.ndarray  # (B, L) float32, what the target is worth
     total_weight: float  # of the targets of all workers in this step
+    traits: np.ndarray | None = None  # (B, n_traits) float32, of each row's shopper, where the history carries them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +110,14 @@ class Epoch:
         return Batch(
             item_idx=_fill(item_idx[mine], missing), target=_fill(target[mine], missing),
             weight=_fill(weight[mine], missing, 0), total_weight=float(weight.sum()),
+            traits=self._traits(windows.start[mine], missing),
         )  # fmt: skip
+
+    def _traits(self, rows: np.ndarray, missing: int) -> np.ndarray | None:
+        interactions = self.batches.interactions
+        if interactions.traits is None:
+            return None
+        return _fill(csr_matrix(interactions.traits[interactions.user_idx[rows]]).toarray(), missing, 0)
 
 
 def target_rows(

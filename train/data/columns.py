@@ -1,5 +1,6 @@
 """Raw columns, however a file spells them, as numbers, times and lists."""
 
+import json
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,16 @@ def as_mappings(frame: pd.DataFrame) -> pd.Series:
     """Return a mapping from column to value per row, without the missing ones."""
     rows = frame.astype(object).to_dict("records")
     return pd.Series([{str(k): v for k, v in row.items() if _is_there(v)} for row in rows], frame.index, dtype=object)
+
+
+def as_mapping(value: Any) -> Any:
+    """Return the mapping that a text holds as JSON; anything else stays what it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
 
 
 def _from_numbers(numbers: pd.Series) -> pd.Series:

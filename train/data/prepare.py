@@ -23,6 +23,7 @@ from train.data.steps.events import (
     newest_per_user,
     to_rows,
 )  # fmt: skip
+from train.data.steps.users import plain_users
 from train.data.validate import validate
 
 DAY_MS = 86_400_000
@@ -55,7 +56,7 @@ def prepare(tables: Tables, config: PrepareConfig, now: datetime, rejects_folder
     )
     return Prepared(
         name=tables.name, interactions=_number(rows, catalogue), catalogue=catalogue, has_clock=tables.has_clock,
-        report=_describe(report, tables, rows, catalogue),
+        report=_describe(report, tables, rows, catalogue), users=plain_users(tables.users),
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """Prepared data as a value, and as a folder that another run can read."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,13 @@ from cluster.storage import whole_folder
 from train.data.report import Report, Step
 from train.data.schema import Catalogue, Interactions
 
-ABOUT = "about.json"
+ABOUT, TRAITS = "about.json", "traits.parquet"
 ARRAYS = ("offsets", "item_idx", "timestamp_ms", "order_idx", "weight", "purchased")
+
+
+def nobody() -> pd.DataFrame:
+    """Return a table of users without a row."""
+    return pd.DataFrame({"user_id": pd.Series(dtype="str"), "traits": pd.Series(dtype="str")})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +32,7 @@ class Prepared:
     catalogue: Catalogue
     has_clock: bool
     report: Report
+    users: pd.DataFrame = field(default_factory=nobody)  # user_id and `traits`, a mapping as JSON; one row for each
 
     def save(self, folder: Path) -> None:
         """Write everything into a new folder, whole or not at all."""
@@ -35,6 +41,7 @@ class Prepared:
             pd.DataFrame({"user_id": self.interactions.user_ids}).to_parquet(aside / "users.parquet")
             self.catalogue.frame.to_parquet(aside / "items.parquet")
             save_npz(aside / "attributes.npz", self.catalogue.attributes)
+            self.users.to_parquet(aside / TRAITS)
             (aside / ABOUT).write_text(json.dumps(self._about()))
 
     @staticmethod
@@ -51,6 +58,7 @@ class Prepared:
                 name=about["name"], has_clock=about["has_clock"],
                 interactions=_load_interactions(folder), catalogue=_load_catalogue(folder, about["attribute_names"]),
                 report=Report(tuple(Step(**step) for step in about["steps"])),
+                users=pd.read_parquet(folder / TRAITS) if (folder / TRAITS).is_file() else nobody(),
             )  # fmt: skip
         except (OSError, ValueError, KeyError) as error:
             raise DataError(f"cannot read prepared data from {folder}: {error}; prepare it again") from error

@@ -80,6 +80,7 @@ class Interactions:
     order_idx: np.ndarray  # (n,) int64, unique to one user's one order
     weight: np.ndarray  # (n,) float32, what the event type is worth; > 0
     purchased: np.ndarray | None = None  # (n,) bool, which rows are purchases; absent where nobody knows
+    traits: csr_matrix | None = None  # (n_users, n_traits) float32, see train/encoders/traits.py; where a model asks
 
     @cached_property
     def index(self) -> dict[str, int]:
@@ -109,6 +110,11 @@ class Interactions:
     def items_of(self, user_idx: int) -> np.ndarray:
         """Return the user's item_idx, oldest first."""
         return self.item_idx[self.offsets[user_idx] : self.offsets[user_idx + 1]]
+
+    def traits_of(self, user_idx: int) -> np.ndarray | None:
+        """Return what is known of the user beside this, (n_traits,) float32, or nothing."""
+        row = None if self.traits is None else csr_matrix(self.traits[user_idx])
+        return row.toarray()[0] if row is not None and row.nnz else None
 
     def where(self, mask: np.ndarray) -> "Interactions":
         """Return the rows where `mask` (n,) is true; every user keeps their user_idx."""

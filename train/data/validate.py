@@ -11,7 +11,7 @@ import pandera.pandas as pa
 
 from cluster.errors import DataError
 from cluster.storage import whole_file
-from train.data.columns import as_numbers, as_utc
+from train.data.columns import as_mapping, as_numbers, as_utc
 from train.data.ids import ID_PROBLEMS, as_ids, has_control_characters
 from train.data.report import Report
 from train.data.schema import Tables
@@ -36,7 +36,7 @@ def validate(tables: Tables, now: datetime, rejects_folder: Path) -> Tables:
     checked = {
         "events": (_plain_events(tables), _events_schema(now, tables.has_clock)),
         "items": (_plain(tables.items), _items_schema()),
-        "users": (_plain(tables.users), _users_schema()),
+        "users": (_plain_users(tables.users), _users_schema()),
     }
     reasons = {name: _reasons(frame, schema) for name, (frame, schema) in checked.items()}
     rejects = _write_rejects(tables, reasons, rejects_folder)
@@ -56,6 +56,11 @@ def _plain(frame: pd.DataFrame) -> pd.DataFrame:
     ids = {name: as_ids(frame[name]) for name in ("user_id", "item_id") if name in frame}
     numbers = {name: as_numbers(frame[name]) for name in ("value", "quantity", "price", "rating") if name in frame}
     return frame.assign(**ids, **numbers)
+
+
+def _plain_users(users: pd.DataFrame) -> pd.DataFrame:
+    frame = _plain(users)
+    return frame.assign(traits=frame["traits"].map(as_mapping)) if "traits" in frame else frame
 
 
 def _plain_events(tables: Tables) -> pd.DataFrame:
@@ -85,7 +90,8 @@ def _items_schema() -> pa.DataFrameSchema:
 
 
 def _users_schema() -> pa.DataFrameSchema:
-    return pa.DataFrameSchema({"user_id": _id_column("user_id")})
+    mappings = pa.Check(lambda traits: traits.map(lambda told: isinstance(told, dict)), error="traits are no mapping")
+    return pa.DataFrameSchema({"user_id": _id_column("user_id"), "traits": pa.Column(required=False, checks=mappings)})
 
 
 def _id_column(name: str) -> pa.Column:

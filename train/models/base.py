@@ -9,11 +9,13 @@ from torch import Tensor, nn
 
 from train.data.schema import NO_ITEM
 from train.encoders.features import Features
+from train.models.shopper import History, stacked_traits
 
 
 class Model(ABC):
     """Gives every item a score for a history; higher is better, and only differences within one history count."""
 
+    reads_traits = False  # whether it hears what is known of shoppers beside their histories
     config: Any  # a Config of the family, see train/models/registered.py
     n_items: int
 
@@ -37,8 +39,15 @@ class VectorModel(Model):
     embedding_dim: int
 
     @abstractmethod
-    def encode_histories(self, histories: list[np.ndarray]) -> np.ndarray:
-        """Return h_u for many histories, (n, d) float32 on the CPU; each history is item_idx, oldest first."""
+    def encode_histories(self, histories: list[np.ndarray], traits: np.ndarray | None = None) -> np.ndarray:
+        """Return h_u for many histories, (n, d) float32 on the CPU; each history is item_idx, oldest first.
+
+        traits: (n, n_traits) float32; families that do not read them pass over them.
+        """
+
+    def encode_shoppers(self, shoppers: list[History]) -> np.ndarray:
+        """Return h_u of shoppers, (n, d) float32, from all that is known of them."""
+        return self.encode_histories([shopper.item_idx for shopper in shoppers], stacked_traits(shoppers))
 
     @abstractmethod
     def item_vectors(self) -> Tensor:
@@ -51,8 +60,8 @@ class VectorModel(Model):
         """
         return np.zeros((len(features), self.embedding_dim), dtype=np.float32)
 
-    def scores(self, histories: list[np.ndarray]) -> np.ndarray:
-        vectors = self.encode_histories(histories)
+    def scores(self, histories: list[np.ndarray], traits: np.ndarray | None = None) -> np.ndarray:
+        vectors = self.encode_histories(histories, traits)
         with torch.inference_mode():
             return vectors @ self.item_vectors().float().cpu().numpy().T
 
@@ -85,7 +94,9 @@ class NeuralModel(nn.Module, Model):
         """Return the scores of each hidden's (t, d) own target, (t,), and of negatives (m,) item_idx, (t, m)."""
 
     @torch.inference_mode()
-    def encode_histories(self, histories: list[np.ndarray], batch_size: int = 256) -> np.ndarray:
+    def encode_histories(
+        self, histories: list[np.ndarray], traits: np.ndarray | None = None, batch_size: int = 256
+    ) -> np.ndarray:
         """Return `encode` of many histories, (n, d) float32 on the CPU; each history is item_idx, oldest first.
 
         Only the last `max_length` items count. Histories are encoded in order of length, so that little is padded.
@@ -97,8 +108,11 @@ class NeuralModel(nn.Module, Model):
         order = np.argsort([min(len(history), self.max_length) for history in histories], kind="stable")
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
-            batch = pad([histories[position] for position in chosen], self.max_length)
-            vectors[chosen] = self.encode(torch.from_numpy(batch).to(device)).float().cpu().numpy()
+            parts = [pad([histories[position] for position in chosen], self.max_length)]
+            if self.reads_traits and traits is not None:
+                parts.append(traits[chosen])
+            told = [torch.from_numpy(part).to(device) for part in parts]
+            vectors[chosen] = self.encode(*told).float().cpu().numpy()
         return vectors
 
 

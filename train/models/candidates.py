@@ -126,7 +126,7 @@ def _within(proposed: np.ndarray, barred: np.ndarray, quota: int) -> np.ndarray:
 
 
 def _known_nearest(nearest: np.ndarray, histories: Sequence[History]) -> np.ndarray:
-    known = np.array([len(history) > 0 for history in histories])  # h_u of no history points nowhere
+    known = np.array([not history.is_stranger for history in histories])  # h_u of nothing points nowhere
     row, column = np.nonzero((nearest >= 0) & known[:, None])
     return pairs(row, nearest[row, column])
 

@@ -98,9 +98,9 @@ class Ensemble(VectorModel):
         width = sum(member.embedding_dim for member in members)
         self.embedding_dim = projection.items.shape[1] if projection else width
 
-    def encode_histories(self, histories: list[np.ndarray]) -> np.ndarray:
+    def encode_histories(self, histories: list[np.ndarray], traits: np.ndarray | None = None) -> np.ndarray:
         parts = [
-            np.float32(weight) * member.encode_histories(histories)
+            np.float32(weight) * member.encode_histories(histories, traits)
             for weight, member in zip(self.weights, self.members, strict=True)
         ]
         joined = np.concatenate(parts, axis=1)

@@ -16,9 +16,15 @@ class History:
     item_idx: np.ndarray  # (n,) int64
     timestamp_ms: np.ndarray  # (n,) int64
     order_idx: np.ndarray  # (n,) int64, never falls; lines of one order share it
+    traits: np.ndarray | None = None  # (n_traits,) float32, what else is known of the shopper; where the model asks
 
     def __len__(self) -> int:
         return len(self.item_idx)
+
+    @property
+    def is_stranger(self) -> bool:
+        """Whether nothing is known of the shopper, neither a row nor a trait."""
+        return not len(self.item_idx) and self.traits is None
 
     def appended(self, item_idx: int, timestamp_ms: int, same_order: bool) -> "History":
         """Return the history with one more row, the oldest dropped when it is full."""
@@ -27,6 +33,7 @@ class History:
             item_idx=_pushed(self.item_idx, item_idx),
             timestamp_ms=_pushed(self.timestamp_ms, timestamp_ms),
             order_idx=_pushed(self.order_idx, order_idx),
+            traits=self.traits,
         )
 
     def newest_first(self, k: int) -> np.ndarray:
@@ -56,4 +63,14 @@ def history_of(interactions: Interactions, user_idx: int, cut: int | None = None
         item_idx=interactions.item_idx[rows],
         timestamp_ms=interactions.timestamp_ms[rows],
         order_idx=interactions.order_idx[rows],
+        traits=interactions.traits_of(user_idx),
     )
+
+
+def stacked_traits(shoppers: list[History]) -> np.ndarray | None:
+    """Return the traits of shoppers, (n, n_traits) float32, zero where they are not known; nothing if all are not."""
+    known = [shopper.traits for shopper in shoppers if shopper.traits is not None]
+    if not known:
+        return None
+    nothing = np.zeros_like(known[0])
+    return np.stack([nothing if shopper.traits is None else shopper.traits for shopper in shoppers])

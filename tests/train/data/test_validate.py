@@ -111,3 +111,10 @@ def test_without_a_clock_a_position_is_a_whole_number(tmp_path: Path, position: 
 def test_half_a_surrogate_pair_is_no_id() -> None:
     assert id_problem("a\ud800") == "holds control characters"
     assert id_problem("日本/1") is None
+
+
+def test_traits_are_mappings_also_where_a_text_file_holds_them_as_json(tmp_path: Path) -> None:
+    users = pd.DataFrame({"user_id": ["a", "b", "c"], "traits": ['{"age": 3}', "thirty", {"age": 4}]})
+    checked = validate(replace(tiny_world(), users=users), NOW, tmp_path)
+    assert checked.users["traits"].tolist() == [{"age": 3}, {"age": 4}]
+    assert pd.read_csv(tmp_path / REJECTS_FILE)["reason"].tolist() == ["traits are no mapping"]

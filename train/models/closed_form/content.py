@@ -46,7 +46,7 @@ class Content(ClosedModel, VectorModel):
         encoder = Tfidf.fit(data.texts, config.embedding_dim, seed)
         return cls(config, encoder.encode(data.texts, kind="passage"))
 
-    def encode_histories(self, histories: list[np.ndarray]) -> np.ndarray:
+    def encode_histories(self, histories: list[np.ndarray], traits: np.ndarray | None = None) -> np.ndarray:
         return unit(np.asarray(decayed(histories, self.n_items, self.config.history_decay) @ self.vectors))
 
     def item_vectors(self) -> Tensor:

@@ -52,7 +52,7 @@ class Factorization(ClosedModel, VectorModel):
             solver.fit(had, show_progress=False)
         return cls(config, np.ascontiguousarray(solver.item_factors, dtype=np.float32))
 
-    def encode_histories(self, histories: list[np.ndarray]) -> np.ndarray:
+    def encode_histories(self, histories: list[np.ndarray], traits: np.ndarray | None = None) -> np.ndarray:
         had = decayed(histories, self.n_items, self.config.history_decay)
         longest = max(1, int(np.diff(had.indptr).max(initial=0)))
         step = max(1, CHUNK // (longest * self.embedding_dim))

@@ -9,8 +9,9 @@ from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
 from cluster.config import Config
+from train.data.schema import NO_ITEM
 from train.encoders.features import Features
-from train.models.base import SequenceModel
+from train.models.base import Examples, SequenceModel
 from train.models.neural.dropout import Dropout
 from train.models.neural.embedded import EmbeddedModel, left_aligned
 from train.models.neural.pooling import CausalPooling
@@ -25,24 +26,53 @@ class TwoTowerConfig(Config):
     max_length: int = Field(default=50, ge=2, le=4096, description="newest items of a history that are read")
     dropout: float = Field(default=0.2, ge=0, lt=1, description="dropout inside the towers")
     embedding_dropout: float = Field(default=0.5, ge=0, lt=1, description="dropout of the input vectors")
+    history_dropout: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="how often training hides a history where traits are known",
+    )
 
 
 class TwoTower(EmbeddedModel, SequenceModel):
     """A pooled history (Covington et al., 2016) against a tower of item content (Yi et al., 2019).
 
-    An item enters as its own embedding and those of its attributes, so one that nobody had yet is told by them.
+    An item enters as its own embedding and those of its attributes, so one that nobody had yet is told by them. A
+    shopper enters as a history and, where they are known, as traits; training hides histories at random, so that
+    a shopper without one is told by traits (DropoutNet; Volkovs et al., 2017, section 3).
     """
+
+    reads_traits = True
+    traits: nn.Linear | None
 
     def __init__(self, config: TwoTowerConfig, n_items: int, attributes: csr_matrix | None = None) -> None:
         super().__init__(config, n_items, attributes)
         self.input_dropout = Dropout(config.embedding_dropout)
         self.pooling = CausalPooling(config.embedding_dim, config.max_length)
         self.history_tower, self.item_tower = Tower(config), Tower(config)
+        self.traits = None
+        self.register_load_state_dict_pre_hook(_with_traits)
 
-    def hidden(self, item_idx: Tensor) -> Tensor:
+    def listen(self, n_traits: int) -> None:
+        """Make room for traits."""
+        self.traits = nn.Linear(n_traits, self.embedding_dim, bias=False)
+        nn.init.normal_(self.traits.weight, std=0.02)
+
+    def hidden(self, item_idx: Tensor, traits: Tensor | None = None) -> Tensor:
+        """As SequenceModel.hidden; traits: (B, n_traits), zero where nothing is known."""
         aligned = left_aligned(item_idx, self.known(item_idx))
         pooled = self.pooling(self.input_dropout(self.inputs(aligned.item_idx)), self.known(aligned.item_idx))
-        return self.history_tower(aligned.back(pooled))
+        shopper = aligned.back(pooled)
+        if self.traits is not None and traits is not None:
+            shopper = shopper * self._shown(item_idx, traits) + self.traits(traits)[:, None]
+        return self.history_tower(shopper)
+
+    def encode(self, item_idx: Tensor, traits: Tensor | None = None) -> Tensor:
+        return self.hidden(item_idx, traits)[:, -1]
+
+    def examples(self, item_idx: Tensor, target: Tensor, weight: Tensor, traits: Tensor | None = None) -> Examples:
+        trained = target != NO_ITEM
+        return Examples(self.hidden(item_idx, traits)[trained], target[trained], weight[trained])
 
     def item_vectors(self) -> Tensor:
         return self.item_tower(self.items.table())
@@ -53,6 +83,20 @@ class TwoTower(EmbeddedModel, SequenceModel):
     @torch.inference_mode()
     def content_vectors(self, features: Features) -> np.ndarray:
         return self.item_tower(self.items.content(features)).cpu().numpy()
+
+    def _shown(self, item_idx: Tensor, traits: Tensor) -> Tensor:
+        """Return 1 where the history counts and 0 where it is hidden, (B, L, 1); never where nothing else is known."""
+        shown = torch.ones(item_idx.shape, dtype=torch.bool, device=item_idx.device)
+        if self.training:
+            shown = torch.rand(item_idx.shape, device=item_idx.device) >= self.config.history_dropout
+        return (shown | ~traits.any(1, keepdim=True)).unsqueeze(-1).to(traits.dtype)
+
+
+def _with_traits(model: TwoTower, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+    """Make room for the traits that a state knows, before its weights are loaded."""
+    weight = state.get(f"{prefix}traits.weight")
+    if weight is not None and model.traits is None:
+        model.listen(weight.shape[1])
 
 
 class Tower(nn.Module):
