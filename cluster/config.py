@@ -129,7 +129,7 @@ def _sentence(cls: type[Config], error: ValidationError) -> str:
     name = ".".join(path) or cls.__name__
     if first["type"] == "extra_forbidden":
         known = sorted(group.model_fields)
-        near = get_close_matches(path[-1], known, n=1)
+        near = get_close_matches(path[-1], [*known, *(path[-1] for path, _ in group._single_settings())], n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         return f"unknown setting {name!r}; {hint}{group.__name__} knows {', '.join(known)}"
     if first["type"] == "missing":

@@ -68,6 +68,11 @@ def read_bundle(folder: Path) -> Bundle:
         model = build_model(
             json.loads((folder / "encoder.json").read_text()), load_tensors(folder / "model.safetensors")
         )
+        if not len(known.items) == model.n_items == known.state.n_items:
+            raise BundleError(
+                f"{folder} lists {len(known.items)} items, but its model knows {model.n_items} and its vectors "
+                f"{known.state.n_items}; fit a new bundle"
+            )
         return Bundle(
             manifest=known.manifest, items=known.items, state=known.state, histories=known.histories,
             packed=known.packed, traits=known.traits, model=served(model),

@@ -1,6 +1,7 @@
 """One training run without Ray: a new model, its epochs, the metric after each, and which epoch was best."""
 
 import hashlib
+import math
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -90,6 +91,11 @@ def run_epochs(
     state = load_checkpoint(resume_from) if resume_from else None
     history: list[Metrics] = checkpoint_facts(resume_from)["history"] if resume_from else []
     for result in train_epochs(model, data.train, config, rank, world_size, state, bar, data.wanted):
+        if not math.isfinite(result.loss):
+            raise ConfigError(
+                f"training diverged: the loss of epoch {result.epoch} is {result.loss}; lower "
+                f"learning_rate={config.learning_rate}"
+            )
         metrics = {
             "epoch": result.epoch, "loss": result.loss, "seconds": result.seconds,
             "sequences_per_s": result.sequences_per_s, "learning_rate": result.learning_rate,

@@ -45,7 +45,7 @@ class Parent:
     item_ids: np.ndarray  # (n,) object
     attribute_names: np.ndarray  # (a,) object, none where its items have none
     features: ItemFeatures | None
-    traits: TraitEncoder | None
+    traits: TraitEncoder | None = None
 
 
 def read_parent(folder: Path, config: ModelConfig, content: ContentConfig) -> Parent:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from cluster.errors import BundleError, StorageError
@@ -136,6 +137,14 @@ def test_json_of_another_shape_is_refused(copy: Path, name: str, content: str) -
     (copy / name).write_text(content)
     seal(copy)
     with pytest.raises(BundleError):
+        read_bundle(copy)
+
+
+def test_a_catalogue_that_shrank_below_its_model_is_refused(copy: Path) -> None:
+    items = pd.read_parquet(copy / "items.parquet")
+    items.iloc[:-1].to_parquet(copy / "items.parquet")
+    seal(copy)
+    with pytest.raises(BundleError, match=f"lists {len(items) - 1} items, but its model knows {len(items)}"):
         read_bundle(copy)
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -132,6 +133,20 @@ def test_a_bundle_is_measured_on_other_data(small: Small, tmp_path: Path) -> Non
     table = evaluate_bundle(config)
     assert table["sequential rules"]["recall@1"] == 1
     assert table["liveshelf"]["recall@1"] > table["popularity"]["recall@1"]
+
+
+def test_a_bundle_is_measured_on_a_catalogue_with_fewer_items(small: Small, tmp_path: Path) -> None:
+    events, items = (pd.read_parquet(small.data / f"{name}.parquet") for name in ("events", "items"))
+    fewer = tmp_path / "fewer"
+    fewer.mkdir()
+    events[events["item_id"] < "i0012"].to_parquet(fewer / "events.parquet")
+    items[items["item_id"] < "i0012"].to_parquet(fewer / "items.parquet")
+    config = EvaluateRun.parse([
+        f"data={fewer}", f"registry={small.folder / 'registry'}", f"rejects={tmp_path}", "split=leave_one_out", "k=3"
+    ])  # fmt: skip
+    table = evaluate_bundle(config)
+    assert table["liveshelf"]["recall@3"] > table["popularity"]["recall@3"]
+    assert np.isfinite([value for metrics in table.values() for value in metrics.values()]).all()
 
 
 def test_the_card_in_a_bundle_tells_its_numbers_and_makes_the_same_settings_again(small: Small) -> None:

@@ -1,16 +1,19 @@
 """A run in one process: what it keeps on disk, how it goes on, and which epoch it returns."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from cluster.errors import ConfigError
 from train import session
 from train.data.schema import Interactions
 from train.loop import FitConfig
 from train.models.base import Model
+from train.models.neural.content_tower import ItemContent
 from train.models.neural.transformer import TransformerConfig
 from train.session import Epoch, best_epoch, fit_here, load_model, newest_checkpoint, run_folder
 from train.training_set import TrainingSet
@@ -95,3 +98,10 @@ def test_without_validation_the_last_epoch_is_the_best(data: TrainingSet, tmp_pa
     newest = newest_checkpoint(fitted.folder)
     assert newest is not None
     assert torch.equal(learned(load_model(SMALL, newest)), learned(fitted.model))
+
+
+def test_a_run_whose_loss_is_no_number_ends_with_a_way_out_and_keeps_nothing(data: TrainingSet, tmp_path: Path) -> None:
+    content = ItemContent(dense=np.full((20, 2), np.nan, dtype=np.float32))
+    with pytest.raises(ConfigError, match="training diverged: the loss of epoch 1 is nan; lower learning_rate=0.01"):
+        fit_here(SMALL, FIT, replace(data, content=content), tmp_path / "run")
+    assert not list(tmp_path.rglob("*.safetensors"))

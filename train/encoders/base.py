@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from cluster.errors import BundleError
+from cluster.errors import BundleError, DataError
 
 Kind = Literal["query", "passage"]  # what asks, and what is found; some models encode them differently
 MAX_CHARACTERS = 2_000  # a longer text says nothing more of an item, and time grows with length
@@ -62,7 +62,16 @@ class Encoder(ABC):
         vectors = np.zeros((len(cleaned), self.dim), dtype=np.float32)
         filled = [row for row, text in enumerate(cleaned) if text]
         if filled:
-            vectors[filled] = unit(self._vectors([cleaned[row] for row in filled], kind))
+            vectors[filled] = unit(self._finite([cleaned[row] for row in filled], kind))
+        return vectors
+
+    def _finite(self, texts: list[str], kind: Kind) -> np.ndarray:
+        vectors = self._vectors(texts, kind)
+        if len(bad := np.flatnonzero(~np.isfinite(vectors).all(axis=1))):
+            raise DataError(
+                f"encoder {self.name} gave no numbers for {len(bad)} of {len(texts)} texts, such as "
+                f"{texts[bad[0]][:40]!r}; take another encoder"
+            )
         return vectors
 
     @abstractmethod

@@ -1,3 +1,4 @@
+import gzip
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -125,6 +126,21 @@ def test_an_unreadable_file_is_one_clear_sentence(tmp_path: Path, name: str, con
     with pytest.raises(DataError, match=words) as caught:
         load(str(tmp_path / name))
     assert name in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["e.csv", "e.csv.gz"])
+def test_a_file_that_is_latin_1_throughout_is_read_and_one_that_mixes_is_refused(tmp_path: Path, name: str) -> None:
+    header, utf8, latin = (
+        b"user_id,item_id,timestamp,text\n",
+        "u,a,1,naïve 茶\n".encode(),
+        "u,b,2,café\n".encode("latin-1"),
+    )
+    write_bytes = gzip.compress if name.endswith("gz") else bytes
+    (tmp_path / name).write_bytes(write_bytes(header + latin + latin))
+    assert load(str(tmp_path / name)).events["text"].tolist() == ["café", "café"]
+    (tmp_path / name).write_bytes(write_bytes(header + latin + utf8))
+    with pytest.raises(DataError, match=f"{name} mixes encodings: byte 10 of line 2 is 0xe9"):
+        load(str(tmp_path / name))
 
 
 def test_a_folder_without_events_says_what_it_holds(tmp_path: Path) -> None:

@@ -76,6 +76,21 @@ def test_chinese_and_english_titles_of_one_thing_are_near(name: str) -> None:
     assert vectors[HOSE] @ vectors[ZH_HOSE] > vectors[HOSE] @ vectors[ZH_BAG]
 
 
+class Broken(Encoder):
+    """Gives no number for what begins with x."""
+
+    space = Space(name="broken", version="1", dim=2)  # pyright: ignore[reportAssignmentType]
+
+    def _vectors(self, texts: list[str], kind: str) -> np.ndarray:
+        return np.array([[1, np.nan if text.startswith("x") else 1] for text in texts])
+
+
+def test_an_encoder_that_gives_no_numbers_is_named_with_the_text() -> None:
+    assert np.isfinite(Broken().encode(["a", "", "b"])).all()
+    with pytest.raises(DataError, match="encoder broken gave no numbers for 1 of 2 texts, such as 'xylophone'"):
+        Broken().encode(["a", "xylophone", ""])
+
+
 def test_encoders_meet_only_in_their_own_space() -> None:
     space = Space(name="use", version="1", dim=4)
     space.require(Space(name="use", version="1", dim=4))

@@ -17,7 +17,7 @@ class Table(VectorModel):
         self.shoppers, self.items = shoppers.astype(np.float32), items.astype(np.float32)
         self.n_items, self.embedding_dim = items.shape
 
-    def encode_histories(self, histories: list[np.ndarray]) -> np.ndarray:
+    def encode_histories(self, histories: list[np.ndarray], traits: np.ndarray | None = None) -> np.ndarray:
         return self.shoppers[[int(history[0]) for history in histories]]
 
     def item_vectors(self) -> Tensor:

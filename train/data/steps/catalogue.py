@@ -1,5 +1,7 @@
 """The vocabulary of items, and what is known of them."""
 
+import logging
+
 import numpy as np
 import pandas as pd
 
@@ -7,9 +9,12 @@ from train.data.columns import as_lists, as_numbers, as_paths, as_texts
 from train.data.schema import ITEM_COLUMNS, Catalogue
 from train.data.steps.attributes import item_attributes
 
+log = logging.getLogger(__name__)
+
 TEXT_COLUMNS = ("title", "description", "brand", "image")
 NUMBER_COLUMNS = ("price", "rating")
 LIST_COLUMNS = ("tags", "attributes")
+LONGEST = {"title": 1_000, "brand": 1_000, "description": 10_000}  # characters; titles travel with every slate
 
 
 def build_catalogue(items: pd.DataFrame, bought: np.ndarray, prices: pd.Series, keep_unseen: bool) -> Catalogue:
@@ -44,7 +49,8 @@ def plain_items(items: pd.DataFrame) -> pd.DataFrame:
         **dict.fromkeys(NUMBER_COLUMNS, as_numbers),
         "category_path": as_paths,
     }
-    return frame.assign(**{name: convert(frame[name]) for name, convert in kinds.items() if name in frame})
+    frame = frame.assign(**{name: convert(frame[name]) for name, convert in kinds.items() if name in frame})
+    return frame.assign(**{name: _cut(frame[name], longest) for name, longest in LONGEST.items() if name in frame})
 
 
 def normalised_price(price: pd.Series) -> pd.Series:
@@ -65,6 +71,14 @@ def missing_values(frame: pd.DataFrame) -> str:
 def _filled_prices(frame: pd.DataFrame, prices: pd.Series) -> pd.Series:
     seen = frame["item_id"].map(prices)
     return frame["price"].fillna(seen) if "price" in frame else seen
+
+
+def _cut(texts: pd.Series, longest: int) -> pd.Series:
+    """Return the beginning of texts that are too long: a broken export of one item shall not stop a shop."""
+    too_long = texts.str.len() > longest
+    if too_long.any():
+        log.warning("cut texts column=%s rows=%d characters=%d", texts.name, too_long.sum(), longest)
+    return texts.mask(too_long, texts.str.slice(0, longest))
 
 
 def _lacks(column: pd.Series) -> pd.Series:
