@@ -71,8 +71,9 @@ class CompressionReport:
         table = Table(title=f"{len(self.user_idx):,} held-out queries", title_justify="left", box=SIMPLE_HEAD,
                       pad_edge=False, padding=(0, 1, 0, 0))  # fmt: skip
         table.add_column(no_wrap=True)
-        for name in ("model\nMiB", "vectors\nMiB", "one\nms", "32\nms", ndcg, recall, f"change of {ndcg}\nby the step"):
-            table.add_column(name.replace("@", "\n@") if "change" not in name else name, justify="right", no_wrap=True)
+        metrics = (name.replace("@", "\n@") for name in (ndcg, recall))
+        for name in ("model\nMiB", "vectors\nMiB", "one\nms", "32\nms", *metrics, f"{ndcg}\nby the step"):
+            table.add_column(name, justify="right", no_wrap=True)
         for stage, before in self._pairs():
             table.add_row(*self._cells(stage, before))
         return table
@@ -90,7 +91,8 @@ class CompressionReport:
 
     def section(self) -> str:
         """Return the same for a model card."""
-        names = ["", "model, MiB", "vectors, MiB", "one, ms", "32, ms", *headline(self.k), "change by the step"]
+        ndcg, recall = headline(self.k)
+        names = ["", "model, MiB", "vectors, MiB", "one, ms", "32, ms", ndcg, recall, f"{ndcg} by the step"]
         lines = [names, ["---"] * len(names), *(self._cells(*pair) for pair in self._pairs())]
         rows = "\n".join("| " + " | ".join(line) + " |" for line in lines)
         return f"{rows}\n\n{self.sentence()}\n"
@@ -102,10 +104,11 @@ class CompressionReport:
         ndcg, recall = headline(self.k)
         model, vectors = (f"{size / MIB:.2f}" for size in stage.part_bytes.values())
         own = self.change(stage, ndcg, before).difference if before else None
+        whole = self._mean(self.stages[0], ndcg)
         return [
             stage.name, model, vectors, f"{stage.one_ms:.2f}", f"{stage.batch_ms:.2f}",
             f"{self._mean(stage, ndcg):.4f}", f"{self._mean(stage, recall):.4f}",
-            f"{own.mean:+.5f} ± {own.half_width:.5f}" if own else "",
+            f"{own.mean / whole:+.2%} ± {own.half_width / whole:.2%}" if own and whole else "",
         ]  # fmt: skip
 
     def _values(self, stage: Stage, before: Stage | None) -> dict[str, Any]:

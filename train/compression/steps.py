@@ -32,7 +32,9 @@ class StepsConfig(Config):
     vectors: VectorKind = Field("sq8", description="item vectors: float32 as they are, float16, sq8 or pq")
     code_bytes: int | None = Field(None, ge=1, description="bytes of an item's pq code; half its coordinates if empty")
     fold: bool = Field(True, description="keep each item's whole vector, not what attributes and content it comes from")
-    linear: Literal["float32", "int8"] = Field("int8", description="the encoder's linear layers")
+    linear: Literal["float32", "int8"] = Field(
+        "int8", description="the encoder's linear layers; large ones compute so, too"
+    )
     embeddings: Literal["float32", "int8"] = Field("int8", description="the encoder's tables of items and attributes")
 
 
