@@ -11,6 +11,8 @@ import numpy as np
 from bench.comparison.families import FamilyRow
 from bench.comparison.ranks import gain, rank_all
 from cluster.config import Config
+from cluster.errors import DataError
+from train.encoders.base import clean
 from train.families import fit_family
 from train.fit import WorkersConfig
 from train.models.base import Model
@@ -34,6 +36,7 @@ class Chosen:
 
 def fit_and_choose(row: FamilyRow, data: TrainingSet, valid: ValidationSet, folder: Path) -> Chosen:
     """Return the best model of a family by its validation queries; `data` holds the same for choosing an epoch."""
+    _require_material(row.model.kind, data)
     if not row.has_epochs:
         tried = solved(row, data)
         return max((_measured(model, settings, valid) for model, settings in tried), key=lambda chosen: chosen.valid)
@@ -59,6 +62,14 @@ def points(config: Config, values: dict[str, list[Any]]) -> list[dict[str, Any]]
     own = {name: getattr(config, name) for name in values}
     found = [dict(zip(values, combination, strict=True)) for combination in product(*values.values())]
     return [own, *(point for point in found if point != own)]
+
+
+def _require_material(kind: str, data: TrainingSet) -> None:
+    """Refuse what would score all items alike."""
+    if kind == "content" and not any(clean(text) for text in data.texts):
+        raise DataError("compares the words of items, and these have none")
+    if kind == "tags" and (data.attributes is None or not data.attributes.nnz):
+        raise DataError("compares the attributes of items, and these have none")
 
 
 def _with(config: Any, values: dict[str, Any]) -> Any:

@@ -44,7 +44,7 @@ def measure_engine(row: EngineRow, seed: int, held: Path, max_cpu_s: int) -> dic
     asked = pd.read_parquet(held / ASKED)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        words = ["split=leave_one_out", "workers=0", f"training.seed={seed}", *as_words(row.settings)]
+        words = ["split=leave_one_out", "workers=0", *as_words(row.settings), f"training.seed={seed}"]
         fit = train(folder, max_cpu_s, "fit", f"data={data}", *words)
         ask = ("recommend", f"data={data}", f"users={held / ASKED}", f"k={LISTED}", "out=lists.parquet")
         filtered = train(folder, max_cpu_s, *ask, "keep_seen=false")

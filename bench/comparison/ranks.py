@@ -76,12 +76,12 @@ def gain(rank: np.ndarray) -> np.ndarray:
 
 
 def metrics(ranks: Ranks) -> dict[str, float]:
-    """Return the figures of a row; `error` is half of a 95 % interval of its NDCG, users being independent."""
+    """Return the figures of a row; the half width is of a 95 % interval, users being independent."""
     gains = gain(ranks.filtered)
     return {
         f"recall@{K}": float((ranks.filtered < K).mean()),
         f"ndcg@{K}": float(gains.mean()),
-        "error": float(1.96 * gains.std() / np.sqrt(len(gains))),
+        f"ndcg@{K}_half_width": float(1.96 * gains.std() / np.sqrt(len(gains))),
         f"recall@{K}_kept": float((ranks.kept < K).mean()),
         f"ndcg@{K}_kept": float(gain(ranks.kept).mean()),
     }

@@ -8,7 +8,7 @@ import pytest
 from bench.comparison.choosing import fit_and_choose, points
 from bench.comparison.families import Grid, family_rows, merged, names_among
 from bench.comparison.plan import AccuracyConfig
-from cluster.errors import ConfigError
+from cluster.errors import ConfigError, DataError
 from tests.train.histories import histories_of
 from train.models.closed_form.links import RulesConfig
 from train.models.neural.gru import GruConfig
@@ -96,6 +96,12 @@ def test_validation_chooses_a_point_of_the_grid(tmp_path: Path) -> None:
     assert chosen.settings["history_decay"] == 1.0
     assert chosen.valid > alone.valid
     assert chosen.model.config.history_decay == 1.0
+
+
+@pytest.mark.parametrize(("name", "lacks"), [("content", "words"), ("tags", "attributes")])
+def test_a_family_that_would_score_all_items_alike_is_refused(name: str, lacks: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"compares the {lacks} of items, and these have none"):
+        chosen_of(name, tmp_path)
 
 
 def test_validation_chooses_an_epoch(tmp_path: Path) -> None:

@@ -71,5 +71,5 @@ def test_figures_are_those_of_the_plain_scorer() -> None:
 
 def test_the_error_shrinks_with_the_root_of_the_queries() -> None:
     few, many = np.array([0.0, np.inf] * 50), np.array([0.0, np.inf] * 200)
-    assert metrics(Ranks(filtered=few, kept=few))["error"] == pytest.approx(0.098)
-    assert metrics(Ranks(filtered=many, kept=many))["error"] == pytest.approx(0.049)
+    assert metrics(Ranks(filtered=few, kept=few))["ndcg@10_half_width"] == pytest.approx(0.098)
+    assert metrics(Ranks(filtered=many, kept=many))["ndcg@10_half_width"] == pytest.approx(0.049)
