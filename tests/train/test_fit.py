@@ -3,18 +3,22 @@
 import os
 import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from ray import cloudpickle
 
+from train.data.batches import Wanted
 from train.data.schema import Interactions
 from train.fit import WorkersConfig, fit
 from train.loop import FitConfig
 from train.models.base import SequenceModel
+from train.models.neural.lora import LoraConfig
 from train.models.neural.transformer import TransformerConfig
+from train.session import new_model
 from train.training_set import TrainingSet
 from train.validation import ValidationSet
 
@@ -62,3 +66,20 @@ def test_two_workers_with_one_killed_end_where_one_process_does(cycles: Interact
         EXACT, FIT, TrainingSet(train=cycles, n_items=20, valid=plain), tmp_path / "two", WorkersConfig(workers=2)
     )
     assert again.history == together.history  # the same run asked for again is found finished
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_two_workers_move_as_little_of_a_parent_as_one_process_does(cycles: Interactions, tmp_path: Path) -> None:
+    plain = TrainingSet(train=cycles, n_items=20)
+    start = {name: value.detach() for name, value in new_model(EXACT, plain, seed=0).named_parameters()}
+    data = replace(plain, start=start, wanted=Wanted(after_ms=3))
+    config = FIT.model_copy(update={"epochs": 2, "lora": LoraConfig.parse(["rank=2", "most=0.9"])})
+    together, alone = (
+        fit(EXACT, config, data, tmp_path / str(workers), WorkersConfig(workers=workers)).model.state_dict()
+        for workers in (2, 0)
+    )
+    assert together.keys() == alone.keys()
+    for name, value in alone.items():
+        np.testing.assert_allclose(together[name], value, atol=1e-3)
+    assert not torch.equal(alone["blocks.0.key_value.weight"], start["blocks.0.key_value.weight"])
+    assert torch.equal(together["items.embedding.weight"], start["items.embedding.weight"])
