@@ -33,7 +33,7 @@ def test_every_registered_family_is_a_row() -> None:
 
 
 def test_the_grids_that_come_with_the_command_name_real_settings() -> None:
-    for row in rows("all").values():
+    for row in rows("all", DEFAULTS.settings).values():
         for name, values in (row.grid.fit | row.grid.read).items():
             for value in values:
                 type(row.model).checked(row.model.model_dump() | {name: value})

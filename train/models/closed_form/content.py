@@ -21,14 +21,14 @@ class ContentConfig(Config):
 
     kind: Literal["content"] = Field(default="content", description="the words of items; order and shoppers unheard")
     embedding_dim: int = Field(default=256, ge=1, le=1024, description="widest h_u and h_i")
-    history_decay: float = Field(default=0.8, gt=0, le=1, description="weight lost per step back in a history")
+    history_decay: float = Field(default=0.4, gt=0, le=1, description="weight lost per step back in a history")
 
 
 class TagsConfig(Config):
     """Settings of the comparison by attributes."""
 
     kind: Literal["tags"] = Field(default="tags", description="a profile of attributes; for comparison")
-    history_decay: float = Field(default=0.8, gt=0, le=1, description="weight lost per step back in a history")
+    history_decay: float = Field(default=0.7, gt=0, le=1, description="weight lost per step back in a history")
 
 
 class Content(ClosedModel, VectorModel):

@@ -26,9 +26,9 @@ class FactorizationConfig(Config):
     embedding_dim: int = Field(default=64, ge=1, le=1024, description="width of h_u and h_i")
     iterations: int = Field(default=15, ge=1, le=10_000, description="passes over the matrix; bpr needs about 100")
     ridge: float = Field(default=0.1, ge=0, description="λ, what long factors cost")
-    confidence: float = Field(default=10, gt=0, description="α of als: an item that was had counts 1 + α, others 1")
+    confidence: float = Field(default=80, gt=0, description="α of als: an item that was had counts 1 + α, others 1")
     learning_rate: float = Field(default=0.05, gt=0, le=1, description="of bpr")
-    history_decay: float = Field(default=1.0, gt=0, le=1, description="weight lost per step back, when folding in")
+    history_decay: float = Field(default=0.6, gt=0, le=1, description="weight lost per step back, when folding in")
 
 
 class Factorization(ClosedModel, VectorModel):

@@ -28,8 +28,8 @@ class NeighboursConfig(Config):
         default="neighbours", description="items that the same shoppers had; for comparison"
     )
     max_neighbours: int = Field(default=100, ge=1, description="nearest items kept per item")
-    shrinkage: float = Field(default=10, ge=0, description="shoppers of doubt in a similarity")
-    history_decay: float = Field(default=0.8, gt=0, le=1, description="weight lost per step back in a history")
+    shrinkage: float = Field(default=30, ge=0, description="shoppers of doubt in a similarity")
+    history_decay: float = Field(default=0.4, gt=0, le=1, description="weight lost per step back in a history")
     window: int | None = Field(default=None, ge=1, description="newest items of a history that count; empty: all")
 
 
