@@ -42,3 +42,8 @@ def small_recommend(data: Path, folder: Path, *words: str) -> RecommendRun:
         f"data={data}", f"registry={folder / 'registry'}", f"rejects={folder / 'rejects'}",
         f"out={folder / 'recs.parquet'}", *words,
     ])  # fmt: skip
+
+
+def left_in(folder: Path) -> list[str]:
+    """Return the files of unfinished writing and of published bundles."""
+    return [path.name for path in folder.rglob("*") if path.name.endswith(".part") or path.name == "manifest.json"]

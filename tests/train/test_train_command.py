@@ -3,25 +3,20 @@
 import os
 import re
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
 
-from cluster.command import FAILED, INTERRUPTED, USAGE
+from cluster.command import FAILED, USAGE
 from tests.train.conftest import Small
-from tests.train.small import small_words, write_ring
+from tests.train.small import left_in, small_words
 from train.bundle import read_bundle
 from train.registry import Registry
-from train.run import main, metrics_table
+from train.run import main
 
-RUN = Path(__file__).parents[2] / "train" / "run.py"
 EVENTS = "user_id,item_id,timestamp\n"
 ROWS = "u1,a,2024-01-01\nu1,b,2024-01-02\n"
 
@@ -37,11 +32,6 @@ def complaint(words: list[str], capsys: Capture) -> str:
     assert len(lines) == 1, error
     assert "Traceback" not in error
     return lines[0]
-
-
-def left_in(folder: Path) -> list[str]:
-    """Return the files of unfinished writing and of published bundles."""
-    return [path.name for path in folder.rglob("*") if path.name.endswith(".part") or path.name == "manifest.json"]
 
 
 @pytest.fixture(autouse=True)
@@ -251,35 +241,6 @@ def test_a_full_disk_leaves_no_list(small: Small, full_disk: Path, capsys: Captu
     assert [path.name for path in full_disk.iterdir()] == ["ballast"]
 
 
-def interrupt_once(command: list[str], checkpoints: Path, done: Callable[[set[int]], bool]) -> set[int]:
-    """Start a fit, press Ctrl-C as soon as its checkpoints satisfy `done`, and return the epochs they hold."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while not done(kept_epochs(checkpoints)):
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)  # it tells of a checkpoint by its folder alone
-    process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
-    assert process.returncode == INTERRUPTED, error
-    assert error.splitlines() == ["interrupted; the same command goes on from where it was"]
-    return kept_epochs(checkpoints)
-
-
-def kept_epochs(checkpoints: Path) -> set[int]:
-    return {int(path.name.removeprefix("epoch-")) for path in checkpoints.glob("run-*/epoch-*")}
-
-
-def test_an_interrupted_fit_keeps_its_checkpoint_and_goes_on_from_it(tmp_path: Path) -> None:
-    data = write_ring(tmp_path / "ring", n_users=60)
-    command = [sys.executable, str(RUN), "fit", *small_words(data, tmp_path, "epochs=2000")]
-    first = interrupt_once(command, tmp_path / "checkpoints", lambda epochs: max(epochs, default=0) >= 5)
-    # Begun anew, the run would first come to hold small numbers.
-    second = interrupt_once(
-        command, tmp_path / "checkpoints", lambda epochs: max(epochs, default=0) not in {0, max(first)}
-    )
-    assert max(second) > max(first)
-    assert left_in(tmp_path) == []
-
-
 def test_every_command_works_and_says_where_its_result_lies(small: Small, tmp_path: Path, capsys: Capture) -> None:
     registry = f"registry={small.folder / 'registry'}"
     assert main(["prepare", f"data={small.data}", "out=prepared"]) == 0
@@ -299,15 +260,3 @@ def test_every_command_works_and_says_where_its_result_lies(small: Small, tmp_pa
     assert "liveshelf − sequential rules: ndcg@10" in printed
     assert main(["export", registry, "out=copy"]) == 0
     assert (tmp_path / "copy" / "manifest.json").is_file()
-
-
-def test_the_widest_table_fits_into_eighty_columns() -> None:
-    names = ("ndcg", "recall", "mrr", "repeat_recall", "explore_recall", "coverage")
-    metrics = {f"{name}@100": 0.1234 for name in names}
-    console = Console(width=80)
-    with console.capture() as capture:
-        console.print(metrics_table({"liveshelf, seen kept": metrics, "sequential rules": metrics}))
-    shown = capture.get()
-    assert shown.count("0.1234") == 2 * len(names)
-    assert "liveshelf, seen kept" in shown
-    assert "…" not in shown

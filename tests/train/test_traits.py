@@ -1,6 +1,5 @@
 """Shoppers without a history, in a world where traits decide taste."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import pytest
 
 from cluster.errors import BundleError
 from tests.cities import CITIES, N_COLD, N_USERS, fit_towers, write_cities
+from tests.train.conftest import Small
 from tests.train.histories import histories_of
 from tests.train.small import small_fit, small_recommend
 from train.batch import recommend
@@ -16,25 +16,22 @@ from train.bundle import read_bundle
 from train.bundle_state import check_bundle
 from train.data.prepared import Prepared
 from train.encoders.traits import TraitEncoder
-from train.pipeline import Published
 from train.traits import fit_traits, with_traits
 
 
-@dataclass(frozen=True)
-class Cities:
-    folder: Path
-    data: Path
-    users: pd.DataFrame
-    published: Published
-    prepared: Prepared
+class Cities(Small):
+    """The same of a world in which taste goes by city."""
+
+    @property
+    def users(self) -> pd.DataFrame:
+        return pd.read_csv(self.data / "users.csv")
 
 
 @pytest.fixture(scope="module")
 def cities(tmp_path_factory: pytest.TempPathFactory) -> Cities:
     folder = tmp_path_factory.mktemp("cities")
     data = write_cities(folder / "shop")
-    published, prepared = fit_towers(data, folder)
-    return Cities(folder, data, pd.read_csv(data / "users.csv"), published, prepared)
+    return Cities(folder, data, *fit_towers(data, folder))
 
 
 def rightness(lists: pd.DataFrame, users: pd.DataFrame) -> float:

@@ -10,6 +10,7 @@ from train.models.closed_form.tifu_knn import TifuKnn
 from train.models.item_state import ItemState
 from train.models.mix import best_mixed
 from train.models.prospect import Prospect
+from train.models.ragged import positions
 from train.models.ranker import Ranker
 from train.recommender import Lookup, ranked
 
@@ -32,9 +33,8 @@ def decayed_top_with_rules(prospect: Prospect, state: ItemState) -> Candidates:
     """Rank by the shares of decayed counts and, RULES_SHARE as heavy, of transitions."""
     own, followers = decayed_top(prospect, state), prospect.followers
     score = own.score / max(own.score.sum(), 1e-9)
-    found = np.isin(own.item_idx, followers.item_idx)
-    links = followers.score[np.searchsorted(followers.item_idx, own.item_idx[found])]
-    score[found] += RULES_SHARE * links / max(followers.score.sum(), 1e-9)
+    found, place = positions(followers.item_idx, own.item_idx)
+    score[found] += RULES_SHARE * followers.score[place] / max(followers.score.sum(), 1e-9)
     return own.scored(score)
 
 
