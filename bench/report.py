@@ -32,8 +32,16 @@ def show(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def keep(name: str, content: Mapping[str, Any]) -> None:
-    """Write bench/results/<name>.json with what the machine was, and say so."""
+    """Write bench/results/<name>.json with what the machine was, and say so; of folders passed, the names alone."""
     machine = {"cores": os.cpu_count(), "load": round(os.getloadavg()[0], 1), "python": platform.python_version()}
+    if "passed" in content:
+        content = {**content, "passed": [named(word) for word in content["passed"]]}
     path = RESULTS / f"{name}.json"
     write_whole(path, json.dumps({**content, "machine": machine}, indent=1) + "\n")
     print(f"wrote {path.relative_to(RESULTS.parents[1])}")
+
+
+def named(word: str) -> str:
+    """Return a `key=value` with a path in it cut to its last name."""
+    key, equals, value = word.partition("=")
+    return f"{key}{equals}{Path(value).name}" if "/" in value else word
