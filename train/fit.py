@@ -49,13 +49,12 @@ def fit(
     with drawn(channel):
         result = _trainer(task, place, workers).fit()
     channel.shutdown()
-    newest = result.checkpoint
-    best = newest if data.valid is None else result.get_best_checkpoint(SCORE, "max")
-    if newest is None or best is None:
+    if result.checkpoint is None or not result.best_checkpoints:
         raise RuntimeStartError(f"training left no checkpoint in {folder}: {result.error}")
-    with newest.as_directory() as checkpoint:
+    with result.checkpoint.as_directory() as checkpoint:
         history = checkpoint_facts(Path(checkpoint))["history"]
-    with best.as_directory() as checkpoint:
+    kept = {int(metrics["epoch"]): checkpoint for checkpoint, metrics in result.best_checkpoints}
+    with kept[best_epoch(history)].as_directory() as checkpoint:
         model = load_model(model_config, Path(checkpoint))
     return Fitted(model=model, history=history, epoch=best_epoch(history), folder=place)
 

@@ -2,9 +2,10 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +23,7 @@ from train.losses import SOFTMAXES, LossName, Objective, named_loss
 from train.models.base import NeuralModel
 from train.models.neural.lora import LoraConfig
 from train.negatives import Negatives, Sampling
+from train.optimiser import RowAdamW, clip_gradients, step_rows_alone
 from train.pretext import Pretext, PretrainingConfig
 from train.progress import OwnBar
 
@@ -54,6 +56,10 @@ class FitConfig(Config):
     valid_queries: int = Field(default=2_000, ge=0, description="sample that is measured after each epoch")
     patience: int | None = Field(default=None, ge=1, description="epochs without a better one that end the run")
     seed: int = Field(default=0, ge=0, description="of first weights, batches, negatives and dropout")
+    accumulation: int = Field(
+        default=1, ge=1, le=1024, description="batches whose gradients are summed before the weights move once"
+    )
+    compiled: bool = Field(default=False, description="torch.compile the objective; pays where layers are wide")
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto", description="auto: float32 on a CPU, bfloat16 (or else float16) on a GPU"
     )
@@ -111,10 +117,13 @@ class Trainer:
         self.objective: nn.Module = Objective(model, loss, config.temperature, log_share)
         self.pretext = Pretext(self.objective, config.pretraining) if config.pretraining.task != "none" else None
         self.objective = self.pretext or self.objective
+        if self.device.type == "cpu" and config.loss != "softmax":  # where memory is fast, whole tables are as cheap
+            step_rows_alone(model, model.n_items)
         if world_size > 1:
             self.objective = DistributedDataParallel(self.objective, broadcast_buffers=False)
+        self.compute = torch.compile(self.objective, dynamic=True) if config.compiled else self.objective
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self.optimiser = torch.optim.AdamW(
+        self.optimiser = RowAdamW(
             trained, config.learning_rate, (0.9, config.beta2), weight_decay=config.weight_decay, fused=True
         )
         self.scaler = torch.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
@@ -135,10 +144,12 @@ class Trainer:
         if self.pretext is not None:
             self.pretext.alone = self.epoch < config.pretraining.epochs
         with self._dropout_seed():
-            for number, batch in enumerate(shown):
-                rate = learning_rate_at(self.step, (self.epoch + number / len(steps)) / config.epochs, config)
-                loss += self._step(batch, self.negatives.of(batch, rng), rate)
-                sequences, weight = sequences + len(batch.item_idx), weight + batch.total_weight
+            for number, group in enumerate(batched(shown, config.accumulation)):
+                done = number * config.accumulation / len(steps)
+                rate = learning_rate_at(self.step, (self.epoch + done) / config.epochs, config)
+                loss += self._step(group, rng, rate)
+                sequences += sum(len(batch.item_idx) for batch in group)
+                weight += sum(batch.total_weight for batch in group)
         if self.world_size > 1:
             torch.distributed.all_reduce(loss)
         self.epoch += 1
@@ -162,24 +173,37 @@ class Trainer:
         self.scaler.load_state_dict(state.scaler)
         self.epoch, self.step = state.epoch, state.step
 
-    def _step(self, batch: Batch, negatives: np.ndarray, rate: float) -> Tensor:
-        """Move the weights once; return this worker's summed loss."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+    def _step(self, group: Sequence[Batch], rng: np.random.Generator, rate: float) -> Tensor:
+        """Move the weights once, by the gradients of all batches of a group; return this worker's summed loss."""
+        for parameters in self.optimiser.param_groups:
+            parameters["lr"] = rate
+        self.optimiser.zero_grad()
+        total_weight, loss = sum(batch.total_weight for batch in group), torch.zeros((), device=self.device)
+        for number, batch in enumerate(group):
+            with self._exchanged(number == len(group) - 1):
+                part = self._loss(batch, self.negatives.of(batch, rng))
+                # Gradients are averaged over workers, so each counts its own part world_size times.
+                self.scaler.scale(part * (self.world_size / max(total_weight, 1e-9))).backward()
+            loss += part.detach()
+        self.scaler.unscale_(self.optimiser)
+        clip_gradients(self.model.parameters(), self.config.clip_norm)
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        self.step += 1
+        return loss
+
+    def _loss(self, batch: Batch, negatives: np.ndarray) -> Tensor:
         parts = [batch.item_idx, batch.target, batch.weight, negatives]
         if batch.traits is not None and self.model.reads_traits:
             parts.append(batch.traits)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            loss = self.objective(*[torch.from_numpy(part).to(self.device) for part in parts])
-        self.optimiser.zero_grad()
-        # Gradients are averaged over workers, so each counts its own part world_size times.
-        self.scaler.scale(loss * (self.world_size / max(batch.total_weight, 1e-9))).backward()
-        self.scaler.unscale_(self.optimiser)
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
-        self.scaler.step(self.optimiser)
-        self.scaler.update()
-        self.step += 1
-        return loss.detach()
+            return self.compute(*[torch.from_numpy(part).to(self.device) for part in parts])
+
+    def _exchanged(self, last: bool) -> AbstractContextManager[None]:
+        """Let workers exchange gradients once a step, with its last batch."""
+        if last or not isinstance(self.objective, DistributedDataParallel):
+            return nullcontext()
+        return self.objective.no_sync()
 
     @contextmanager
     def _dropout_seed(self) -> Iterator[None]:
@@ -188,6 +212,13 @@ class Trainer:
             seeds = np.random.default_rng((self.config.seed, self.epoch, 2, self.rank))
             torch.manual_seed(int(seeds.integers(2**62)))
             yield
+
+
+def batched(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
+    """Yield the batches in groups of `size`, the last one shorter."""
+    left = iter(batches)
+    while group := list(islice(left, size)):
+        yield group
 
 
 def sampling(config: FitConfig) -> Sampling:

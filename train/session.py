@@ -155,14 +155,14 @@ def own_device() -> torch.device:
 
 def is_over(history: list[Metrics], config: FitConfig) -> bool:
     """Return whether a run has had its epochs, or `patience` of them without a better one."""
-    stale = len(history) - best_epoch(history)
+    scores = [metrics.get(SCORE, metrics["epoch"]) for metrics in history]  # unmeasured, a later one is better
+    stale = len(history) - 1 - scores.index(max(scores))
     return len(history) >= config.epochs or (config.patience is not None and stale >= config.patience)
 
 
 def best_epoch(history: list[Metrics]) -> int:
-    """Return the number of the epoch with the highest metric, or the last where nothing was measured."""
-    measured = [metrics for metrics in history if SCORE in metrics]
-    return int(max(measured, key=lambda metrics: metrics[SCORE])["epoch"] if measured else history[-1]["epoch"])
+    """Return the number of the epoch with the highest metric, of equals the last, as Ray keeps them."""
+    return int(max(history, key=lambda metrics: (metrics.get(SCORE, 0.0), metrics["epoch"]))["epoch"])
 
 
 def load_model(config: ModelConfig, folder: Path) -> Model:

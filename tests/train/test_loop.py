@@ -120,3 +120,18 @@ def test_the_temperature_divides_every_score(cycles: Interactions) -> None:
     torch.testing.assert_close(
         Objective(warm, sampled_softmax, 0.5)(*parts), Objective(cold, sampled_softmax, 1.0)(*parts)
     )
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_summed_gradients_of_batches_move_weights_as_one_batch_of_them_does(cycles: Interactions, rows: int) -> None:
+    model = SMALL.model_copy(update={"dropout": 0.0, "embedding_dropout": 0.0})
+    whole = FIT.model_copy(update={"loss": "softmax", "epochs": 1, "batch_tokens": 10_000})
+    tokens = rows * int(np.diff(cycles.offsets).max() - 1)
+    parts = whole.model_copy(update={"batch_tokens": tokens, "accumulation": 10_000})
+    models = [Transformer(model, N_ITEMS) for _ in range(2)]
+    models[1].load_state_dict(models[0].state_dict())
+    one, other = (next(train_epochs(m, cycles, config)) for m, config in zip(models, (whole, parts), strict=True))
+    assert one.state.step == other.state.step == 1
+    assert one.loss == pytest.approx(other.loss, rel=1e-5)
+    embeddings = [result.state.model["items.embedding.weight"] for result in (one, other)]
+    torch.testing.assert_close(*embeddings, rtol=1e-4, atol=1e-4)
