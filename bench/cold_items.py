@@ -7,6 +7,7 @@ bench/results/cold_items.json.
 """
 
 import json
+import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from train.bundle import Bundle, read_bundle
 from train.data.load import load
 from train.data.schema import Tables
 from train.data.steps.catalogue import plain_items
+from train.encoders.pictures import image_files
 
 DEPTHS = (10, 50)
 
@@ -31,7 +33,7 @@ DEPTHS = (10, 50)
 class ColdConfig(Config):
     """What is hidden, and how much is asked."""
 
-    data: str = Field(description="a folder, a file, or a loader's name; its items need titles")
+    data: str = Field(description="a folder, a file, or a loader's name; its items need titles or pictures")
     share: float = Field(0.1, gt=0, lt=0.9, description="of the items, hidden from training")
     queries: int = Field(6_000, ge=1, description="sampled questions")
     seed: int = Field(0, ge=0, description="of what is hidden and what is asked")
@@ -54,6 +56,10 @@ def write_without(tables: Tables, hidden: set[str], folder: Path) -> None:
     events.reset_index(drop=True).to_parquet(folder / "events.parquet")
     items = tables.items[~tables.items["item_id"].astype(str).isin(hidden)]
     items.reset_index(drop=True).to_parquet(folder / "items.parquet")
+    for file in image_files(plain_items(items), tables.folder):
+        place = folder / file.path.relative_to(Path(tables.folder or ".").resolve())
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file.path, place)
 
 
 def find_queries(tables: Tables, position: dict[str, int], n_known: int, config: ColdConfig) -> list[Query]:
@@ -100,7 +106,7 @@ def describe_hidden(tables: Tables, hidden: set[str], bundle: Bundle) -> tuple[l
         raise DataError("this bundle cannot describe items; pass content=tfidf or another encoder")
     items = tables.items.assign(item_id=tables.items["item_id"].astype(str)).drop_duplicates("item_id", keep="last")
     frame = plain_items(items[items["item_id"].isin(hidden)])
-    return frame["item_id"].tolist(), bundle.model.content_vectors(bundle.features.of(frame))
+    return frame["item_id"].tolist(), bundle.model.content_vectors(bundle.features.of(frame, folder=tables.folder))
 
 
 def main(words: list[str]) -> int:

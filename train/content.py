@@ -29,7 +29,8 @@ def describe(catalogue: Catalogue, config: ContentConfig, known: ItemFeatures | 
     words = fit_words(item_texts(catalogue.frame))
     if config.content == NONE:
         return Described(words=words)
-    features = known.moved_to(catalogue) if known else ItemFeatures.fit(catalogue, config.content)
-    found = features.of(catalogue.frame, VectorCache(Path(config.content_cache)))
+    cache = VectorCache(Path(config.content_cache))
+    features = known.moved_to(catalogue) if known else ItemFeatures.fit(catalogue, config.content, cache)
+    found = features.of(catalogue.frame, cache, catalogue.folder)
     content = ItemContent(dense=found.dense, dropout=config.content_dropout)
     return Described(words=words, content=content, features=features)

@@ -15,7 +15,7 @@ from train.data.steps.catalogue import plain_items
 
 N_ITEMS, N_RINGS = 48, 4
 RING_SIZE = N_ITEMS // N_RINGS
-KINDS = ("green tea", "wooden chair", "garden hose", "mystery novel")
+KINDS = ("green tea", "木头椅子", "garden hose", "推理小说")  # a shop may list its items in several languages
 
 
 @dataclass(frozen=True)

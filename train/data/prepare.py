@@ -55,7 +55,8 @@ def prepare(tables: Tables, config: PrepareConfig, now: datetime, rejects_folder
         tables.items, rows["item_id"].to_numpy(), _median_prices(tables.events), config.keep_unseen_items
     )
     return Prepared(
-        name=tables.name, interactions=_number(rows, catalogue), catalogue=catalogue, has_clock=tables.has_clock,
+        name=tables.name, interactions=_number(rows, catalogue), has_clock=tables.has_clock,
+        catalogue=replace(catalogue, folder=tables.folder),
         report=_describe(report, tables, rows, catalogue), users=plain_users(tables.users),
     )  # fmt: skip
 

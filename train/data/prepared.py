@@ -56,7 +56,7 @@ class Prepared:
             about = json.loads((folder / ABOUT).read_text())
             return cls(
                 name=about["name"], has_clock=about["has_clock"],
-                interactions=_load_interactions(folder), catalogue=_load_catalogue(folder, about["attribute_names"]),
+                interactions=_load_interactions(folder), catalogue=_load_catalogue(folder, about),
                 report=Report(tuple(Step(**step) for step in about["steps"])),
                 users=pd.read_parquet(folder / TRAITS) if (folder / TRAITS).is_file() else nobody(),
             )  # fmt: skip
@@ -64,8 +64,10 @@ class Prepared:
             raise DataError(f"cannot read prepared data from {folder}: {error}; prepare it again") from error
 
     def _about(self) -> dict[str, object]:
+        pictures = self.catalogue.folder
         return {
             "name": self.name, "has_clock": self.has_clock, "attribute_names": self.catalogue.attribute_names,
+            "folder": str(pictures) if pictures else None,
             "steps": [asdict(step) for step in self.report.steps],
         }  # fmt: skip
 
@@ -81,9 +83,11 @@ def _load_interactions(folder: Path) -> Interactions:
         return Interactions(user_ids=user_ids, **{name: arrays[name] for name in arrays.files})
 
 
-def _load_catalogue(folder: Path, attribute_names: list[str]) -> Catalogue:
+def _load_catalogue(folder: Path, about: dict[str, Any]) -> Catalogue:
+    pictures = about.get("folder")
     return Catalogue(
         frame=pd.read_parquet(folder / "items.parquet"),
         attributes=csr_matrix(load_npz(folder / "attributes.npz")),
-        attribute_names=tuple(attribute_names),
+        attribute_names=tuple(about["attribute_names"]),
+        folder=Path(pictures) if pictures else None,
     )

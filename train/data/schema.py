@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -31,6 +32,7 @@ class Tables:
     users: columns of USER_COLUMNS; `traits` holds a mapping per user.
     has_clock: False when the source knows only an order of events and `timestamp` merely counts them.
     report: what the loader left out, and why.
+    folder: where paths of `image` start.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Tables:
     users: pd.DataFrame
     has_clock: bool = True
     report: Report = NOTHING
+    folder: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +51,7 @@ class Catalogue:
     frame: pd.DataFrame  # (n_items) columns of ITEM_COLUMNS, missing ones absent; price is as the source has it
     attributes: csr_matrix  # (n_items, n_attributes) 0/1 float32: tags, category levels, brand, price band
     attribute_names: tuple[str, ...]
+    folder: Path | None = None  # where paths of `image` start; unknown where pictures cannot be read
 
     @cached_property
     def item_ids(self) -> np.ndarray:

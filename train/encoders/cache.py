@@ -1,4 +1,4 @@
-"""Vectors on disk, so that a text is encoded once: a bounded SQLite file that may be deleted at any time."""
+"""Vectors on disk, so that content is encoded once: a bounded SQLite file that may be deleted at any time."""
 
 import hashlib
 import logging
@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS vectors (
 
 
 class VectorCache:
-    """Vectors by the sha256 of text, encoder, version and kind; the oldest go first when it is full.
+    """Vectors by the sha256 of content, encoder, version and kind; the oldest go first when it is full.
 
     Several processes may use one file. A damaged file is replaced by an empty one.
     """
@@ -44,16 +44,21 @@ class VectorCache:
         return vectors[[position[text] for text in cleaned]]
 
     def _chunk(self, encoder: Encoder, texts: list[str], kind: Kind) -> np.ndarray:
-        keys = [_key(encoder.space, text, kind) for text in texts]
-        known = self._read(keys, encoder.dim)
+        keys = [content_key(encoder.space, text.encode(), kind) for text in texts]
+        known = self.find(keys, encoder.dim)
         missing = [row for row, key in enumerate(keys) if key not in known]
-        self.hits, self.misses = self.hits + len(known), self.misses + len(missing)
         if missing:
             fresh = encoder.encode([texts[row] for row in missing], kind)
             new = {keys[row]: vector for row, vector in zip(missing, fresh, strict=True)}
-            self._write(new)
+            self.keep(new)
             known |= new
         return np.stack([known[key] for key in keys])
+
+    def find(self, keys: list[bytes], dim: int) -> dict[bytes, np.ndarray]:
+        """Return the vectors (dim,) of those distinct keys that are known."""
+        known = self._read(keys, dim)
+        self.hits, self.misses = self.hits + len(known), self.misses + len(keys) - len(known)
+        return known
 
     def _read(self, keys: list[bytes], dim: int) -> dict[bytes, np.ndarray]:
         asked = f"SELECT key, vector FROM vectors WHERE key IN ({','.join('?' * len(keys))})"
@@ -65,7 +70,8 @@ class VectorCache:
             return {}
         return {key: np.frombuffer(vector, dtype="<f4") for key, vector in rows if len(vector) == 4 * dim}
 
-    def _write(self, vectors: dict[bytes, np.ndarray]) -> None:
+    def keep(self, vectors: dict[bytes, np.ndarray]) -> None:
+        """Store vectors by key."""
         rows = [(key, vector.astype("<f4").tobytes()) for key, vector in vectors.items()]
         try:
             with closing(self._open()) as database, database:
@@ -93,6 +99,7 @@ class VectorCache:
         self.path.unlink(missing_ok=True)
 
 
-def _key(space: Space, text: str, kind: Kind) -> bytes:
-    spoken = hashlib.sha256(text.encode()).hexdigest()
-    return hashlib.sha256(f"{space.name}\0{space.version}\0{space.dim}\0{kind}\0{spoken}".encode()).digest()
+def content_key(space: Space, content: bytes, kind: Kind) -> bytes:
+    """Return what is equal only for equal content, encoded for the same purpose into the same space."""
+    digest = hashlib.sha256(content).hexdigest()
+    return hashlib.sha256(f"{space.name}\0{space.version}\0{space.dim}\0{kind}\0{digest}".encode()).digest()

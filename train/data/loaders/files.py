@@ -20,7 +20,7 @@ def load_folder(folder: Path) -> Tables:
     if path is None:
         found = ", ".join(sorted(child.name for child in folder.iterdir())) or "nothing"
         raise DataError(f"{folder} holds no events.parquet or events.csv, but {found}; add one or pass a file")
-    tables = to_tables(folder.resolve().name, read_table(path), path)
+    tables = replace(to_tables(folder.resolve().name, read_table(path), path), folder=folder.resolve())
     if items := _find(folder, ("items",)):
         tables = replace(tables, items=_items(items))
     if users := _find(folder, ("users",)):
