@@ -49,7 +49,8 @@ def training_set(config: FitRun) -> TrainingSet:
     split = make_split(prepared.interactions, config.holdout, prepared.has_clock)
     keep_seen = buys_again(split.train) if config.keep_seen is None else config.keep_seen
     valid = ValidationSet.sample(split, config.training.valid_queries, not keep_seen, seed=0)
-    return TrainingSet.of(prepared.catalogue, split.train, valid, describe(prepared.catalogue, config.features).content)
+    content = describe(prepared, split.train, config.features).content
+    return TrainingSet.of(prepared.catalogue, split.train, valid, content)
 
 
 def best_ndcg(config: FitRun, training: FitConfig, data: TrainingSet) -> tuple[float, float]:

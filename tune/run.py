@@ -75,7 +75,8 @@ def tuning_set(config: FitRun, prepared: Prepared) -> TrainingSet:
     )
     if valid is None:
         raise ConfigError("nothing is held out to compare trials by; give more data or a larger valid_fraction")
-    return TrainingSet.of(prepared.catalogue, split.train, valid, describe(prepared.catalogue, config.features).content)
+    content = describe(prepared, split.train, config.features).content
+    return TrainingSet.of(prepared.catalogue, split.train, valid, content)
 
 
 def draw(config: SweepConfig, trials: list[Trial], folder: Path) -> list[Path]:

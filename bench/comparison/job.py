@@ -51,7 +51,7 @@ def measure_family(row: FamilyRow, held: HeldOut) -> dict[str, Any]:
     valid = ValidationSet.sample(split, n_valid, not buys_again(split.train), row.training.seed)
     if valid is None:
         raise DataError("nothing to choose by: no user has three events, or valid_queries=0")
-    content = describe(held.visible.catalogue, row.features).content
+    content = describe(held.visible, split.train, row.features).content
     data = TrainingSet.of(held.visible.catalogue, split.train, valid, content)
     with tempfile.TemporaryDirectory() as place:
         began = time.process_time()

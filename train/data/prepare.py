@@ -23,6 +23,7 @@ from train.data.steps.events import (
     newest_per_user,
     to_rows,
 )  # fmt: skip
+from train.data.steps.reviews import plain_reviews
 from train.data.steps.users import plain_users
 from train.data.validate import validate
 
@@ -47,7 +48,9 @@ def prepare(tables: Tables, config: PrepareConfig, now: datetime, rejects_folder
     """Return checked, cleaned and numbered data; rows that break a rule go to rejects.csv in `rejects_folder`."""
     tables = validate(tables, now, rejects_folder)
     tables, weight = _keep_positive(tables, config)
+    reviews, review_idx = plain_reviews(tables.events)
     rows = to_rows(tables, weight)
+    rows = rows.assign(review_idx=review_idx) if len(reviews) else rows
     rows, report = _clean(rows, config, tables.report)
     if config.archived or not tables.has_clock:  # a count of events is no time that a live event could follow
         rows, report = _moved_to(now, rows, report)
@@ -57,7 +60,7 @@ def prepare(tables: Tables, config: PrepareConfig, now: datetime, rejects_folder
     return Prepared(
         name=tables.name, interactions=_number(rows, catalogue), has_clock=tables.has_clock,
         catalogue=replace(catalogue, folder=tables.folder),
-        report=_describe(report, tables, rows, catalogue), users=plain_users(tables.users),
+        report=_describe(report, tables, rows, catalogue), users=plain_users(tables.users), reviews=reviews,
     )  # fmt: skip
 
 
@@ -112,6 +115,7 @@ def _number(rows: pd.DataFrame, catalogue: Catalogue) -> Interactions:
         order_idx=np.cumsum(np.diff(order, prepend=order[0]) != 0),
         weight=rows["weight"].to_numpy(),
         purchased=rows["purchased"].to_numpy(dtype=bool),
+        review_idx=rows["review_idx"].to_numpy() if "review_idx" in rows else None,
     )
 
 

