@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from bench.stream import Log, Question
-from serve.state.event_log import EventLog
 from serve.state.events import Event
 from serve.state.live import LearnerConfig
 from serve.state.machine import Request, StateMachine
+from serve.state.sqlite_log import SqliteLog
 from train.bundle import Bundle
 from train.models.candidates import Candidates
 from train.models.item_state import ItemState
@@ -27,7 +27,7 @@ class LiveEngine:
     def __init__(self, bundle: Bundle, log: Log, folder: Path, config: LearnerConfig) -> None:
         """Start with an empty event log in `folder`."""
         self.bundle, self._log = bundle, log
-        self.machine = StateMachine(bundle, EventLog.open(folder, bootstrap=True), config)
+        self.machine = StateMachine(bundle, SqliteLog.open(folder, bootstrap=True), config)
         self.place = log.begin  # of the next row to learn
         self.cpu_s = {"encode": 0.0, "learn": 0.0, "answer": 0.0}
         self.answered = 0

@@ -1,19 +1,30 @@
 """The store as an actor: it imports neither torch nor the server, so that it is back soon after it was killed."""
 
+import asyncio
+import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from cluster.errors import LogError
 from cluster.telemetry import configure_logging
 from serve.state.events import Event, MicroBatch, Position
 from serve.state.image import Image
 from serve.state.shoppers import Shopper
 from serve.state.store import AppendResult, Store
 
+logger = logging.getLogger(__name__)
+
+FAREWELL_S = 0.2  # for the answer to leave
+
 
 class StoreActor:
-    """The store in a process of its own; Ray starts it again when it dies, and it comes back by replay."""
+    """The store in a process of its own; Ray starts it again when it dies, and it comes back by replay.
+
+    It dies by itself when nobody knows any more what is in its log: only reading the log again tells.
+    """
 
     def __init__(self, bundle: str, data: str) -> None:
         configure_logging("WARNING")
@@ -22,7 +33,12 @@ class StoreActor:
 
     async def append(self, events: Sequence[Event], vectors: np.ndarray, since: Position) -> AppendResult:
         """As Store.append."""
-        return await self._store.append(events, vectors, since)
+        try:
+            return await self._store.append(events, vectors, since)
+        except LogError as error:
+            logger.error("store ends, to be started again error=%s", error)
+            asyncio.get_running_loop().call_later(FAREWELL_S, os._exit, 1)
+            raise
 
     async def changes(self, since: Position, timeout_s: float) -> list[MicroBatch]:
         """As Store.changes."""

@@ -1,18 +1,22 @@
 """The data folder: what it must hold, so that a lost or older log is noticed before anyone builds on it."""
 
 import logging
+import os
 from pathlib import Path
 
 from pydantic import Field, ValidationError
 
 from cluster.config import Config
-from cluster.errors import LogError, StorageError
+from cluster.errors import ConfigError, LogError, StorageError
 from cluster.storage import write_whole
-from serve.state.event_log import FILE, EventLog
+from serve.state.event_log import EventLog
+from serve.state.postgres_log import PostgresLog, connect, holds_log
+from serve.state.sqlite_log import FILE, SqliteLog
 
 logger = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
+VARIABLE = "LIVESHELF_LOG"  # in the environment: it may hold a password
 
 
 class FolderManifest(Config):
@@ -27,24 +31,37 @@ class FolderManifest(Config):
 
 def open_folder(folder: Path, bundle: str, bootstrap: bool) -> EventLog:
     """Return the log of a data folder; one that is missing, or lacks events it had, is refused."""
-    before = _read(folder)
-    if before is not None and not (folder / FILE).exists():
+    before, url = _read(folder), database()
+    if not url and before is not None and not (folder / FILE).exists():
         raise LogError(f"{folder} had a log with {before.last_seq} events, now {FILE} is missing; restore it")
-    log = EventLog.open(folder, bootstrap)
+    log = PostgresLog.open(url, folder, bootstrap) if url else SqliteLog.open(folder, bootstrap)
     if before is not None and (log.log_id != before.log_id or log.last_seq < before.last_seq):
         log.close()
         raise LogError(
-            f"{folder} had log {before.log_id} up to event {before.last_seq}, now it has {log.log_id} up to "
-            f"{log.last_seq}; restore {FILE}"
+            f"{folder} had log {before.log_id} up to event {before.last_seq}, now {log.place} has {log.log_id} up to "
+            f"{log.last_seq}; restore the log, or give a new data folder"
         )
     describe(log, bundle)
     return log
 
 
 def begin(folder: Path, bundle: str) -> None:
-    """Begin a log in a data folder that never had one."""
-    if not (folder / FILE).exists():
+    """Begin a log in a data folder, or a database, that never had one."""
+    if url := database():
+        with connect(url) as connection:
+            begun = holds_log(connection)  # opening it would take it from the store that has it
+    else:
+        begun = (folder / FILE).exists()
+    if not begun:
         open_folder(folder, bundle, bootstrap=True).close()
+
+
+def database() -> str:
+    """Return the URL of the PostgreSQL database that holds the log, empty where a file of the data folder does."""
+    url = os.environ.get(VARIABLE, "")
+    if url and not url.startswith(("postgresql://", "postgres://")):
+        raise ConfigError(f"{VARIABLE} begins with {url.partition(':')[0]!r}; give postgresql://user@host/database")
+    return url
 
 
 def describe(log: EventLog, bundle: str) -> None:

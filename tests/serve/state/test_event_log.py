@@ -2,32 +2,28 @@ import os
 import sqlite3
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from cluster.errors import LogError, StorageError
-from serve.state.admission import fingerprint
-from serve.state.completion import draft
-from serve.state.event_log import EventLog, LogEntry
-from serve.state.events import Event, MicroBatch
 from serve.state.machine import Request, StateMachine
+from serve.state.sqlite_log import SqliteLog
 from serve.state.store import Store
-from tests.serve.state.state_world import DIM, FAST, event, run, send, small_bundle, vectors_for
+from tests.serve.state.log_machine import OpenLog, check_against_a_model, written
+from tests.serve.state.state_world import DIM, FAST, event, run, send, small_bundle
 
 ROOT = Path(__file__).resolve().parents[3]
 OPEN_IN_PROCESS = """
 import sys; from pathlib import Path
 from cluster.errors import LogError
-from serve.state.event_log import EventLog
+from serve.state.sqlite_log import SqliteLog
 try:
-    EventLog.open(Path(sys.argv[1]))
+    SqliteLog.open(Path(sys.argv[1]))
 except LogError as error:
     print(error)
 """
@@ -46,86 +42,28 @@ class FailingConnection(sqlite3.Connection):
         return super().execute(sql, *parameters)  # pyright: ignore
 
 
-def written(log: EventLog, events: list[Event]) -> MicroBatch:
-    batch = draft(events, vectors_for(events), log.last_seq + 1)
-    log.append("b1", batch, [LogEntry(one, f"i{one.item_idx}", fingerprint(one, "i")) for one in events])
-    return batch
-
-
 def failing_machine(folder: Path) -> tuple[StateMachine, FailingConnection]:
     connection = sqlite3.connect(
         folder / "events.sqlite", isolation_level=None, check_same_thread=False, factory=FailingConnection
     )
-    return StateMachine(small_bundle(), EventLog(connection, folder), FAST.learner), connection
+    return StateMachine(small_bundle(), SqliteLog(connection, folder), FAST.learner), connection
 
 
 def request(*event_ids: str) -> Request:
     return Request([event(event_id) for event_id in event_ids], np.ones((len(event_ids), DIM), np.float32))
 
 
-class LogMachine(RuleBasedStateMachine):
-    """The log against a list and a dict."""
+def test_a_file_keeps_what_it_is_given(tmp_path: Path) -> None:
+    folders = count()
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.folder = tempfile.TemporaryDirectory()
-        self.log = EventLog.open(Path(self.folder.name), bootstrap=True)
-        self.batches: list[MicroBatch] = []
-        self.seqs: dict[str, int] = {}
+    def new_log() -> OpenLog:
+        return partial(SqliteLog.open, tmp_path / str(next(folders)))
 
-    @rule(size=st.integers(1, 6), item_idx=st.integers(-1, 9), user_id=st.text(min_size=1, max_size=5))
-    def append(self, size: int, item_idx: int, user_id: str) -> None:
-        user_id = user_id.encode(errors="replace").decode()
-        first = self.log.last_seq + 1
-        events = [event(f"e{first + offset}", user_id, item_idx) for offset in range(size)]
-        self.batches.append(written(self.log, events))
-        self.seqs |= {one.event_id: first + offset for offset, one in enumerate(events)}
-
-    @rule()
-    def reopen(self) -> None:
-        epoch = self.log.epoch
-        self.log.close()
-        self.log = EventLog.open(Path(self.folder.name))
-        assert self.log.epoch == epoch + 1
-
-    @precondition(lambda self: self.batches)
-    @rule(data=st.data())
-    def a_repeated_id_changes_nothing(self, data: st.DataObject) -> None:
-        known = data.draw(st.sampled_from(sorted(self.seqs)))
-        with pytest.raises(LogError, match="restart the store"):
-            written(self.log, [event("fresh"), event(known)])
-        with pytest.raises(LogError, match="takes no events"):
-            written(self.log, [event("fresh")])
-        self.reopen()
-
-    @rule(after=st.integers(0, 20))
-    def read(self, after: int) -> None:
-        found = [logged.batch for logged in self.log.read(after)]
-        expected = [batch for batch in self.batches if batch.version > after]
-        assert [batch.version for batch in found] == [batch.version for batch in expected]
-        for one, other in zip(found, expected, strict=True):
-            assert (one.user_ids, one.order_keys) == (other.user_ids, other.order_keys)
-            for name in ("item_idx", "weight", "timestamp_ms", "same_order", "previous", "vectors"):
-                np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
-                assert getattr(one, name).dtype == getattr(other, name).dtype
-
-    @invariant()
-    def knows_what_it_was_given(self) -> None:
-        known = self.log.known([*self.seqs, "never"])
-        assert {event_id: seq for event_id, (seq, _) in known.items()} == self.seqs
-        assert self.log.last_seq == len(self.seqs)
-
-    def teardown(self) -> None:
-        self.log.close()
-        self.folder.cleanup()
-
-
-LogMachine.TestCase.settings = settings(max_examples=20, stateful_step_count=12, deadline=None)
-TestLogAgainstAModel = LogMachine.TestCase
+    check_against_a_model(new_log)
 
 
 def test_a_second_process_is_refused_in_one_sentence(tmp_path: Path) -> None:
-    log = EventLog.open(tmp_path, bootstrap=True)
+    log = SqliteLog.open(tmp_path, bootstrap=True)
     command = [sys.executable, "-c", OPEN_IN_PROCESS, str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == (
@@ -138,7 +76,7 @@ def test_a_second_process_is_refused_in_one_sentence(tmp_path: Path) -> None:
 def test_a_file_that_is_no_log_is_refused(tmp_path: Path) -> None:
     (tmp_path / "events.sqlite").write_bytes(b"not a database, but long enough to look at" * 100)
     with pytest.raises(LogError, match="cannot be opened"):
-        EventLog.open(tmp_path)
+        SqliteLog.open(tmp_path)
 
 
 def test_after_a_failed_flush_nothing_more_is_acknowledged_until_reopened(tmp_path: Path) -> None:
@@ -152,7 +90,7 @@ def test_after_a_failed_flush_nothing_more_is_acknowledged_until_reopened(tmp_pa
         machine.commit([request("e1")])  # not even a duplicate: e2 may be in the open transaction
     assert machine.state.version == 1
     machine.log.close()
-    reopened = StateMachine(small_bundle(), EventLog.open(tmp_path), FAST.learner)
+    reopened = StateMachine(small_bundle(), SqliteLog.open(tmp_path), FAST.learner)
     reopened.recover()
     assert reopened.commit([request("e1", "e2")]).acks[0][0].status == "duplicate"
 

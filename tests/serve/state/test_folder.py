@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from cluster.errors import LogError
-from serve.state.event_log import FILE
 from serve.state.folder import begin
+from serve.state.sqlite_log import FILE
 from serve.state.store import Store
 from tests.serve.state.state_world import FAST, event, run, send
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serve.state.event_log import FILE, EventLog
 from serve.state.events import MicroBatch
+from serve.state.sqlite_log import FILE, SqliteLog
+from tests.serve.state.log_machine import written
 from tests.serve.state.power import Disk, noted
 from tests.serve.state.state_world import event
-from tests.serve.state.test_event_log import written
 
 BATCHES = 40
 
@@ -18,7 +18,7 @@ def told_batches(disk: Disk, folder: Path, synchronous: str = "FULL") -> dict[in
     """Write batches of one to nine events to a new log on `disk` and return them by version."""
     rng, batches = np.random.default_rng(0), {}
     with noted(disk, synchronous):
-        log = EventLog.open(folder, bootstrap=True)
+        log = SqliteLog.open(folder, bootstrap=True)
         log._connection.execute("PRAGMA wal_autocheckpoint=20")  # pages: so that checkpoints are cut, too
         for _ in range(BATCHES):
             first = log.last_seq + 1
@@ -34,7 +34,7 @@ def versions_left(files: dict[str, bytes], folder: Path, batches: dict[int, Micr
     folder.mkdir()
     for name, content in files.items():
         (folder / name).write_bytes(content)
-    log = EventLog.open(folder, bootstrap=True)
+    log = SqliteLog.open(folder, bootstrap=True)
     left = list(log.read(0))
     log.close()
     for one in left:

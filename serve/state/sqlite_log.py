@@ -1,0 +1,126 @@
+"""The event log of one machine: an SQLite file that one process holds."""
+
+import secrets
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from cluster.errors import LogError, StorageError
+from cluster.storage import sync
+from serve.state.event_log import COLUMNS, READ_COLUMNS, EventLog, LogEntry, LoggedBatch, encode, rows
+from serve.state.events import MicroBatch
+
+FILE = "events.sqlite"
+SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS fence (log_id TEXT NOT NULL, epoch INTEGER NOT NULL) STRICT",
+    """CREATE TABLE IF NOT EXISTS events (
+        seq INTEGER PRIMARY KEY, event_id TEXT NOT NULL UNIQUE, fingerprint BLOB NOT NULL, user_id TEXT NOT NULL,
+        item_id TEXT, event_type TEXT NOT NULL, weight REAL NOT NULL, timestamp_ms INTEGER NOT NULL,
+        order_key TEXT NOT NULL, value REAL, payload TEXT NOT NULL) STRICT""",
+    """CREATE TABLE IF NOT EXISTS batches (
+        version INTEGER PRIMARY KEY, first_seq INTEGER NOT NULL, bundle TEXT NOT NULL, epoch INTEGER NOT NULL,
+        content BLOB NOT NULL) STRICT""",
+)
+MAX_VARIABLES = 500  # ids per SELECT
+
+
+class SqliteLog(EventLog):
+    """One connection to one file; a second process is refused."""
+
+    def __init__(self, connection: sqlite3.Connection, folder: Path) -> None:
+        super().__init__(folder, str(folder))
+        self._connection = connection
+        self.log_id, self.epoch = _raise_fence(connection)
+        self.last_seq: int = connection.execute("SELECT coalesce(max(version), 0) FROM batches").fetchone()[0]
+
+    @classmethod
+    def open(cls, folder: Path, bootstrap: bool = False) -> "SqliteLog":
+        """Return the log of `folder` and raise its epoch; a folder without one is refused unless `bootstrap`."""
+        path = folder / FILE
+        if not path.exists() and not bootstrap:
+            raise LogError(f"{folder} holds no event log; give the folder that has it, or bootstrap=true to begin one")
+        folder.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+        try:
+            # EXCLUSIVE before WAL: the lock then lies in the file itself and no second connection can exist, with
+            # which SQLite up to 3.51.2 may lose commits.
+            for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL"):
+                connection.execute(f"PRAGMA {pragma}")
+            log = cls(connection, folder)
+        except sqlite3.Error as error:
+            connection.close()
+            raise _opening_error(error, path) from error
+        sync(folder)
+        return log
+
+    def known(self, event_ids: Sequence[str]) -> dict[str, tuple[int, bytes]]:
+        found: dict[str, tuple[int, bytes]] = {}
+        for start in range(0, len(event_ids), MAX_VARIABLES):
+            chunk = event_ids[start : start + MAX_VARIABLES]
+            marks = ",".join("?" * len(chunk))
+            query = f"SELECT event_id, seq, fingerprint FROM events WHERE event_id IN ({marks})"
+            found |= {event_id: (seq, content) for event_id, seq, content in self._connection.execute(query, chunk)}
+        return found
+
+    def _write(self, bundle: str, batch: MicroBatch, entries: Sequence[LogEntry]) -> None:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.executemany(
+                f"INSERT INTO events ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)", rows(batch.first_seq, entries)
+            )
+            self._connection.execute(
+                "INSERT INTO batches VALUES (?,?,?,?,?)",
+                (batch.version, batch.first_seq, bundle, self.epoch, encode(batch)),
+            )
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise self._why(error) from error
+
+    def read(self, after: int, until: int | None = None) -> Iterator[LoggedBatch]:
+        query = (
+            "SELECT version, first_seq, bundle, content FROM batches WHERE version > ? AND first_seq <= ? ORDER BY 1"
+        )
+        with closing(self._connection.execute(query, (after, self.last_seq if until is None else until))) as batches:
+            for version, first_seq, bundle, content in batches:
+                events = f"SELECT {READ_COLUMNS} FROM events WHERE seq BETWEEN ? AND ? ORDER BY seq"
+                yield self._decoded(
+                    version, first_seq, bundle, content, self._connection.execute(events, (first_seq, version))
+                )
+
+    def last_of_other_bundles(self, bundle: str) -> int:
+        query = "SELECT coalesce(max(version), 0) FROM batches WHERE bundle != ?"
+        return self._connection.execute(query, (bundle,)).fetchone()[0]
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _why(self, error: sqlite3.Error) -> Exception:
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
+            # SQLite has mostly rolled back by itself, and then a ROLLBACK of ours would raise.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            return StorageError(f"no space left for the event log in {self.folder}; free some, then send again")
+        return self._failed(f"{error.sqlite_errorname}: {error}")
+
+
+def _raise_fence(connection: sqlite3.Connection) -> tuple[str, int]:
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in SCHEMA:
+        connection.execute(statement)
+    row = connection.execute("SELECT log_id, epoch FROM fence").fetchone()
+    if row is None:
+        row = (secrets.token_hex(8), 0)
+        connection.execute("INSERT INTO fence VALUES (?,?)", row)
+    connection.execute("UPDATE fence SET epoch = epoch + 1")
+    connection.execute("COMMIT")
+    return row[0], row[1] + 1
+
+
+def _opening_error(error: sqlite3.Error, path: Path) -> Exception:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return LogError(f"another process holds the event log {path}; stop it first, or choose another folder")
+    if code == sqlite3.SQLITE_FULL:
+        return StorageError(f"no space left for the event log {path}; free some and start again")
+    return LogError(f"the event log {path} cannot be opened: {error}")

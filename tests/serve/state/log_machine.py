@@ -1,0 +1,97 @@
+"""What every event log must do, whatever keeps it: a random session against a list and a dict."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from cluster.errors import LogError
+from serve.state.admission import fingerprint
+from serve.state.completion import draft
+from serve.state.event_log import EventLog, LogEntry
+from serve.state.events import Event, MicroBatch
+from tests.serve.state.state_world import event, vectors_for
+
+PRINTED = st.characters(exclude_categories=("Cc", "Cs"))  # what admission lets into ids
+
+
+class OpenLog(Protocol):
+    """Opens one and the same log, again and again."""
+
+    def __call__(self, *, bootstrap: bool = False) -> EventLog: ...
+
+
+def written(log: EventLog, events: list[Event]) -> MicroBatch:
+    """Append events, return their batch."""
+    batch = draft(events, vectors_for(events), log.last_seq + 1)
+    log.append("b1", batch, [LogEntry(one, f"i{one.item_idx}", fingerprint(one, "i")) for one in events])
+    return batch
+
+
+class LogMachine(RuleBasedStateMachine):
+    """The log against a list and a dict."""
+
+    def __init__(self, open_log: OpenLog) -> None:
+        super().__init__()
+        self.open = open_log
+        self.log = open_log(bootstrap=True)
+        self.batches: list[MicroBatch] = []
+        self.seqs: dict[str, int] = {}
+
+    @rule(size=st.integers(1, 6), item_idx=st.integers(-1, 9), user_id=st.text(PRINTED, min_size=1, max_size=5))
+    def append(self, size: int, item_idx: int, user_id: str) -> None:
+        first = self.log.last_seq + 1
+        events = [event(f"e{first + offset}", user_id, item_idx) for offset in range(size)]
+        self.batches.append(written(self.log, events))
+        self.seqs |= {one.event_id: first + offset for offset, one in enumerate(events)}
+
+    @rule()
+    def reopen(self) -> None:
+        epoch = self.log.epoch
+        self.log.close()
+        self.log = self.open()
+        assert self.log.epoch == epoch + 1
+
+    @precondition(lambda self: self.batches)
+    @rule(data=st.data())
+    def a_repeated_id_changes_nothing(self, data: st.DataObject) -> None:
+        known = data.draw(st.sampled_from(sorted(self.seqs)))
+        with pytest.raises(LogError, match="restart the store"):
+            written(self.log, [event("fresh"), event(known)])
+        with pytest.raises(LogError, match="takes no events"):
+            written(self.log, [event("fresh")])
+        self.reopen()
+
+    @rule(after=st.integers(0, 20))
+    def read(self, after: int) -> None:
+        found = [logged.batch for logged in self.log.read(after)]
+        expected = [batch for batch in self.batches if batch.version > after]
+        assert [batch.version for batch in found] == [batch.version for batch in expected]
+        for one, other in zip(found, expected, strict=True):
+            assert (one.user_ids, one.order_keys) == (other.user_ids, other.order_keys)
+            for name in ("item_idx", "weight", "timestamp_ms", "same_order", "previous", "vectors"):
+                np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+                assert getattr(one, name).dtype == getattr(other, name).dtype
+
+    @invariant()
+    def knows_what_it_was_given(self) -> None:
+        known = self.log.known([*self.seqs, "never"])
+        assert {event_id: seq for event_id, (seq, _) in known.items()} == self.seqs
+        assert self.log.last_seq == len(self.seqs)
+
+    def teardown(self) -> None:
+        self.log.close()
+
+
+def check_against_a_model(new_log: Callable[[], OpenLog]) -> None:
+    """Run random sessions, each on a log of its own."""
+
+    class Session(LogMachine):
+        def __init__(self) -> None:
+            super().__init__(new_log())
+
+    run_state_machine_as_test(Session, settings=settings(max_examples=20, stateful_step_count=12, deadline=None))

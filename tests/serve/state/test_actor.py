@@ -1,0 +1,33 @@
+"""A store that no longer knows its log ends, so that it is started again and reads it."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+
+from cluster.errors import LogError
+from serve.state import actor
+from serve.state.actor import StoreActor
+from serve.state.folder import begin
+from tests.serve.state.state_world import event, run, vectors_for
+
+
+def test_a_failed_log_ends_the_process_once_the_answer_is_out(
+    bundle: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actor, "FAREWELL_S", 0.0)
+
+    async def work() -> None:
+        ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        monkeypatch.setattr(os, "_exit", ended.set_result)
+        begin(data, "b1")
+        store = StoreActor(str(bundle), str(data))
+        position = store._store.position
+        store._store._machine.log.failure = "SQLITE_IOERR_FSYNC: disk I/O error"
+        with pytest.raises(LogError, match="restart the store"):
+            await store.append([event("e1")], vectors_for([event("e1")]), position)
+        assert await ended == 1
+        await store.close()
+
+    run(work())
