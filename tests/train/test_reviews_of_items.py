@@ -57,11 +57,15 @@ def test_no_content_changes_with_what_a_held_out_review_says(shop: Path, tmp_pat
     assert seen is not None and not np.array_equal(seen.dense[:, -2:], contents[0].dense[:, -2:])
 
 
-def test_items_of_which_the_same_is_said_are_near(shop: Path, tmp_path: Path) -> None:
-    published, _ = small_fit(shop, tmp_path, "content=tfidf+reviews")
+def test_a_fit_reads_reviews_of_training_alone_and_by_them_items_are_near(shop: Path, tmp_path: Path) -> None:
+    published, _ = small_fit(shop, tmp_path, "content=tfidf+reviews", "refit=true")
     bundle = read_bundle(published.folder)
     features = bundle.model.state_dict()["items.tower.features"].float().numpy()
     assert bundle.features is not None and features.shape[1] == bundle.features.dim
+    config, prepared, split = parted(shop, "content=tfidf+reviews", f"content_cache={tmp_path / 'vectors'}")
+    alone = describe(prepared, split.train, config.features).content
+    assert alone is not None
+    np.testing.assert_allclose(features, alone.dense, atol=1e-3)  # which a tower keeps at half precision
     cosines = features @ features.T - 9 * np.eye(len(features))
     ring = bundle.items["item_id"].str.removeprefix("i").astype(int).to_numpy() // 6
     assert (ring[cosines.argmax(axis=1)] == ring).all()
