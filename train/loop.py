@@ -152,6 +152,7 @@ class Trainer:
                 weight += sum(batch.total_weight for batch in group)
         if self.world_size > 1:
             torch.distributed.all_reduce(loss)
+        self.optimiser.settle()
         self.epoch += 1
         mean, seconds = loss.item() / max(weight, 1e-9), time.perf_counter() - start
         return EpochResult(

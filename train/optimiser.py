@@ -1,5 +1,6 @@
 """How gradients move weights: AdamW, which of a big table moves those rows alone that a step touched."""
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -33,21 +34,38 @@ class RowAdamW(torch.optim.AdamW):
                     parameter.grad = None
         return super().step(closure)
 
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Let every row decay by what it owes, so that a table is what its steps say, whichever rows they touched."""
+        for parameter, state in self.state.items():
+            if "owed" in state:
+                parameter.mul_((state["owed"] - state["paid"]).exp_().unsqueeze(1))
+                state["owed"].zero_()
+                state["paid"].zero_()
+
     def _step_rows(self, parameter: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         rows, values, state = gradient.indices()[0], gradient.values(), self.state[parameter]
         if not state:
-            state["step"] = torch.zeros((), dtype=torch.int64)
-            state["touched"] = torch.zeros(len(parameter), dtype=torch.int32, device=parameter.device)
-            state["exp_avg_sq"] = torch.zeros_like(parameter)
+            self._begin(parameter)
         state["step"] += 1
-        step, rate, beta2 = int(state["step"]), group["lr"], group["betas"][1]
+        state["owed"] += math.log1p(-group["lr"] * group["weight_decay"])
+        step, beta2 = int(state["step"]), group["betas"][1]
         missed = (step - state["touched"][rows]).unsqueeze(1).to(values.dtype)  # since these rows were last moved
-        state["touched"][rows] = step
         square = state["exp_avg_sq"][rows] * beta2**missed + (1 - beta2) * values.square()
-        state["exp_avg_sq"][rows] = square
-        size = (square / (1 - beta2**step)).sqrt_().add_(group["eps"])
-        kept = (1 - rate * group["weight_decay"]) ** missed
-        parameter[rows] = parameter[rows] * kept - rate * values / size
+        size = (square / (1 - beta2**step)).sqrt().add_(group["eps"])
+        kept = (state["owed"] - state["paid"][rows]).exp_().unsqueeze(1)
+        parameter[rows] = parameter[rows] * kept - group["lr"] * values / size
+        state["touched"][rows], state["exp_avg_sq"][rows], state["paid"][rows] = step, square, state["owed"]
+
+    def _begin(self, parameter: Tensor) -> None:
+        row = {"device": parameter.device, "dtype": torch.float32}
+        self.state[parameter].update(
+            step=torch.zeros((), dtype=torch.int64),
+            touched=torch.zeros(len(parameter), device=parameter.device, dtype=torch.int32),  # in which step
+            exp_avg_sq=torch.zeros_like(parameter),
+            owed=torch.zeros((), **row),  # log of the decay since the last `settle`
+            paid=torch.zeros(len(parameter), **row),  # what of it each row has had
+        )
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from train.data.schema import NO_ITEM, Queries, Split
 from train.models.base import Model, VectorModel
 
 K = 10
-CHUNK = 256
+CHUNK = 2**24  # scores held in memory at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,8 @@ class ValidationSet:
         mine = np.arange(rank, len(self.truths), world_size)
         lengths = np.array([len(self.histories[query]) for query in mine])
         mine = mine[np.argsort(lengths, kind="stable")]  # so that little is padded
-        chunks = [mine[at : at + CHUNK] for at in range(0, len(mine), CHUNK)]
+        size = max(1, CHUNK // model.n_items)
+        chunks = [mine[at : at + size] for at in range(0, len(mine), size)]
         found = sum(self._sum(queries, self._scores(model, queries)) for queries in chunks)
         total = torch.tensor([found, len(mine)], dtype=torch.float64)
         if world_size > 1:

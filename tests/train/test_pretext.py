@@ -75,9 +75,10 @@ def test_before_the_loss_the_task_is_all_that_counts(cycles: Interactions) -> No
         )
         model = new_model(SMALL, TrainingSet(train=cycles, n_items=20), seed=0)
         runs.append(
-            [{k: v.clone() for k, v in epoch.state.model.items()} for epoch in train_epochs(model, cycles, config)]
+            [epoch.state.model["items.embedding.weight"].clone() for epoch in train_epochs(model, cycles, config)]
         )
-    alike = [all(torch.equal(one[name], other[name]) for name in one) for one, other in zip(*runs, strict=True)]
+    # Not to the last bit: which rows a step touches is another, and so is the order of sums.
+    alike = [torch.allclose(one, other, atol=1e-3) for one, other in zip(*runs, strict=True)]
     assert alike == [True] * 2 + [False] * 6
 
 

@@ -7,6 +7,7 @@ from scipy.sparse.linalg import eigsh
 from train.data.schema import Interactions
 
 WINDOW, DECAY, IDENTITY = 10, 0.8, 0.2
+MOST_PAIRS = 2**25
 NORM, NOISE = 0.5, 0.02
 DENSE_ITEMS = 1_000  # below, all eigenvectors at once take a moment and always converge
 TOLERANCE = 1e-2  # of eigenvalues; closer ones make no better start and cost a third more
@@ -29,9 +30,12 @@ def svd_embeddings(interactions: Interactions, n_items: int, embedding_dim: int,
 
 
 def cooccurrence(interactions: Interactions, n_items: int) -> csr_matrix:
-    """Return symmetric counts of items within 10 rows of one history, each worth 0.8^(distance - 1)."""
+    """Return symmetric counts of items within 10 rows of one history, each worth 0.8^(distance - 1).
+
+    Of long logs, fewer rows: more pairs would make no better start, and take more memory than all of training.
+    """
     total = csr_matrix((n_items, n_items), dtype=np.float64)
-    for distance in range(1, WINDOW + 1):
+    for distance in range(1, min(WINDOW, max(1, MOST_PAIRS // max(1, len(interactions)))) + 1):
         same = interactions.user_idx[distance:] == interactions.user_idx[:-distance]
         earlier, later = interactions.item_idx[:-distance][same], interactions.item_idx[distance:][same]
         worth = np.full(len(earlier), DECAY ** (distance - 1))
