@@ -29,6 +29,7 @@ from train.evaluation.measure import measure_rows
 from train.evaluation.offline import asked
 from train.evaluation.outcome import Evaluation
 from train.models.closed_form.tifu_knn import TifuKnn
+from train.models.item_state import recounted
 from train.pipeline import sampled
 from train.training_set import TrainingSet
 
@@ -50,9 +51,10 @@ def measured(bundle: Bundle, settings: FitRun, config: NextBasketConfig) -> tupl
     data = TrainingSet(train=split.train, n_items=prepared.catalogue.n_items)
     tifu = best_tifu(data, split.history, sampled(split.valid, config.tifu_queries))
     queries = sampled(split.test, settings.report_queries)
-    rows = basket_rows(bundle.state, bundle.ranker, tifu, settings.k, config.n_new)
-    lookups = asked(bundle.model, bundle.state, bundle.sources, split.history, queries)
-    return measure_rows(rows, bundle.state, lookups, queries, True, settings.k), tifu
+    state = recounted(bundle.state, split.counted, prepared.has_clock)
+    rows = basket_rows(state, bundle.ranker, tifu, settings.k, config.n_new)
+    lookups = asked(bundle.model, state, bundle.sources, split.history, queries)
+    return measure_rows(rows, state, lookups, queries, True, settings.k), tifu
 
 
 def main(words: list[str]) -> int:

@@ -79,7 +79,9 @@ def without_weak(split: Split) -> Split:
     first = history.offsets[queries.user_idx]
     cut = before[first + queries.cut] - before[first]
     train = split.train.where(split.train.weight >= WEAK)
-    return Split(history=history.where(strong), train=train, valid=replace(queries, cut=cut), test=split.test)
+    return Split(
+        history=history.where(strong), train=train, counted=train, valid=replace(queries, cut=cut), test=split.test
+    )
 
 
 def trained(config: FitRun, data: TrainingSet, asked: ValidationSet, seed: int) -> tuple[dict[str, float], dict]:

@@ -23,7 +23,7 @@ from train.models.item_state import ItemState, ItemStateConfig
 from train.models.packed import Packed, unpacked
 from train.models.transitions import Transitions
 
-FORMAT = 1
+FORMAT = 2  # since counts reach further than training, and the manifest says how far that did
 MANIFEST = "manifest.json"
 VECTORS, PACKED = "item_vectors.npy", "item_vectors.safetensors"  # a bundle has one of them
 COMPRESSION = "card/compression.json"  # what a bundle that was made smaller tells of it
@@ -43,6 +43,7 @@ class Manifest(Config):
     parent: str | None = Field(default=None, description="version it was warm-started from")
     created: datetime = Field(description="UTC")
     data_cutoff_ms: int = Field(description="time of the newest event in it")
+    learned_until_ms: int = Field(default=0, description="time of the newest event that the model was trained on")
     keep_seen: bool = Field(description="whether items a shopper had before may be shown again")
     code_version: str = Field(description="version of liveshelf that wrote it")
     config: dict[str, Any] = Field(description="settings of the run")
@@ -83,10 +84,10 @@ def read_manifest(folder: Path) -> Manifest:
         ) from None
     except (OSError, ValidationError, ValueError) as error:
         raise BundleError(f"{folder / MANIFEST} cannot be read: {error}") from None
-    if manifest.seal and manifest != manifest.sealed():
-        raise BundleError(f"{folder / MANIFEST} was altered after it was published; {MEND}")
     if manifest.format != FORMAT:
         raise BundleError(f"{folder} has bundle format {manifest.format}, this code reads {FORMAT}; fit a new bundle")
+    if manifest.seal and manifest != manifest.sealed():
+        raise BundleError(f"{folder / MANIFEST} was altered after it was published; {MEND}")
     return manifest
 
 

@@ -29,7 +29,7 @@ from train.evaluation.outcome import Evaluation
 from train.evaluation.summary import Table, summarise
 from train.families import fit_family
 from train.models.base import VectorModel
-from train.models.item_state import ItemState, fit_item_state
+from train.models.item_state import ItemState, fit_item_state, recounted
 from train.models.ranker import fit_ranker
 from train.models.registered import require_servable, served
 from train.refresh import find_parent, started
@@ -46,10 +46,9 @@ REPEAT_SHARE = 0.05  # of rows that repeat an item of the same user; above it, s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Learned:
-    """What a history taught: the model, the counts, how training went, and where its checkpoints still lie."""
+    """What a history taught: the model, how training went, and where its checkpoints still lie."""
 
     model: VectorModel
-    state: ItemState
     report: Report  # of the start from another bundle, if there was one
     epochs: list[Metrics]  # none where the model was solved at once
     checkpoints: Path
@@ -71,7 +70,11 @@ class Published:
 
 
 def fit_bundle(config: FitRun, prepared: Prepared, split: Split | None = None) -> Published:
-    """Train, choose the fusion on validation, measure on what is left, publish; the split is made unless given."""
+    """Train, choose the fusion on validation, measure on what is left, publish; the split is made unless given.
+
+    Training is slow and counting is fast, so what is measured has counted every row before the first query, as a live
+    store would have, and what is published has counted all of them.
+    """
     require_servable(config.model)
     require_tracker(config.record)
     parent = find_parent(config, prepared.has_clock)
@@ -82,18 +85,20 @@ def fit_bundle(config: FitRun, prepared: Prepared, split: Split | None = None) -
     described = describe(prepared, split.train, config.features, parent.features if parent else None)
     valid = _validation(split, choosing, keep_seen, config)
     chosen = _learn(prepared, split.train, described, valid, config, parent)
-    asked = (chosen.model, chosen.state, config.sources)
-    examples = ranking_examples(*asked, split.history, choosing, keep_seen)
+    state = _state(chosen.model, split.train, prepared, described, config)
+    examples = ranking_examples(chosen.model, state, config.sources, split.history, choosing, keep_seen)
     ranker = fit_ranker(examples, config.ranker)
     calibrated = fit_calibration(ranker, examples, config.training.seed)
     evaluation = measure(
-        *asked, ranker, split.history, reporting, keep_seen, config.k, prepared.catalogue, calibrated.calibration
-    )
+        chosen.model, recounted(state, split.counted, prepared.has_clock), config.sources, ranker, split.history,
+        reporting, keep_seen, config.k, prepared.catalogue, calibrated.calibration,
+    )  # fmt: skip
     fixed = config.model_copy(update={"model": chosen.model.config})  # what validation chose needs no choice again
     final = _learn(prepared, split.history, described, None, fixed, parent) if config.refit else chosen
     bundle = Bundle(
-        manifest=_manifest(config, prepared, keep_seen, summarise(evaluation, config.report), parent),
-        model=final.model, items=prepared.catalogue.frame, state=final.state, ranker=ranker, sources=config.sources,
+        manifest=_manifest(config, prepared, split, keep_seen, summarise(evaluation, config.report), parent),
+        model=final.model, items=prepared.catalogue.frame, ranker=ranker, sources=config.sources,
+        state=_state(final.model, split.history, prepared, described, config),
         histories=split.history, traits=traits, features=described.features, calibration=calibrated.calibration,
     )  # fmt: skip
     facts = CardFacts(
@@ -113,7 +118,10 @@ def evaluate_bundle(config: EvaluateRun) -> Table:
 
 
 def measure_bundle(config: EvaluateRun) -> Evaluation:
-    """Return how a published bundle does on the test queries (or validation queries) of other data."""
+    """Return how a published bundle does on the test queries (or validation queries) of other data.
+
+    Counts come from that data, as histories do: those of the bundle may hold what is asked for.
+    """
     bundle = read_bundle(Registry(config.registry).find(config.bundle))
     prepared = prepare_data(config)
     history = in_vocabulary(prepared, bundle)
@@ -121,8 +129,9 @@ def measure_bundle(config: EvaluateRun) -> Evaluation:
     queries = split.test if len(split.test) else split.valid
     keep_seen = bundle.manifest.keep_seen if config.keep_seen is None else config.keep_seen
     return measure(
-        bundle.model, bundle.state, bundle.sources, bundle.ranker, history, sampled(queries, config.report_queries),
-        keep_seen, config.k, catalogue_of(bundle.items), bundle.calibration,
+        bundle.model, recounted(bundle.state, split.counted, prepared.has_clock), bundle.sources, bundle.ranker,
+        history, sampled(queries, config.report_queries), keep_seen, config.k, catalogue_of(bundle.items),
+        bundle.calibration,
     )  # fmt: skip
 
 
@@ -166,28 +175,35 @@ def _learn(
     prepared: Prepared, interactions: Interactions, described: Described, valid: ValidationSet | None,
     config: FitRun, parent: Parent | None,
 ) -> Learned:  # fmt: skip
-    """Fit the sequence model and the counts on the same rows."""
+    """Fit the model on some rows."""
     data = TrainingSet.of(prepared.catalogue, interactions, valid, described.content)
     data = replace(data, wanted=Wanted(min_weight=config.holdout.target_weight))
     report = NOTHING
     if parent is not None:
         data, report = started(data, parent, prepared.catalogue, config)
     fitted = fit_family(config.model, config.training, data, Path(config.checkpoints), config.workers)
-    model = served(fitted.model)
+    return Learned(model=served(fitted.model), report=report, epochs=fitted.history, checkpoints=fitted.folder)
+
+
+def _state(
+    model: VectorModel, rows: Interactions, prepared: Prepared, described: Described, config: FitRun
+) -> ItemState:  # fmt: skip
+    """Return the model's item vectors beside the counts of some rows."""
     with torch.inference_mode():
         vectors = model.item_vectors().numpy().copy()
-    state = fit_item_state(vectors, interactions, prepared.has_clock, config.item_state, described.words)
-    return Learned(model=model, state=state, report=report, epochs=fitted.history, checkpoints=fitted.folder)
+    return fit_item_state(vectors, rows, prepared.has_clock, config.item_state, described.words)
 
 
 def _manifest(
-    config: FitRun, prepared: Prepared, keep_seen: bool, table: Table, parent: Parent | None
+    config: FitRun, prepared: Prepared, split: Split, keep_seen: bool, table: Table, parent: Parent | None
 ) -> Manifest:  # fmt: skip
+    learned = split.history if config.refit else split.train
     created = datetime.now(UTC)
     name = config.name or prepared.name
     return Manifest(
         name=name, version=f"{name}-{created:%Y%m%dT%H%M%S%f}", created=created,
         parent=parent.version if parent else config.parent,
-        data_cutoff_ms=int(prepared.interactions.timestamp_ms.max()), keep_seen=keep_seen,
+        data_cutoff_ms=int(prepared.interactions.timestamp_ms.max()),
+        learned_until_ms=int(learned.timestamp_ms.max(initial=0)), keep_seen=keep_seen,
         code_version=version("liveshelf"), config=config.model_dump(mode="json"), metrics=table,
     )  # fmt: skip

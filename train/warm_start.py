@@ -64,7 +64,7 @@ def read_parent(folder: Path, config: ModelConfig, content: ContentConfig) -> Pa
     if described != content.content:
         raise ConfigError(f"parent={version} was trained with content={described}; give content={described} here too")
     return Parent(
-        version=version, learned_ms=bundle.state.epoch_ms, model=model, features=bundle.features,
+        version=version, learned_ms=bundle.manifest.learned_until_ms, model=model, features=bundle.features,
         traits=bundle.traits,
         item_ids=bundle.items["item_id"].to_numpy(dtype=object), attribute_names=_attribute_names(bundle, model),
     )  # fmt: skip

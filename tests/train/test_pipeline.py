@@ -94,12 +94,30 @@ def test_a_sample_is_the_same_each_time_and_keeps_the_order(small: Small) -> Non
     assert sampled(queries, len(queries)) is queries
 
 
-@pytest.mark.parametrize(("refit", "held_out"), [("false", 30), ("true", 0)])
-def test_a_refit_learns_from_the_held_out_rows_too(tmp_path: Path, refit: str, held_out: int) -> None:
+@pytest.mark.parametrize("refit", ["false", "true"])
+def test_a_bundle_counts_all_rows_and_says_how_far_its_model_learned(tmp_path: Path, refit: str) -> None:
     data = write_ring(tmp_path / "ring", n_users=30)
     published, prepared = small_fit(data, tmp_path, "epochs=1", f"refit={refit}")
-    assert published.bundle.state.n_events == len(prepared.interactions) - held_out
-    assert len(published.bundle.histories) == len(prepared.interactions)
+    manifest, rows = published.bundle.manifest, prepared.interactions
+    assert published.bundle.state.n_events == len(published.bundle.histories) == len(rows)
+    seen = rows if refit == "true" else make_split(rows, CONFIG.holdout, prepared.has_clock).train
+    assert manifest.learned_until_ms == seen.timestamp_ms.max()
+    assert (manifest.learned_until_ms == manifest.data_cutoff_ms) == (refit == "true")
+
+
+def test_what_is_reported_has_counted_all_before_the_first_query_and_nothing_after(small: Small) -> None:
+    rows = small.prepared.interactions
+    split = make_split(rows, SplitConfig.parse(["split=global_time"]), has_clock=True)
+    first_ms = rows.timestamp_ms[rows.offsets[split.test.user_idx] + split.test.cut].min()
+    assert split.counted.timestamp_ms.max() < first_ms
+    assert len(split.train) < len(split.counted) < len(rows)
+
+
+def test_a_bundle_is_measured_alike_when_it_is_fitted_and_when_it_is_evaluated(tmp_path: Path) -> None:
+    data = write_ring(tmp_path / "ring", n_users=30)
+    published, _ = small_fit(data, tmp_path, "epochs=1", "split=global_time")
+    words = [f"data={data}", f"registry={tmp_path / 'registry'}", f"rejects={tmp_path}", "split=global_time"]
+    assert evaluate_bundle(EvaluateRun.parse(words))["liveshelf"] == published.table["liveshelf"]
 
 
 def test_an_interrupted_run_goes_on_and_reports_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

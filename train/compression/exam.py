@@ -1,6 +1,6 @@
 """The same held-out queries, asked of a bundle before and after each step."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -15,6 +15,7 @@ from train.evaluation.measure import Lists, measure_rows
 from train.evaluation.offline import asked
 from train.evaluation.outcome import Evaluation, Outcome
 from train.evaluation.summary import ENGINE, ReportConfig, Table, summarise
+from train.models.item_state import ItemState, recounted
 from train.pipeline import sampled
 from train.recommender import ranked
 
@@ -30,29 +31,31 @@ class Exam:
     queries: Queries
     keep_seen: bool
     k: int
-    popularity: np.ndarray  # (n_items,) events that training saw
+    state: ItemState  # what may be counted; each bundle has vectors of its own
 
     @classmethod
     def of(cls, bundle: Bundle, prepared: Prepared, holdout: SplitConfig, config: EvaluateRun) -> Self:
         """Return test queries, or validation queries where there is no test window, on items of the bundle."""
         split = make_split(in_vocabulary(prepared, bundle), holdout, prepared.has_clock)
+        state = recounted(bundle.state, split.counted, prepared.has_clock)
         return cls(
-            history=split.history, train=split.train, k=config.k, popularity=bundle.state.popularity,
+            history=split.history, train=split.train, k=config.k, state=state,
             queries=sampled(split.test if len(split.test) else split.valid, config.report_queries),
             keep_seen=bundle.manifest.keep_seen if config.keep_seen is None else config.keep_seen,
         )  # fmt: skip
 
     def outcome(self, bundle: Bundle) -> Outcome:
         """Return how the bundle's engine does, query by query."""
-        rows: dict[str, Lists] = {ENGINE: lambda _, prospects: ranked(prospects, bundle.state, bundle.ranker)}
-        found = asked(bundle.model, bundle.state, bundle.sources, self.history, self.queries)
-        return measure_rows(rows, bundle.state, found, self.queries, self.keep_seen, self.k).rows[ENGINE]
+        state = replace(self.state, vectors=bundle.state.vectors)
+        rows: dict[str, Lists] = {ENGINE: lambda _, prospects: ranked(prospects, state, bundle.ranker)}
+        found = asked(bundle.model, state, bundle.sources, self.history, self.queries)
+        return measure_rows(rows, state, found, self.queries, self.keep_seen, self.k).rows[ENGINE]
 
     def table(self, outcomes: dict[str, Outcome], config: ReportConfig) -> Table:
         """Return the metrics of the last outcome as the engine's, beside those of the first."""
         (name, first), *_, (_, last) = outcomes.items()
         rows = {ENGINE: last, name: first}
-        evaluation = Evaluation(k=self.k, queries=self.queries, popularity=self.popularity, rows=rows)
+        evaluation = Evaluation(k=self.k, queries=self.queries, popularity=self.state.popularity, rows=rows)
         return summarise(evaluation, config)
 
     def calls(self) -> tuple[list[list[np.ndarray]], list[list[np.ndarray]]]:

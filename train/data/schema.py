@@ -175,6 +175,7 @@ class Split:
 
     history: Interactions
     train: Interactions  # the rows of `history` that fitting may read, same user_idx
+    counted: Interactions  # those before any reported query: what a live store would have counted by then
     valid: Queries
     test: Queries  # empty under leave-one-out, where the test items never were in the file
     report: Report = NOTHING  # whom no query was made for, and why

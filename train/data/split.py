@@ -62,7 +62,7 @@ def _leave_one_out(interactions: Interactions, config: SplitConfig) -> Split:
     what = f"nothing worth {config.target_weight:g} after another event" if config.target_weight else "a single event"
     why = f"one query for each user; {alone} users have {what} and are only trained on"
     split = Split(
-        history=interactions, train=train, valid=_ask(interactions, held_out, config), test=no_queries(),
+        history=interactions, train=train, counted=train, valid=_ask(interactions, held_out, config), test=no_queries(),
         report=NOTHING.add("leave one out", len(interactions), len(train), why),
     )  # fmt: skip
     check_leakage(split)
@@ -101,6 +101,7 @@ def _global_time(interactions: Interactions, config: SplitConfig) -> Split:
     why = f"{len(valid)} valid and {len(test)} test orders; {strangers} first orders of users are not asked for"
     split = Split(
         history=interactions, train=train,
+        counted=interactions.where(interactions.timestamp_ms < test_from) if len(test) else train,
         valid=_ask(interactions, valid, config), test=_ask(interactions, test, config),
         report=NOTHING.add("global time", len(interactions), len(train), why),
     )  # fmt: skip

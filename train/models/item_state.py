@@ -82,6 +82,11 @@ def fit_item_state(
     )
 
 
+def recounted(state: ItemState, interactions: Interactions, has_clock: bool) -> ItemState:
+    """Return the counts of another history of the same items; vectors and words stay."""
+    return fit_item_state(state.vectors, interactions, has_clock, state.config, state.words)
+
+
 def _exp2(x: float) -> float:
     """Return 2^x from sums and products alone: libm's last bit differs between processors, a replay's must not."""
     whole = math.floor(x)
