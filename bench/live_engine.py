@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,8 +50,10 @@ class LiveEngine:
             self.place = end
 
     def history(self, question: Question) -> History:
-        """Return what the store knows now of the question's shopper."""
-        return self.machine.shoppers.get(self._user_id(question.user_idx)).history
+        """Return what the store knows now of the question's shopper; open where the question is within an order."""
+        event = self._event(question.place)
+        shopper = self.machine.shoppers.get(event.user_id)
+        return replace(shopper.history, is_open=shopper.in_order(event.order_key))
 
     def vectors(self, histories: list[History]) -> np.ndarray:
         """Return h_u (n, d), zeros for strangers."""

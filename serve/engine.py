@@ -43,6 +43,7 @@ class Ask:
     context: np.ndarray  # item_idx looked at in this visit, oldest first, perhaps not yet in the history
     excluded: np.ndarray  # item_idx
     min_version: int
+    order_key: str = ""  # of the order that the shopper is filling; empty where there is none
     traits: dict[str, Any] = field(default_factory=dict)  # what is known of the shopper just now, before what was known
 
 
@@ -107,9 +108,11 @@ class Engine:
                 history = await self.view.fetch(ask.user_id, self._store)
             except UnavailableError:
                 degraded = ("history",)
+        is_open = ask.user_id is not None and self.view.is_filling(ask.user_id, ask.order_key)
         for item_idx in ask.context.tolist():
             newest_ms = int(history.timestamp_ms[-1]) if len(history) else 0
-            history = history.appended(item_idx, newest_ms, same_order=False)
+            history = history.appended(item_idx, newest_ms, same_order=is_open)
+        history = replace(history, is_open=is_open)
         if ask.traits and self.bundle.traits is not None:
             history = replace(history, traits=self.bundle.traits.changed(history.traits, ask.traits))
         return history, degraded

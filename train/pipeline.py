@@ -16,6 +16,7 @@ from train.bundle_state import Manifest
 from train.config import EvaluateRun, FitRun
 from train.content import Described, describe
 from train.data.batches import Wanted
+from train.data.orders import inside_queries
 from train.data.prepared import Prepared
 from train.data.report import NOTHING, Report
 from train.data.schema import Interactions, Queries, Split
@@ -30,7 +31,7 @@ from train.evaluation.summary import Table, summarise
 from train.families import fit_family
 from train.models.base import VectorModel
 from train.models.item_state import ItemState, fit_item_state, recounted
-from train.models.ranker import fit_ranker
+from train.models.ranker import RankingExamples, fit_ranker
 from train.models.registered import require_servable, served
 from train.refresh import find_parent, started
 from train.registry import Registry
@@ -87,7 +88,8 @@ def fit_bundle(config: FitRun, prepared: Prepared, split: Split | None = None) -
     chosen = _learn(prepared, split.train, described, valid, config, parent)
     state = _state(chosen.model, split.train, prepared, described, config)
     examples = ranking_examples(chosen.model, state, config.sources, split.history, choosing, keep_seen)
-    ranker = fit_ranker(examples, config.ranker)
+    learned_from = _with_open_orders(examples, chosen.model, state, split, choosing, keep_seen, config)
+    ranker = fit_ranker(learned_from, config.ranker)
     calibrated = fit_calibration(ranker, examples, config.training.seed)
     evaluation = measure(
         chosen.model, recounted(state, split.counted, prepared.has_clock), config.sources, ranker, split.history,
@@ -192,6 +194,17 @@ def _state(
     with torch.inference_mode():
         vectors = model.item_vectors().numpy().copy()
     return fit_item_state(vectors, rows, prepared.has_clock, config.item_state, described.words)
+
+
+def _with_open_orders(
+    examples: RankingExamples, model: VectorModel, state: ItemState, split: Split, choosing: Queries, keep_seen: bool,
+    config: FitRun,
+) -> RankingExamples:  # fmt: skip
+    """Return the examples and, where orders have several rows, questions in the middle of the same orders."""
+    inside = inside_queries(split.history, choosing, config.ranker.seed)
+    if not config.ranker.open_orders or not len(inside):
+        return examples
+    return examples.beside(ranking_examples(model, state, config.sources, split.history, inside, keep_seen))
 
 
 def _manifest(

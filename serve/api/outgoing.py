@@ -20,6 +20,7 @@ def read_ask(body: RecommendationsBody, index: dict[str, int]) -> Ask:
         context=_known("context.items", body.context.items, index),
         excluded=np.array([index[item_id] for item_id in body.exclude_items if item_id in index], dtype=np.int64),
         min_version=body.min_version,
+        order_key=body.context.order_id or "",
         traits=body.traits,
     )
 

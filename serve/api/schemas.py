@@ -133,6 +133,7 @@ class Context(Wire):
     """What is going on in this visit."""
 
     items: list[Id] = Field(default_factory=list, max_length=50, description="looked at, oldest first")
+    order_id: Id | None = Field(None, description="of the order being filled, as its events have it")
     device: str | None = Field(None, max_length=64)
 
 

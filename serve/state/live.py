@@ -10,7 +10,6 @@ from cluster.config import Config
 from serve.state.shoppers import Shoppers
 from train.bundle_state import BundleState
 from train.models.item_state import ItemState
-from train.models.transitions import Transitions
 
 RULE = 1  # raise it when `learner.apply` or completion changes, so that no snapshot or replica mixes two rules
 
@@ -52,18 +51,11 @@ def live_state(
 
     vectors: (n_items, d) float32 that the live vectors shall live in, such as an index's own memory.
     """
-    items, anchor = bundle.state, np.ascontiguousarray(bundle.state.vectors, dtype=np.float32)
+    anchor = np.ascontiguousarray(bundle.state.vectors, dtype=np.float32)
     if vectors is None:
         vectors = np.empty_like(anchor)
     np.copyto(vectors, anchor)
-    counted = items.transitions
     return LiveState(
-        bundle=bundle.manifest.version, config=config, anchor=anchor,
-        squares=np.zeros(items.n_items, dtype=np.float32), shoppers=shoppers,
-        items=replace(
-            items, vectors=vectors, popularity=items.popularity.copy(), recent=items.recent.copy(),
-            transitions=Transitions(
-                config=counted.config, base=counted.base, rows=counted.rows.copy(), columns=counted.columns.copy()
-            ),
-        ),
+        bundle=bundle.manifest.version, config=config, anchor=anchor, shoppers=shoppers,
+        squares=np.zeros(len(anchor), dtype=np.float32), items=replace(bundle.state.copy(), vectors=vectors),
     )  # fmt: skip

@@ -22,6 +22,10 @@ class Shopper:
         history = self.history.appended(row.item_idx, row.timestamp_ms, row.same_order)
         return Shopper(version=row.seq, history=history, order_key=row.order_key)
 
+    def in_order(self, order_key: str) -> bool:
+        """Tell whether the newest row belongs to the order of this key."""
+        return bool(order_key) and len(self.history) > 0 and order_key == self.order_key
+
     def in_last_order(self, timestamp_ms: int, order_key: str) -> bool:
         """Tell whether an event belongs to the newest row's order: one key, or no keys and one time."""
         if not len(self.history) or order_key != self.order_key:

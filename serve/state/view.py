@@ -105,6 +105,11 @@ class View:
         shopper = self._shoppers.get(user_id)
         return None if shopper is None else shopper.history
 
+    def is_filling(self, user_id: str, order_key: str) -> bool:
+        """Tell whether the newest row of a kept shopper belongs to the order `order_key`."""
+        shopper = self._shoppers.get(user_id)
+        return shopper is not None and shopper.in_order(order_key)
+
     async def fetch(self, user_id: str, source: Source) -> History:
         """Return a shopper's history, from the store on a miss; however many wait for a shopper, it is asked once."""
         if (history := self.user(user_id)) is not None:

@@ -156,3 +156,13 @@ def test_without_the_store_known_shoppers_are_answered_and_others_get_the_popula
     assert unknown["fallback"] == "popular"
     shop.store.away = False
     assert shop.slate(user="u0001")["fallback"] == "none"
+
+
+def test_an_order_is_open_while_its_row_is_the_newest(shop: Shop) -> None:
+    version = shop.click(STRANGER, "i0003", orderId="o1")
+    assert shop.slate(user=STRANGER, minVersion=version, context={"orderId": "o1"})["items"]
+    view = shop.engine.view
+    assert view.is_filling(STRANGER, "o1")
+    assert not any(view.is_filling(*other) for other in ((STRANGER, "o2"), (STRANGER, ""), (KNOWN, "o1")))
+    shop.click(STRANGER, "i0004")
+    assert not view.is_filling(STRANGER, "o1")

@@ -31,6 +31,24 @@ def order_queries(interactions: Interactions, starts: np.ndarray) -> Queries:
     )
 
 
+def inside_queries(interactions: Interactions, orders: Queries, seed: int) -> Queries:
+    """Return a question somewhere in the middle of each order with more than one row: which item comes next?
+
+    orders: questions before orders, as `order_queries` makes them; their sequence is kept.
+    """
+    begin = interactions.offsets[orders.user_idx] + orders.cut
+    starts = order_starts(interactions)
+    ends = np.append(starts[1:], len(interactions))[np.searchsorted(starts, begin, side="right") - 1]
+    several = np.flatnonzero(ends - begin > 1)
+    begin, more = begin[several], (ends - begin)[several] - 1
+    rows = begin + 1 + (np.random.default_rng(seed).random(len(begin)) * more).astype(np.int64)
+    user_idx = orders.user_idx[several]
+    return Queries(
+        user_idx=user_idx, cut=rows - interactions.offsets[user_idx], truth_offsets=np.arange(len(rows) + 1),
+        truth=interactions.item_idx[rows],
+    )  # fmt: skip
+
+
 def no_queries() -> Queries:
     """Return no question at all."""
     nothing = np.empty(0, dtype=np.int64)

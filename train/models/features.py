@@ -7,20 +7,22 @@ import numpy as np
 
 from train.models.item_state import DAY_MS, ItemState
 from train.models.prospect import Prospect
-from train.models.ragged import ITEM_BITS, pairs, places, positions
+from train.models.ragged import ITEM_BITS, add_up, pairs, places, positions
 from train.models.shopper import History
 from train.models.words import alike, profile
 
 SEQUENCE = ("sequence_log_share", "sequence_gap")
 TRANSITION = ("transition", "transition_log")
+OWN = ("own_next_log",)
+NEXT_WEIGHTS = (1.0, 0.6, 0.36)  # of an item so many rows after an earlier time of the newest one
 WORDS = ("words",)
 ITEM = ("popularity_log", "recent_log", "repeat_rate")
 REPEAT = (
     "is_repeat", "count_log", "count_fast", "count_slow", "count_days", "orders_since", "days_since",
-    "interval_ratio", "has_interval", "interval_days", "order_share",
+    "interval_ratio", "has_interval", "interval_days", "order_share", "in_open_order",
 )  # fmt: skip
-CONTEXT = ("orders_log", "history_log")
-FEATURES = SEQUENCE + TRANSITION + WORDS + ITEM + REPEAT + CONTEXT
+CONTEXT = ("orders_log", "history_log", "order_is_open", "open_order_log")
+FEATURES = SEQUENCE + TRANSITION + OWN + WORDS + ITEM + REPEAT + CONTEXT
 
 NO_ITEMS = np.empty(0, dtype=np.int64)
 
@@ -66,6 +68,7 @@ def features(prospects: Sequence[Prospect], state: ItemState) -> np.ndarray:
     for part in (
         _sequence(rows, prospects, state),
         _transition(rows, prospects),
+        _own_next(rows, prospects),
         _words(prospects, state),
         _item(rows, state),
         _repeat(rows, prospects),
@@ -93,6 +96,23 @@ def _transition(rows: Rows, prospects: Sequence[Prospect]) -> np.ndarray:
     found, place = positions(pairs(owner, items), rows.pair)
     score[found] = np.concatenate([np.empty(0), *share])[place]
     return np.stack((score, np.log(score + 1e-4)))
+
+
+def _own_next(rows: Rows, prospects: Sequence[Prospect]) -> np.ndarray:
+    """Return how often each item came soon after the shopper's newest one before, in the shopper's own history."""
+    pair, weight = [NO_ITEMS], [np.empty(0)]
+    for owner, prospect in enumerate(prospects):
+        items = prospect.history.item_idx
+        earlier = np.flatnonzero(items[:-1] == items[-1:])
+        for ahead, worth in enumerate(NEXT_WEIGHTS, start=1):
+            later = earlier[earlier + ahead < len(items)] + ahead
+            pair.append(pairs(np.full(len(later), owner), items[later]))
+            weight.append(np.full(len(later), worth))
+    own, total = add_up(np.concatenate(pair), np.concatenate(weight))
+    found, place = positions(own, rows.pair)
+    score = np.zeros(len(rows))
+    score[found] = total[place]
+    return np.log1p(score)[None]
 
 
 def _words(prospects: Sequence[Prospect], state: ItemState) -> np.ndarray:
@@ -153,13 +173,20 @@ def _repeat_statistics(owner: np.ndarray, position: np.ndarray, histories: list[
         again,
         np.log1p(interval),
         count / n_orders,
+        (last_order == 0) & np.array([history.is_open for history in histories])[owner],
     ))  # fmt: skip
 
 
 def _context(rows: Rows, prospects: Sequence[Prospect]) -> np.ndarray:
     orders = [_orders(prospect.history) for prospect in prospects]
     events = [len(prospect.history) for prospect in prospects]
-    return np.stack((rows.spread(np.log1p(orders).tolist()), rows.spread(np.log1p(events).tolist())))
+    lines = [_open_lines(prospect.history) for prospect in prospects]
+    known = (np.log1p(orders), np.log1p(events), np.minimum(lines, 1), np.log1p(lines))
+    return np.stack([rows.spread(one.tolist()) for one in known])
+
+
+def _open_lines(history: History) -> int:
+    return int((history.order_idx == history.order_idx[-1]).sum()) if history.is_open and len(history) else 0
 
 
 def _orders(history: History) -> int:

@@ -1,7 +1,7 @@
 """What is known of the items at one moment: vectors, popularity and transitions; a bundle's, or a live one."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from pydantic import Field
@@ -44,6 +44,15 @@ class ItemState:
     def n_items(self) -> int:
         """Items that can be recommended."""
         return len(self.vectors)
+
+    def copy(self) -> "ItemState":
+        """Return a state that counting moves apart from this one; what no event moves is shared."""
+        counted = self.transitions
+        apart = Transitions(
+            config=counted.config, base=counted.base, rows=counted.rows.copy(), columns=counted.columns.copy(),
+            added={source: dict(row) for source, row in counted.added.items()},
+        )  # fmt: skip
+        return replace(self, popularity=self.popularity.copy(), recent=self.recent.copy(), transitions=apart)
 
     def recency_weight(self, timestamp_ms: int) -> float:
         """Return what an event at `timestamp_ms` adds to `recent`."""

@@ -24,6 +24,7 @@ class RankerConfig(Config):
     weight_decay: float = Field(default=1e-2, ge=0, le=1, description="AdamW decay")
     batch_lists: int = Field(default=64, ge=1, description="lists per step")
     seed: int = Field(default=0, ge=0, description="initial weights and order of queries")
+    open_orders: bool = Field(default=True, description="ask in the middle of orders, too: which item comes next?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,14 +57,23 @@ class Ranker:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Ranker":
-        """Return the ranker that `to_json` wrote."""
-        if tuple(values.get("features", ())) != FEATURES:
-            raise BundleError("the bundle's ranker reads other features than this code; fit and publish a new bundle")
-        return cls(**{name: np.asarray(values[name], dtype=np.float32) for name in _ARRAYS})
+        """Return the ranker that `to_json` wrote; features that it was not fitted on yet count nothing."""
+        named = values.get("features", ())
+        if not named or not set(named) <= set(FEATURES):
+            raise BundleError("the bundle's ranker reads features that this code lacks; fit and publish a new bundle")
+        arrays = {name: np.asarray(values[name], dtype=np.float32) for name in _ARRAYS}
+        place = [FEATURES.index(name) for name in named]
+        for name in _BY_FEATURE:
+            widened = np.zeros((len(FEATURES), *arrays[name].shape[1:]), dtype=np.float32)
+            widened[place] = arrays[name]
+            arrays[name] = widened
+        arrays["deviation"][np.setdiff1d(np.arange(len(FEATURES)), place)] = 1
+        return cls(**arrays)
 
 
 IS_REPEAT = FEATURES.index("is_repeat")
-_ARRAYS = ("mean", "deviation", "low", "high", "inner", "inner_bias", "outer")
+_BY_FEATURE = ("mean", "deviation", "low", "high", "inner")
+_ARRAYS = (*_BY_FEATURE, "inner_bias", "outer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +84,14 @@ class RankingExamples:
     relevant: np.ndarray  # (n,) bool
     offsets: np.ndarray  # (q + 1,) int64
     reached: dict[Goal, np.ndarray] = field(default_factory=dict)  # goal → (n,) bool; `relevant` alone when empty
+
+    def beside(self, other: "RankingExamples") -> "RankingExamples":
+        """Return the queries of both; which goal was reached is known of neither."""
+        return RankingExamples(
+            features=np.concatenate((self.features, other.features)),
+            relevant=np.concatenate((self.relevant, other.relevant)),
+            offsets=np.concatenate((self.offsets, self.offsets[-1] + other.offsets[1:])),
+        )
 
 
 def fit_ranker(examples: RankingExamples, config: RankerConfig) -> Ranker:

@@ -17,6 +17,7 @@ class History:
     timestamp_ms: np.ndarray  # (n,) int64
     order_idx: np.ndarray  # (n,) int64, never falls; lines of one order share it
     traits: np.ndarray | None = None  # (n_traits,) float32, what else is known of the shopper; where the model asks
+    is_open: bool = False  # whether the newest order goes on: the question is what else it will hold
 
     def __len__(self) -> int:
         return len(self.item_idx)
@@ -27,7 +28,7 @@ class History:
         return not len(self.item_idx) and self.traits is None
 
     def appended(self, item_idx: int, timestamp_ms: int, same_order: bool) -> "History":
-        """Return the history with one more row, the oldest dropped when it is full."""
+        """Return the history with one more row, the oldest dropped when it is full; whether it is open is told anew."""
         order_idx = (int(self.order_idx[-1]) + (not same_order)) if len(self) else 0
         return History(
             item_idx=_pushed(self.item_idx, item_idx),
@@ -55,15 +56,17 @@ NO_HISTORY = History(
 
 
 def history_of(interactions: Interactions, user_idx: int, cut: int | None = None) -> History:
-    """Return a user's history after their first `cut` rows (all rows when None)."""
-    start, end = interactions.offsets[user_idx], interactions.offsets[user_idx + 1]
-    end = end if cut is None else min(end, start + cut)
+    """Return a user's history after their first `cut` rows (all rows when None); open where the cut parts an order."""
+    start, last = interactions.offsets[user_idx], interactions.offsets[user_idx + 1]
+    end = last if cut is None else min(last, start + cut)
+    order_idx = interactions.order_idx
     rows = slice(max(start, end - MAX_HISTORY), end)
     return History(
         item_idx=interactions.item_idx[rows],
         timestamp_ms=interactions.timestamp_ms[rows],
-        order_idx=interactions.order_idx[rows],
+        order_idx=order_idx[rows],
         traits=interactions.traits_of(user_idx),
+        is_open=bool(start < end < last and order_idx[end] == order_idx[end - 1]),
     )
 
 

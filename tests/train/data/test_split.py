@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from cluster.errors import ConfigError, DataError, LeakageError
 from tests.world import tiny_world
 from train.data.leakage import check_leakage
-from train.data.orders import order_queries, order_starts
+from train.data.orders import inside_queries, order_queries, order_starts
 from train.data.prepare import PrepareConfig, prepare
 from train.data.schema import Interactions, Queries, Split
 from train.data.split import SplitConfig, make_split
+from train.models.shopper import history_of
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 GLOBAL_TIME = SplitConfig.parse(["split=global_time"])
@@ -272,3 +273,13 @@ def test_orders_and_their_items_are_found_again(orders_of: list) -> None:
     queries = order_queries(history, order_starts(history))
     flat = [(user, set(items)) for user, orders in enumerate(orders_of) for _, items in orders]
     assert [(user, set(truth)) for user, _, truth in asked(queries)] == flat
+
+
+def test_a_question_inside_an_order_is_about_its_next_row() -> None:
+    history = interactions([[(1, [1]), (2, [2, 3, 4])], [(1, [5])], [(3, [6, 7])]])
+    found = [inside_queries(history, order_queries(history, order_starts(history)), seed) for seed in range(20)]
+    assert {tuple(one.user_idx.tolist()) for one in found} == {(0, 2)}
+    assert {int(one.cut[0]) for one in found} == {2, 3}
+    for one in found:
+        assert one.truth.tolist() == [history.items_of(0)[one.cut[0]], 7]
+        assert all(history_of(history, user, int(cut)).is_open for user, cut in zip((0, 2), one.cut, strict=True))

@@ -46,6 +46,16 @@ def slow_cosine(left: np.ndarray, right: np.ndarray) -> float:
     return float(left @ right / np.linalg.norm(left) / np.linalg.norm(right)) if left.any() and right.any() else 0.0
 
 
+def slow_own_next(item: int, taken: list[int]) -> float:
+    """Return how often an item came one, two or three rows after an earlier time of the newest one."""
+    return sum(
+        weight
+        for place, one in enumerate(taken[:-1]) if one == taken[-1]
+        for ahead, weight in enumerate((1, 0.6, 0.36), start=1)
+        if place + ahead < len(taken) and taken[place + ahead] == item
+    )  # fmt: skip
+
+
 def slow_features(
     item: int, candidates: list[int], followers: dict[int, float], history: History, state: ItemState
 ) -> dict[str, float]:
@@ -70,6 +80,7 @@ def slow_features(
         "sequence_gap": logit[item] - max(logit.values()),
         "transition": share,
         "transition_log": log(share + 1e-4),
+        "own_next_log": log1p(slow_own_next(item, history.item_idx.tolist())),
         "words": slow_cosine(state.words.toarray()[item], said),
         "popularity_log": log((state.popularity[item] + 1) / (state.n_events + 1)),
         "recent_log": log(state.recent[item] / state.recent_total + 1e-7),
@@ -85,8 +96,11 @@ def slow_features(
         "has_interval": float(again),
         "interval_days": log1p(interval),
         "order_share": count / n_orders if n_orders else 0.0,
+        "in_open_order": float(history.is_open and 0 in orders),
         "orders_log": log1p(n_orders),
         "history_log": log1p(len(history)),
+        "order_is_open": float(history.is_open),
+        "open_order_log": log1p(int((history.order_idx == last_order).sum()) if history.is_open else 0),
     }
 
 
@@ -98,13 +112,14 @@ SCORES = st.dictionaries(st.integers(0, N - 1), st.floats(0.01, 5))
 
 @given(
     rows=HISTORIES, candidates=st.sets(st.integers(0, N - 1), min_size=1),
-    scores=SCORES,
+    scores=SCORES, is_open=st.booleans(),
 )  # fmt: skip
 def test_every_column_is_what_its_name_says(
-    rows: list[tuple[int, float, int]], candidates: set[int], scores: dict[int, float]
+    rows: list[tuple[int, float, int]], candidates: set[int], scores: dict[int, float], is_open: bool
 ) -> None:
     days, orders = np.cumsum([row[1] for row in rows]).tolist(), np.cumsum([row[2] for row in rows]).tolist()
     history = one_history([row[0] for row in rows], days, orders) if rows else NO_HISTORY
+    history = replace(history, is_open=is_open and len(rows) > 0)
     ordered = sorted(scores)
     followers = Followers(np.array(ordered, dtype=np.int64), np.array([scores[item] for item in ordered]))
     asked, state = sorted(candidates), a_state()

@@ -62,3 +62,15 @@ def test_the_repeat_rate_is_the_share_of_buyers_who_came_back_drawn_to_the_avera
 @given(st.floats(-1000, 1000))
 def test_our_own_power_of_two_is_exact_to_the_last_bits(x: float) -> None:
     assert _exp2(x) == pytest.approx(2.0**x, rel=1e-14)
+
+
+def test_a_copy_counts_for_itself() -> None:
+    state = state_of([[0, 1, 0], [1]])
+    state.transitions.add(np.array([0]), 1)
+    apart = state.copy()
+    apart.count(2, 0)
+    apart.transitions.add(np.array([0]), 1)
+    assert state.popularity[2] == 0
+    assert apart.popularity[2] == 1
+    assert apart.transitions.added[0][1] == 2 * state.transitions.added[0][1]
+    assert apart.transitions.rows[0] > state.transitions.rows[0]

@@ -1,5 +1,7 @@
 """A shopper's history: bounded, ordered, cut where a query says."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,3 +48,17 @@ def test_a_cut_hides_what_came_later_and_only_the_newest_rows_are_kept() -> None
     assert history_of(interactions, 1, cut=0).item_idx.tolist() == []
     assert history_of(interactions, 1).item_idx.tolist() == list(range(5, MAX_HISTORY + 5))
     assert history_of(interactions, 2, cut=99).item_idx.tolist() == [8, 8]
+
+
+def test_a_history_is_open_only_where_the_cut_parts_an_order() -> None:
+    interactions = histories_of([[1, 2, 3], [4, 5]])
+    interactions = replace(interactions, order_idx=np.array([0, 0, 1, 2, 3]))
+    assert [history_of(interactions, 0, cut).is_open for cut in (0, 1, 2, 3, None)] == [
+        False,
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert not history_of(interactions, 1, cut=1).is_open
+    assert not history_of(interactions, 0, cut=1).appended(2, 0, same_order=True).is_open
