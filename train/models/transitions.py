@@ -13,6 +13,8 @@ from cluster.config import Config
 from train.data.schema import Interactions
 from train.models.ragged import ITEM_MASK, add_up, offsets_of, pairs, places
 
+CHUNK = 2**22  # entries ordered at once
+
 
 class TransitionsConfig(Config):
     """How counts are made from histories and read back as scores."""
@@ -119,10 +121,14 @@ def fit_transitions(interactions: Interactions, n_items: int, config: Transition
 
 def strongest(counts: csr_matrix, k: int) -> csr_matrix:
     """Return the k largest entries of every row as float32, ties broken by the smaller column."""
-    row = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
-    order = np.lexsort((counts.indices, -counts.data, row))
-    rank = np.arange(len(order)) - np.asarray(counts.indptr)[row[order]]
-    kept = order[rank < k]
-    return csr_matrix(
-        (counts.data[kept].astype(np.float32), (row[kept], counts.indices[kept])), shape=counts.shape
-    )  # fmt: skip
+    counts.sort_indices()
+    lengths = np.diff(counts.indptr)
+    kept = np.ones(counts.nnz, dtype=bool)
+    long = np.flatnonzero(lengths > k)
+    for rows in np.array_split(long, 1 + int(lengths[long].sum()) // CHUNK):
+        row, place = places(lengths[rows])
+        at = counts.indptr[rows][row] + place
+        order = np.lexsort((place, -counts.data[at], row))
+        kept[at[order[place >= k]]] = False  # `place` is also the rank of what stands there once it is ordered
+    offsets = np.concatenate(([0], np.cumsum(np.minimum(lengths, k))))
+    return csr_matrix((counts.data[kept].astype(np.float32), counts.indices[kept], offsets), shape=counts.shape)
