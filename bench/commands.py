@@ -46,11 +46,12 @@ def train_command(folder: Path, *words: str) -> Ran:
 def run_python(folder: Path, *words: str, max_cpu_s: int | None = None, errors: int | None = None) -> Ran:
     """Run Python with `words` in `folder` and return what it printed.
 
-    max_cpu_s: with it, the command has so much processor time at most, and one thread. errors: where its standard error
+    It has one thread: where others work beside it, threads that wait for each other would cost many times the work.
+    max_cpu_s: with it, the command has so much processor time at most. errors: where its standard error
     goes, as for subprocess; its last line, where it can be read, tells of a failure.
     """
     wall, cpu = time.perf_counter(), _children_cpu_s()
-    env = os.environ | {"COLUMNS": "120"} | (ONE_THREAD if max_cpu_s else {})
+    env = os.environ | {"COLUMNS": "120"} | ONE_THREAD
     done = subprocess.run(
         [sys.executable, *words], cwd=folder, stdout=subprocess.PIPE, stderr=errors, text=True, env=env,
         preexec_fn=partial(limit_cpu, max_cpu_s),
