@@ -17,12 +17,12 @@ import numpy as np
 from pydantic import Field
 
 from bench.commands import ROOT, split_words
-from bench.live_engine import LiveEngine
-from bench.live_rules import LiveRules
-from bench.online_report import Asked, as_facts, print_facts
-from bench.online_rows import Answers
+from bench.online.engine import LiveEngine
+from bench.online.report import Asked, as_facts, print_facts
+from bench.online.rows import Answers
+from bench.online.rules import LiveRules
+from bench.online.stream import Log, Question, log_of, log_of_two
 from bench.report import keep
-from bench.stream import Log, Question, log_of, log_of_two
 from cluster.config import Config
 from cluster.errors import ConfigError
 from serve.state.live import LearnerConfig

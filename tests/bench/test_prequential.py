@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.live_engine import LiveEngine
-from bench.live_rules import DECAY, LiveRules
-from bench.online_report import Asked, as_facts, print_facts
-from bench.online_rows import FROZEN, FULL, Answers
+from bench.online.engine import LiveEngine
+from bench.online.report import Asked, as_facts, print_facts
+from bench.online.rows import FROZEN, FULL, Answers
+from bench.online.rules import DECAY, LiveRules
+from bench.online.stream import Log, log_of, log_of_two
 from bench.prequential import asked, learned_until
-from bench.stream import Log, log_of, log_of_two
 from cluster.errors import DataError
 from serve.state.live import LearnerConfig
 from tests.train.small import small_words

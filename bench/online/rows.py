@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.blend import best_weights, everything
-from bench.live_engine import LiveEngine
-from bench.live_rules import PARTS, LiveRules
-from bench.stream import Question
+from bench.online.blend import best_weights, everything
+from bench.online.engine import LiveEngine
+from bench.online.rules import PARTS, LiveRules
+from bench.online.stream import Question
 from train.models.candidates import Candidates
 from train.models.item_state import ItemState
 from train.models.shopper import History, history_of

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.stream import Log, Question
+from bench.online.stream import Log, Question
 from serve.state.events import Event
 from serve.state.live import LearnerConfig
 from serve.state.machine import Request, StateMachine

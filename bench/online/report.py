@@ -8,9 +8,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from bench.blend import ranked_truths
-from bench.online_rows import FULL
-from bench.stream import Question
+from bench.online.blend import ranked_truths
+from bench.online.rows import FULL
+from bench.online.stream import Question
 from train.evaluation.bootstrap import compare, intervals
 from train.evaluation.metrics import ndcg, ranks_of
 from train.models.candidates import Candidates

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.stream import Question
+from bench.online.stream import Question
 from train.evaluation.metrics import RankedTruths, ndcg, ranks_of
 from train.models.candidates import Candidates
 

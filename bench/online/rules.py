@@ -4,7 +4,7 @@ from collections import defaultdict
 
 import numpy as np
 
-from bench.stream import Log
+from bench.online.stream import Log
 
 DAY_MS = 86_400_000
 WINDOW, DECAY = 3, 0.3  # links to so many items before, each step back worth less
