@@ -59,7 +59,7 @@ class FitConfig(Config):
     accumulation: int = Field(
         default=1, ge=1, le=1024, description="batches whose gradients are summed before the weights move once"
     )
-    compiled: bool = Field(default=False, description="torch.compile the objective; pays where layers are wide")
+    compiled: bool = Field(default=False, description="torch.compile the objective")
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto", description="auto: float32 on a CPU, bfloat16 (or else float16) on a GPU"
     )
@@ -117,7 +117,8 @@ class Trainer:
         self.objective: nn.Module = Objective(model, loss, config.temperature, log_share)
         self.pretext = Pretext(self.objective, config.pretraining) if config.pretraining.task != "none" else None
         self.objective = self.pretext or self.objective
-        if self.device.type == "cpu" and config.loss != "softmax":  # where memory is fast, whole tables are as cheap
+        # A softmax over all items touches every row, and nccl adds up no sparse gradients.
+        if self.device.type == "cpu" and config.loss != "softmax":
             step_rows_alone(model, model.n_items)
         if world_size > 1:
             self.objective = DistributedDataParallel(self.objective, broadcast_buffers=False)

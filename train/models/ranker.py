@@ -57,23 +57,14 @@ class Ranker:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Ranker":
-        """Return the ranker that `to_json` wrote; features that it was not fitted on yet count nothing."""
-        named = values.get("features", ())
-        if not named or not set(named) <= set(FEATURES):
-            raise BundleError("the bundle's ranker reads features that this code lacks; fit and publish a new bundle")
-        arrays = {name: np.asarray(values[name], dtype=np.float32) for name in _ARRAYS}
-        place = [FEATURES.index(name) for name in named]
-        for name in _BY_FEATURE:
-            widened = np.zeros((len(FEATURES), *arrays[name].shape[1:]), dtype=np.float32)
-            widened[place] = arrays[name]
-            arrays[name] = widened
-        arrays["deviation"][np.setdiff1d(np.arange(len(FEATURES)), place)] = 1
-        return cls(**arrays)
+        """Return the ranker that `to_json` wrote."""
+        if tuple(values.get("features", ())) != FEATURES:
+            raise BundleError("the bundle's ranker reads other features than this code; fit and publish a new bundle")
+        return cls(**{name: np.asarray(values[name], dtype=np.float32) for name in _ARRAYS})
 
 
 IS_REPEAT = FEATURES.index("is_repeat")
-_BY_FEATURE = ("mean", "deviation", "low", "high", "inner")
-_ARRAYS = (*_BY_FEATURE, "inner_bias", "outer")
+_ARRAYS = ("mean", "deviation", "low", "high", "inner", "inner_bias", "outer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

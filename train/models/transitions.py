@@ -120,7 +120,7 @@ def fit_transitions(interactions: Interactions, n_items: int, config: Transition
 
 
 def strongest(counts: csr_matrix, k: int) -> csr_matrix:
-    """Return the k largest entries of every row as float32, ties broken by the smaller column."""
+    """Return the k largest entries of every row as float32, ties broken by the smaller column; orders `counts`."""
     counts.sort_indices()
     lengths = np.diff(counts.indptr)
     kept = np.ones(counts.nnz, dtype=bool)

@@ -18,8 +18,8 @@ NUMBERS = count()
 
 
 @contextmanager
-def running_server() -> Iterator[str]:
-    """Yield the URL of a new server; skip where PostgreSQL is not installed."""
+def running_server(settings: str = "") -> Iterator[str]:
+    """Yield the URL of a new server with `settings`, such as `-c fsync=off`; skip where PostgreSQL is not installed."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
     if not programs:
         pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
@@ -42,7 +42,7 @@ def running_server() -> Iterator[str]:
             "-l",
             str(folder / "log"),
             "-o",
-            f"-p {port} -k {folder} -c listen_addresses=127.0.0.1",
+            f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 {settings}",
             "start",
         )
         yield f"postgresql://postgres@127.0.0.1:{port}/postgres"

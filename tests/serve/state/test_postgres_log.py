@@ -63,18 +63,10 @@ def test_a_connection_that_broke_takes_no_events_and_loses_none(url: str, tmp_pa
     log.close()
 
 
-def test_a_database_that_does_not_flush_is_refused(url: str, server: str, tmp_path: Path) -> None:
-    with psycopg.connect(server, autocommit=True) as other:
-        other.execute("ALTER SYSTEM SET full_page_writes = off")
-        other.execute("SELECT pg_reload_conf()")
-    try:
-        with pytest.raises(LogError, match="full_page_writes=off and would lose events"):
-            while True:  # until the server has read its settings
-                PostgresLog.open(url, tmp_path, bootstrap=True).close()
-    finally:
-        with psycopg.connect(server, autocommit=True) as other:
-            other.execute("ALTER SYSTEM RESET full_page_writes")
-            other.execute("SELECT pg_reload_conf()")
+@pytest.mark.parametrize("setting", ["fsync", "full_page_writes"])
+def test_a_database_that_does_not_flush_is_refused(setting: str, tmp_path: Path) -> None:
+    with running_server(f"-c {setting}=off") as url, pytest.raises(LogError, match=f"{setting}=off and would lose"):
+        PostgresLog.open(url, tmp_path, bootstrap=True)
 
 
 def test_an_empty_database_is_refused_unless_a_log_is_to_begin(url: str, tmp_path: Path) -> None:

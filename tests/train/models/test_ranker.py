@@ -1,7 +1,7 @@
 """The ranker learns what helps, says the same after a round trip, and stays within what it has seen."""
 
 import json
-from dataclasses import replace
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -45,19 +45,10 @@ def test_a_round_trip_through_json_gives_equal_scores(ranker: Ranker) -> None:
     assert again.score(asked).tobytes() == ranker.score(asked).tobytes()
 
 
-def test_a_ranker_from_before_a_feature_was_known_scores_as_it_did(ranker: Ranker) -> None:
-    blind = replace(ranker, inner=np.where(np.arange(len(FEATURES))[:, None] == 0, 0, ranker.inner))
-    earlier = blind.to_json() | {"features": list(FEATURES[1:])}
-    for name in ("mean", "deviation", "low", "high", "inner"):
-        earlier[name] = earlier[name][1:]
-    asked = examples(2).features
-    np.testing.assert_allclose(Ranker.from_json(earlier).score(asked), blind.score(asked), rtol=1e-5)
-
-
-@pytest.mark.parametrize("names", [[], [*FEATURES, "more"]])
-def test_a_ranker_of_other_features_is_refused(ranker: Ranker, names: list[str]) -> None:
-    with pytest.raises(BundleError, match="reads features that this code lacks"):
-        Ranker.from_json(ranker.to_json() | {"features": names})
+@pytest.mark.parametrize("names", [[], FEATURES[1:], [*FEATURES, "more"]])
+def test_a_ranker_of_other_features_is_refused(ranker: Ranker, names: Sequence[str]) -> None:
+    with pytest.raises(BundleError, match="reads other features than this code"):
+        Ranker.from_json(ranker.to_json() | {"features": list(names)})
 
 
 def test_values_beyond_all_examples_count_as_the_farthest_seen(ranker: Ranker) -> None:

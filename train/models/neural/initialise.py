@@ -32,7 +32,7 @@ def svd_embeddings(interactions: Interactions, n_items: int, embedding_dim: int,
 def cooccurrence(interactions: Interactions, n_items: int) -> csr_matrix:
     """Return symmetric counts of items within 10 rows of one history, each worth 0.8^(distance - 1).
 
-    Of long logs, fewer rows: more pairs would make no better start, and take more memory than all of training.
+    Of more than 3 million rows fewer distances count, so that the start takes no more memory than training.
     """
     total = csr_matrix((n_items, n_items), dtype=np.float64)
     for distance in range(1, min(WINDOW, max(1, MOST_PAIRS // max(1, len(interactions)))) + 1):
