@@ -1,7 +1,8 @@
-"""What every test shares: a home of its own, one Ray cluster a session, and reproducible generated cases."""
+"""What every test shares: a home of its own, one Ray cluster a session, reproducible generated cases, and Ctrl-C."""
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,9 @@ HOME = Path(tempfile.mkdtemp(prefix="liveshelf-tests-"))
 os.environ["LIVESHELF_HOME"] = str(HOME)
 for name in [name for name in os.environ if name.startswith("RAY_")]:
     del os.environ[name]  # a parallel run's workers inherit what their controller prepared for a home of its own
+# A shell lets its background jobs ignore Ctrl-C, and so would the commands that tests interrupt.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from cluster.environment import scratch  # noqa: E402
 from cluster.runtime import RuntimeConfig, connect, disconnect  # noqa: E402
