@@ -3,12 +3,13 @@
 import asyncio
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
-from cluster.errors import LogError
+from cluster.errors import LogError, UnavailableError
 from cluster.telemetry import configure_logging
 from serve.state.events import Event, MicroBatch, Position
 from serve.state.image import Image
@@ -16,6 +17,8 @@ from serve.state.shoppers import Shopper
 from serve.state.store import AppendResult, Store
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 FAREWELL_S = 0.2  # for the answer to leave
 
@@ -33,16 +36,11 @@ class StoreActor:
 
     async def append(self, events: Sequence[Event], vectors: np.ndarray, since: Position) -> AppendResult:
         """As Store.append."""
-        try:
-            return await self._store.append(events, vectors, since)
-        except LogError as error:
-            logger.error("store ends, to be started again error=%s", error)
-            asyncio.get_running_loop().call_later(FAREWELL_S, os._exit, 1)
-            raise
+        return await self._or_end(self._store.append(events, vectors, since))
 
     async def changes(self, since: Position, timeout_s: float) -> list[MicroBatch]:
         """As Store.changes."""
-        return await self._store.changes(since, timeout_s)
+        return await self._or_end(self._store.changes(since, timeout_s))
 
     async def user(self, user_id: str, since: Position) -> Shopper:
         """As Store.user."""
@@ -63,3 +61,11 @@ class StoreActor:
     async def origin(self) -> tuple[str, str]:
         """Return the folders of the bundle and of the log that the state is made of."""
         return self._origin
+
+    async def _or_end(self, answer: Awaitable[T]) -> T:
+        try:
+            return await answer
+        except LogError as error:
+            logger.error("store ends, to be started again error=%s", error)
+            asyncio.get_running_loop().call_later(FAREWELL_S, os._exit, 1)
+            raise UnavailableError("the store is being started again; send the same request in a second") from error

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -55,48 +56,54 @@ class PostgresLog(EventLog):
 
     def known(self, event_ids: Sequence[str]) -> dict[str, tuple[int, bytes]]:
         query = "SELECT event_id, seq, fingerprint FROM events WHERE event_id = ANY(%s)"
-        found = self._connection.execute(query, (list(event_ids),))
-        return {event_id: (seq, bytes(content)) for event_id, seq, content in found}
-
-    def _write(self, bundle: str, batch: MicroBatch, entries: Sequence[LogEntry]) -> None:
-        psycopg = driver()
-        try:
-            with self._connection.transaction(), self._connection.cursor() as cursor:
-                (epoch,) = cursor.execute("SELECT epoch FROM fence FOR SHARE").fetchone()
-                if epoch != self.epoch:
-                    raise self._failed(f"epoch {epoch} began and this store has {self.epoch}: another one took over")
-                with cursor.copy(f"COPY events ({COLUMNS}) FROM STDIN") as copy:
-                    for row in rows(batch.first_seq, entries):
-                        copy.write_row(row)
-                cursor.execute(
-                    "INSERT INTO batches VALUES (%s, %s, %s, %s, %s)",
-                    (batch.version, batch.first_seq, bundle, self.epoch, encode(batch)),
-                )
-        except psycopg.errors.DiskFull as error:
-            raise StorageError(
-                f"no space left for the event log in {self.place}; free some, then send again"
-            ) from error
-        except psycopg.Error as error:
-            raise self._failed(f"{type(error).__name__}: {str(error).strip()}") from error
+        return {event_id: (seq, bytes(content)) for event_id, seq, content in self._all(query, (list(event_ids),))}
 
     def read(self, after: int, until: int | None = None) -> Iterator[LoggedBatch]:
         batches = """SELECT version, first_seq, bundle, content FROM batches
             WHERE version > %s AND first_seq <= %s ORDER BY version LIMIT %s"""
         events = f"SELECT {READ_COLUMNS} FROM events WHERE seq BETWEEN %s AND %s ORDER BY seq"
         until = self.last_seq if until is None else until
-        while page := self._connection.execute(batches, (after, until, PAGE)).fetchall():
-            found = iter(self._connection.execute(events, (page[0][1], page[-1][0])).fetchall())
+        while page := self._all(batches, (after, until, PAGE)):
+            found = iter(self._all(events, (page[0][1], page[-1][0])))
             for version, first_seq, bundle, content in page:
                 own = [next(found) for _ in range(version - first_seq + 1)]
                 yield self._decoded(version, first_seq, bundle, bytes(content), own)
             after = page[-1][0]
 
     def last_of_other_bundles(self, bundle: str) -> int:
-        query = "SELECT coalesce(max(version), 0) FROM batches WHERE bundle != %s"
-        return self._connection.execute(query, (bundle,)).fetchone()[0]
+        return self._all("SELECT coalesce(max(version), 0) FROM batches WHERE bundle != %s", (bundle,))[0][0]
 
     def close(self) -> None:
         self._connection.close()
+
+    def _write(self, bundle: str, batch: MicroBatch, entries: Sequence[LogEntry]) -> None:
+        with self._watched(), self._connection.transaction(), self._connection.cursor() as cursor:
+            (epoch,) = cursor.execute("SELECT epoch FROM fence FOR SHARE").fetchone()
+            if epoch != self.epoch:
+                raise self._failed(f"epoch {epoch} began and this store has {self.epoch}: another one took over")
+            with cursor.copy(f"COPY events ({COLUMNS}) FROM STDIN") as copy:
+                for row in rows(batch.first_seq, entries):
+                    copy.write_row(row)
+            cursor.execute(
+                "INSERT INTO batches VALUES (%s, %s, %s, %s, %s)",
+                (batch.version, batch.first_seq, bundle, self.epoch, encode(batch)),
+            )
+
+    def _all(self, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        with self._watched():
+            return self._connection.execute(query, values).fetchall()
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Raise the server's errors as ours; after any but a full disk, nobody knows what the log holds."""
+        psycopg = driver()
+        try:
+            yield
+        except psycopg.errors.DiskFull as error:
+            problem = f"no space left for the event log in {self.place}; free some, then send again"
+            raise StorageError(problem) from error
+        except psycopg.Error as error:
+            raise self._failed(f"{type(error).__name__}: {str(error).strip()}") from error
 
 
 def driver() -> Any:

@@ -3,7 +3,7 @@
 import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from cluster.errors import LogError, StorageError
@@ -60,11 +60,31 @@ class SqliteLog(EventLog):
             chunk = event_ids[start : start + MAX_VARIABLES]
             marks = ",".join("?" * len(chunk))
             query = f"SELECT event_id, seq, fingerprint FROM events WHERE event_id IN ({marks})"
-            found |= {event_id: (seq, content) for event_id, seq, content in self._connection.execute(query, chunk)}
+            with self._watched():
+                found |= {event_id: (seq, content) for event_id, seq, content in self._connection.execute(query, chunk)}
         return found
 
+    def read(self, after: int, until: int | None = None) -> Iterator[LoggedBatch]:
+        query = (
+            "SELECT version, first_seq, bundle, content FROM batches WHERE version > ? AND first_seq <= ? ORDER BY 1"
+        )
+        events = f"SELECT {READ_COLUMNS} FROM events WHERE seq BETWEEN ? AND ? ORDER BY seq"
+        span = (after, self.last_seq if until is None else until)
+        with self._watched(), closing(self._connection.execute(query, span)) as batches:
+            for version, first_seq, bundle, content in batches:
+                own = self._connection.execute(events, (first_seq, version))
+                yield self._decoded(version, first_seq, bundle, content, own)
+
+    def last_of_other_bundles(self, bundle: str) -> int:
+        query = "SELECT coalesce(max(version), 0) FROM batches WHERE bundle != ?"
+        with self._watched():
+            return self._connection.execute(query, (bundle,)).fetchone()[0]
+
+    def close(self) -> None:
+        self._connection.close()
+
     def _write(self, bundle: str, batch: MicroBatch, entries: Sequence[LogEntry]) -> None:
-        try:
+        with self._watched():
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.executemany(
                 f"INSERT INTO events ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)", rows(batch.first_seq, entries)
@@ -74,34 +94,20 @@ class SqliteLog(EventLog):
                 (batch.version, batch.first_seq, bundle, self.epoch, encode(batch)),
             )
             self._connection.execute("COMMIT")
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Raise SQLite's errors as ours; after any but a full disk, nobody knows what the log holds."""
+        try:
+            yield
         except sqlite3.Error as error:
-            raise self._why(error) from error
-
-    def read(self, after: int, until: int | None = None) -> Iterator[LoggedBatch]:
-        query = (
-            "SELECT version, first_seq, bundle, content FROM batches WHERE version > ? AND first_seq <= ? ORDER BY 1"
-        )
-        with closing(self._connection.execute(query, (after, self.last_seq if until is None else until))) as batches:
-            for version, first_seq, bundle, content in batches:
-                events = f"SELECT {READ_COLUMNS} FROM events WHERE seq BETWEEN ? AND ? ORDER BY seq"
-                yield self._decoded(
-                    version, first_seq, bundle, content, self._connection.execute(events, (first_seq, version))
-                )
-
-    def last_of_other_bundles(self, bundle: str) -> int:
-        query = "SELECT coalesce(max(version), 0) FROM batches WHERE bundle != ?"
-        return self._connection.execute(query, (bundle,)).fetchone()[0]
-
-    def close(self) -> None:
-        self._connection.close()
-
-    def _why(self, error: sqlite3.Error) -> Exception:
-        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_FULL:
+                raise self._failed(f"{error.sqlite_errorname}: {error}") from error
             # SQLite has mostly rolled back by itself, and then a ROLLBACK of ours would raise.
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            return StorageError(f"no space left for the event log in {self.folder}; free some, then send again")
-        return self._failed(f"{error.sqlite_errorname}: {error}")
+            problem = f"no space left for the event log in {self.folder}; free some, then send again"
+            raise StorageError(problem) from error
 
 
 def _raise_fence(connection: sqlite3.Connection) -> tuple[str, int]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.errors import LogError
+from cluster.errors import UnavailableError
 from serve.state import actor
 from serve.state.actor import StoreActor
 from serve.state.folder import begin
@@ -25,7 +25,7 @@ def test_a_failed_log_ends_the_process_once_the_answer_is_out(
         store = StoreActor(str(bundle), str(data))
         position = store._store.position
         store._store._machine.log.failure = "SQLITE_IOERR_FSYNC: disk I/O error"
-        with pytest.raises(LogError, match="restart the store"):
+        with pytest.raises(UnavailableError, match="started again"):
             await store.append([event("e1")], vectors_for([event("e1")]), position)
         assert await ended == 1
         await store.close()

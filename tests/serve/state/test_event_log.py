@@ -95,6 +95,18 @@ def test_after_a_failed_flush_nothing_more_is_acknowledged_until_reopened(tmp_pa
     assert reopened.commit([request("e1", "e2")]).acks[0][0].status == "duplicate"
 
 
+@pytest.mark.parametrize("statement", ["SELECT event_id", "SELECT version"])
+def test_a_log_that_cannot_be_read_is_reported_as_one_that_cannot_be_written(tmp_path: Path, statement: str) -> None:
+    machine, connection = failing_machine(tmp_path)
+    machine.commit([request("e1")])
+    connection.failing = (statement, sqlite3.SQLITE_IOERR_READ)
+    with pytest.raises(LogError, match="restart the store"):
+        machine.log.known(["e1"]) if statement.endswith("event_id") else list(machine.log.read(0))
+    connection.failing = None
+    with pytest.raises(LogError, match="takes no events"):
+        machine.commit([request("e2")])
+
+
 def test_after_a_full_disk_the_same_events_can_be_sent_again(tmp_path: Path) -> None:
     machine, connection = failing_machine(tmp_path)
     connection.failing = ("COMMIT", sqlite3.SQLITE_FULL)

@@ -50,12 +50,20 @@ def test_who_opened_last_writes_and_the_owner_before_does_no_more(url: str, tmp_
         log.close()
 
 
-def test_a_connection_that_broke_takes_no_events_and_loses_none(url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("asked", ["known", "append", "read"])
+def test_a_connection_that_broke_takes_no_events_and_loses_none(url: str, tmp_path: Path, asked: str) -> None:
     log = PostgresLog.open(url, tmp_path, bootstrap=True)
     written(log, [event("e1")])
     with psycopg.connect(url, autocommit=True) as other:
         other.execute("SELECT pg_terminate_backend(%s)", (log._connection.info.backend_pid,))
+    ways = {
+        "known": lambda: log.known(["e1"]),
+        "read": lambda: list(log.read(0)),
+        "append": lambda: written(log, [event("e2")]),
+    }
     with pytest.raises(LogError, match="restart the store"):
+        ways[asked]()
+    with pytest.raises(LogError, match="takes no events"):
         written(log, [event("e2")])
     log.close()
     log = PostgresLog.open(url, tmp_path)
