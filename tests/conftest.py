@@ -36,6 +36,7 @@ def ray_cluster() -> Iterator[str]:
     disconnect()
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give all tests that start Ray to one worker, so that clusters do not compete for the cores."""
     for item in items:

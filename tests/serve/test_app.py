@@ -20,6 +20,7 @@ from cluster.haproxy import free_port
 from serve.api.routes import make_api
 from serve.app import close_store, deploy, find_store
 from serve.config import StartArgs
+from serve.run import await_ready
 from serve.state.store import Store
 from tests.serve.shop import KNOWN, item_ids
 from tests.serve.state.state_world import run
@@ -43,8 +44,10 @@ class Server:
         return {"registry": str(self.registry), "data": str(self.data), "port": self.port, "replicas": 2}
 
     def deploy(self, topology: str) -> None:
-        """Serve on two gateway replicas."""
-        deploy(StartArgs.checked(self.args | {"topology": topology}))
+        """Serve on two gateway replicas, and return when the first of them is known to the balancer."""
+        args = StartArgs.checked(self.args | {"topology": topology})
+        deploy(args)
+        await_ready(args)
 
     def post(self, path: str, **body: Any) -> dict[str, Any]:
         """Return the JSON of a good answer, over a connection of its own."""
@@ -125,6 +128,7 @@ def test_a_killed_store_loses_nothing_that_was_acknowledged(server: Server) -> N
 
 
 def test_the_state_is_what_a_replay_of_the_log_comes_to(server: Server) -> None:
+    server.click("replayed", ITEMS[1])
     actor = find_store()
     assert actor is not None
     live = ray.get(actor.state_hash.remote())
