@@ -1,29 +1,11 @@
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from serve.state.events import MicroBatch
-from serve.state.image import digest, item_arrays
 from serve.state.learner import apply, dot, sample_negatives, sigmoid, splitmix64
 from serve.state.live import LearnerConfig, LiveState, live_state
 from serve.state.shoppers import AllShoppers
 from tests.serve.state.state_world import CUTOFF_MS, DIM, small_bundle
-
-# What other processors would have numpy and OpenBLAS and libm choose.
-OTHER_KERNELS = {
-    "as this machine is": {},
-    "baseline numpy": {"NPY_DISABLE_CPU_FEATURES": "SSE42 AVX F16C FMA3 AVX2 AVX512F AVX512CD AVX512_SKX"},
-    "no AVX-512": {"NPY_DISABLE_CPU_FEATURES": "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL"},
-    "Haswell": {"OPENBLAS_CORETYPE": "Haswell"},
-    "Prescott": {"OPENBLAS_CORETYPE": "Prescott"},
-    "old libm": {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2_Usable,-AVX2,-FMA,-FMA4,-AVX512F"},
-}
-ROOT = Path(__file__).resolve().parents[3]
-HASH_PROGRAM = "from tests.serve.state.test_learner import learned_hash; print(learned_hash())"
 
 
 def fresh_state(**settings: float) -> LiveState:
@@ -37,26 +19,6 @@ def batch(item_idx: int, weight: float, vector: np.ndarray, first_seq: int = 1) 
         weight=np.array([weight]), timestamp_ms=np.array([CUTOFF_MS]), same_order=np.array([False]),
         previous=np.array([[-1, 2]]), vectors=vector[None].astype(np.float32),
     )  # fmt: skip
-
-
-def learned_hash() -> str:
-    state, rng = fresh_state(learning_rate=0.05), np.random.default_rng(0)
-    for seq in range(1, 60):
-        step = batch(int(rng.integers(12)), float(rng.choice([1, 1, -1])), rng.normal(size=37), seq)
-        step.timestamp_ms[0] += int(rng.integers(10**9))
-        apply(state, step)
-    return digest(item_arrays(state))
-
-
-def test_other_processors_learn_the_same_bits() -> None:
-    hashes = {}
-    for name, variables in OTHER_KERNELS.items():
-        command = [sys.executable, "-W", "ignore", "-c", HASH_PROGRAM]
-        done = subprocess.run(command, env=os.environ | variables, cwd=ROOT, capture_output=True, text=True)
-        if done.returncode == 0:  # a processor may not know what it is told to do without
-            hashes[name] = done.stdout.strip()
-    assert len(hashes) >= 3, hashes
-    assert set(hashes.values()) == {learned_hash()}
 
 
 def test_a_positive_event_pulls_its_item_to_the_shopper_and_the_sampled_ones_away() -> None:
