@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cluster.processes import descendants
 
-STORE, GATEWAY = "ray::StoreActor", "ray::ServeReplica:liveshelf:Gateway"
+STORE, WATCHDOG, GATEWAY = "ray::StoreActor", "ray::WatchdogActor", "ray::ServeReplica:liveshelf:Gateway"
 
 
 def named(title: str, root: int) -> list[int]:
@@ -17,12 +17,17 @@ def named(title: str, root: int) -> list[int]:
 
 def kill_one(title: str, root: int, timeout_s: float = 30) -> int:
     """Kill -9 one of them, waiting for one to appear, and return its pid."""
+    return signal_one(title, root, signal.SIGKILL, timeout_s)
+
+
+def signal_one(title: str, root: int, number: signal.Signals, timeout_s: float = 30) -> int:
+    """Send a signal to one of them, waiting for one to appear, and return its pid."""
     deadline = time.monotonic() + timeout_s
     while not (found := named(title, root)):
         if time.monotonic() > deadline:
             raise TimeoutError(f"no process {title} in {timeout_s} s")
         time.sleep(0.05)
-    os.kill(found[0], signal.SIGKILL)
+    os.kill(found[0], number)
     return found[0]
 
 

@@ -37,6 +37,7 @@ from serve.state.image import Image
 from serve.state.shoppers import Shopper
 from serve.state.store import AppendResult
 from serve.state.view import View
+from serve.watchdog import WatchdogActor
 from train.bundle import read_bundle
 from train.bundle_state import read_manifest
 from train.models.shopper import History
@@ -46,8 +47,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-STORE = "liveshelf-store-0"
+STORE, WATCHDOG = "liveshelf-store-0", "liveshelf-watchdog-0"
 CALL_S = 1.0  # deadline of a call to the store: Ray itself never notices a frozen actor
+STORE_CALLS = 10_000  # that it holds at once: more than gateways have open, so that it hears its watchdog
 REQUEST_S = 5.0
 CLOSE_S = 10.0
 START_S = 120.0  # the store may have a long log to replay
@@ -181,39 +183,50 @@ def deploy(args: StartArgs) -> None:
 def ensure_store(folder: str, args: AppArgs) -> None:
     """Return when the store's actor serves the bundle in `folder` and its log; one that serves others is replaced."""
     origin = folder, str(Path(args.data).absolute())
-    if (actor := find_store()) is not None:
-        if ray.get(actor.origin.remote(), timeout=START_S) == origin:
-            return
-        close_store()
+    actor, watched = find_store(), _find(WATCHDOG) is not None
+    if actor is not None and watched and ray.get(actor.origin.remote(), timeout=START_S) == origin:
+        return
+    close_store()
     if args.bootstrap:  # here and not in the actor: one that Ray starts again must miss a log that is gone
         begin(Path(args.data), read_manifest(Path(folder)).version)
-    # Pinned to this node, where the log's folder is; never retried, because Ray would repeat calls that were applied.
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    actor = ray.remote(StoreActor).options(
-        name=STORE, namespace=NAMESPACE, lifetime="detached", max_restarts=-1, max_task_retries=0, num_cpus=0,
-        scheduling_strategy=here,
-    ).remote(*origin)  # fmt: skip
+    # Never retried, because Ray would repeat calls that were applied.
+    actor = _start(STORE, StoreActor, *origin, max_task_retries=0, max_concurrency=STORE_CALLS)
     ray.get(actor.origin.remote(), timeout=START_S)
+    _start(WATCHDOG, WatchdogActor, actor)
 
 
 def find_store() -> ActorHandle | None:
     """Return the store's actor, or None when there is none."""
+    return _find(STORE)
+
+
+def close_store() -> None:
+    """End the store's actor, if there is one, after what it has queued is on the disk, and its watchdog."""
+    if (actor := find_store()) is not None:
+        try:
+            ray.get(actor.close.remote(), timeout=CLOSE_S)
+        except (RayActorError, RayTaskError, GetTimeoutError) as error:
+            # Whatever it acknowledged is on the disk already; the next start replays it.
+            log.warning("store not closed cleanly error=%s", error)
+        ray.kill(actor)
+    if (watchdog := _find(WATCHDOG)) is not None:  # last, since a store that froze closes no better
+        ray.kill(watchdog)
+
+
+def _find(name: str) -> ActorHandle | None:
     try:
-        return ray.get_actor(STORE, NAMESPACE)
+        return ray.get_actor(name, NAMESPACE)
     except ValueError:
         return None
 
 
-def close_store() -> None:
-    """End the store's actor, if there is one, after what it has queued is on the disk."""
-    if (actor := find_store()) is None:
-        return
-    try:
-        ray.get(actor.close.remote(), timeout=CLOSE_S)
-    except (RayActorError, RayTaskError, GetTimeoutError) as error:
-        # Whatever it acknowledged is on the disk already; the next start replays it.
-        log.warning("store not closed cleanly error=%s", error)
-    ray.kill(actor)
+def _start(name: str, room: Any, *args: Any, **options: Any) -> ActorHandle:
+    """Start an actor that outlives this process, pinned to this node, where the log's folder is."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    return ray.remote(room).options(
+        name=name, namespace=NAMESPACE, lifetime="detached", max_restarts=-1, num_cpus=0, scheduling_strategy=here,
+        **options,
+    ).remote(*args)  # fmt: skip
 
 
 def _deployed(room: Any, args: AppArgs, num_replicas: int) -> Any:

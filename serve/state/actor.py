@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from cluster.errors import LogError, UnavailableError
+from cluster.processes import started_at
 from cluster.telemetry import configure_logging
 from serve.state.events import Event, MicroBatch, Position
 from serve.state.image import Image
@@ -61,6 +62,11 @@ class StoreActor:
     async def origin(self) -> tuple[str, str]:
         """Return the folders of the bundle and of the log that the state is made of."""
         return self._origin
+
+    async def process(self) -> dict[int, int]:
+        """Return this process as pid → start tick: a sign that its event loop goes round."""
+        pid = os.getpid()
+        return {pid: started_at(pid) or 0}
 
     async def _or_end(self, answer: Awaitable[T]) -> T:
         try:

@@ -1,6 +1,7 @@
 """The server as it is deployed: replicas, the store's own process, and what remains when one of them is killed."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from ray import cloudpickle
 
 from bench.client import Client
 from bench.ledger import Ledger, audit, load
-from bench.processes import GATEWAY, STORE, kill_one, named
+from bench.processes import GATEWAY, STORE, WATCHDOG, kill_one, named, signal_one
 from cluster.haproxy import free_port
 from serve.api.routes import make_api
 from serve.app import close_store, deploy, find_store
@@ -127,6 +128,25 @@ def test_a_killed_store_loses_nothing_that_was_acknowledged(server: Server) -> N
     assert audit(server.port, ledger) == (0, 0)
 
 
+def test_a_frozen_store_is_replaced_and_loses_nothing_that_was_acknowledged(server: Server) -> None:
+    ledger, before = Ledger(ITEMS), server.click("before", ITEMS[0])
+    with load(server.port, ledger, callers=3, name=1):
+        assert ledger.wait_for_more(30, timeout_s=30) < 30
+        frozen = signal_one(STORE, os.getpid(), signal.SIGSTOP)
+        assert Client(server.port).post("/v1/events", {"type": "click", "user": "u", "item": "i0003"}).status == 503
+        assert server.answers()
+        assert ledger.wait_for_more(30, timeout_s=60) < 60
+    assert named(STORE, os.getpid()) != [frozen]
+    assert audit(server.port, ledger) == (0, 0)
+    # Each once: beside the ledger's there are the click that was refused, which may be in, and the one that tells.
+    assert server.click("after", ITEMS[0]) - before - len(ledger.acks) in (1, 2)
+
+
+def test_a_killed_watchdog_comes_back(server: Server) -> None:
+    killed = kill_one(WATCHDOG, os.getpid())
+    until(lambda: named(WATCHDOG, os.getpid()) not in ([], [killed]), in_a_row=1)
+
+
 def test_the_state_is_what_a_replay_of_the_log_comes_to(server: Server) -> None:
     server.click("replayed", ITEMS[1])
     actor = find_store()
@@ -134,6 +154,7 @@ def test_the_state_is_what_a_replay_of_the_log_comes_to(server: Server) -> None:
     live = ray.get(actor.state_hash.remote())
     assert live[0] > 0
     close_store()
+    until(lambda: named(STORE, os.getpid()) == named(WATCHDOG, os.getpid()) == [], in_a_row=1)
     assert not list(server.data.glob("snapshot-*"))
 
     async def replayed() -> tuple[int, str]:
