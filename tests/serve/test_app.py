@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +90,14 @@ def until(answers: Callable[[], bool], in_a_row: int, at_most: int = 2_000) -> i
     raise AssertionError(f"never {in_a_row} answers in a row")
 
 
+def wait_until(holds: Callable[[], bool], timeout_s: float = 60) -> None:
+    """Return when something holds of processes, whose coming and going nobody announces."""
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def seen_by_all(server: Server, user: str) -> None:
     """Fail unless a click is visible over twenty connections, which the balancer spreads over the replicas."""
     version = server.click(user, "i0003")
@@ -144,7 +153,7 @@ def test_a_frozen_store_is_replaced_and_loses_nothing_that_was_acknowledged(serv
 
 def test_a_killed_watchdog_comes_back(server: Server) -> None:
     killed = kill_one(WATCHDOG, os.getpid())
-    until(lambda: named(WATCHDOG, os.getpid()) not in ([], [killed]), in_a_row=1)
+    wait_until(lambda: named(WATCHDOG, os.getpid()) not in ([], [killed]))
 
 
 def test_the_state_is_what_a_replay_of_the_log_comes_to(server: Server) -> None:
@@ -154,7 +163,7 @@ def test_the_state_is_what_a_replay_of_the_log_comes_to(server: Server) -> None:
     live = ray.get(actor.state_hash.remote())
     assert live[0] > 0
     close_store()
-    until(lambda: named(STORE, os.getpid()) == named(WATCHDOG, os.getpid()) == [], in_a_row=1)
+    wait_until(lambda: named(STORE, os.getpid()) == named(WATCHDOG, os.getpid()) == [])
     assert not list(server.data.glob("snapshot-*"))
 
     async def replayed() -> tuple[int, str]:
