@@ -1,5 +1,7 @@
 """One small bundle a session, an engine over a store in this process, and the HTTP surface over both."""
 
+import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,3 +34,15 @@ def shop(registry: Path, tmp_path: Path) -> Iterator[Shop]:
     """A server without Ray over an empty log."""
     with open_shop(registry, tmp_path / "data") as shop:
         yield shop
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1.5 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("only root may mount a small disk")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)

@@ -1,11 +1,12 @@
 """POST /v1/events: each event is judged by itself, and told what became of it."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.serve.shop import STRANGER, Shop
+from tests.serve.shop import STRANGER, Shop, open_shop
 
 CLICK = {"type": "click", "user": "u", "item": "i0003"}
 
@@ -132,6 +133,20 @@ def test_without_the_store_writes_are_told_to_come_again(shop: Shop) -> None:
     assert int(answer.headers["retry-after"]) >= 1
     shop.store.away = False
     assert shop.post("/v1/events", id="e1", **CLICK)["applied"] == 1
+
+
+def test_on_a_full_disk_writes_are_507_and_reads_go_on_until_there_is_space(registry: Path, tiny_disk: Path) -> None:
+    (tiny_disk / "ballast").write_bytes(b"x" * 800_000)
+    with open_shop(registry, tiny_disk / "data") as shop:
+        full = [{"id": f"e{n}", **CLICK, "properties": {"text": "x" * 4_000}} for n in range(500)]
+        statuses = [shop.client.post("/v1/events", json=event).status_code for event in full]
+        assert set(statuses) == {200, 507}
+        acked = statuses.count(200)
+        assert len(shop.history("u")) == acked
+        assert shop.slate(user="u")["degraded"] == []
+        (tiny_disk / "ballast").unlink()
+        again = shop.post("/v1/events", **full[statuses.index(507)])
+        assert (again["applied"], again["results"][0]["version"]) == (1, acked + 1)
 
 
 def test_a_closed_store_is_away_too(shop: Shop) -> None:

@@ -1,8 +1,6 @@
-import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -115,17 +113,6 @@ def test_after_a_full_disk_the_same_events_can_be_sent_again(tmp_path: Path) -> 
     assert machine.state.version == 0
     connection.failing = None
     assert [ack.version for ack in machine.commit([request("e1")]).acks[0]] == [1]
-
-
-@pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1500k", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("only root may mount a small disk")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def test_on_a_really_full_disk_writes_fail_reads_go_on_and_space_heals(bundle: Path, tiny_disk: Path) -> None:
