@@ -16,6 +16,7 @@ def draft(events: Sequence[Event], vectors: np.ndarray, first_seq: int) -> Micro
     n = len(events)
     return MicroBatch(
         first_seq=first_seq,
+        event_types=tuple(event.event_type for event in events),
         user_ids=tuple(event.user_id for event in events),
         order_keys=tuple(event.order_key for event in events),
         item_idx=np.fromiter((event.item_idx for event in events), np.int64, n),

@@ -1,7 +1,8 @@
 """The event log: micro-batches, on the disk before anyone is told of them; what both kinds of log share."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,10 +11,20 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from cluster.errors import LogError
-from serve.state.events import Event, MicroBatch
+from serve.state.events import MERGE, SILENT, Event, MicroBatch
+from train.data.schema import NO_ITEM
 
 COLUMNS = "seq, event_id, fingerprint, user_id, item_id, event_type, weight, timestamp_ms, order_key, value, payload"
-READ_COLUMNS = "user_id, order_key, item_id, weight, timestamp_ms"
+READ_COLUMNS = "event_type, user_id, order_key, item_id, weight, timestamp_ms"
+TOLD_COLUMNS = "seq, event_id, user_id, item_id, event_type, weight, timestamp_ms, order_key, value, payload"
+SILENCE = f"""UPDATE events SET event_id = ?, fingerprint = ?, user_id = '', item_id = NULL, event_type = '{SILENT}',
+    weight = 0, timestamp_ms = 0, order_key = '', value = NULL, payload = '{{}}' WHERE seq = ?"""
+INDEXES = (
+    "CREATE INDEX IF NOT EXISTS events_by_user ON events (user_id, seq)",
+    f"CREATE INDEX IF NOT EXISTS merges_by_source ON events (order_key) WHERE event_type = '{MERGE}'",
+)
+
+Execute = Callable[[str, tuple[Any, ...]], Any]
 
 
 class LogEntry(NamedTuple):
@@ -32,11 +43,29 @@ class LoggedBatch(NamedTuple):
     item_ids: tuple[str | None, ...]
 
 
+class LoggedEvent(NamedTuple):
+    """An event as it is told to the shopper whose it is: TOLD_COLUMNS."""
+
+    seq: int
+    event_id: str
+    user_id: str
+    item_id: str | None
+    event_type: str
+    weight: float
+    timestamp_ms: int
+    order_key: str
+    value: float | None
+    payload: str
+
+
 class EventLog(ABC):
     """One owner writes, in one thread; another process is refused, or refuses this one from then on.
 
     `append` returns when the batch is durable. A full disk leaves the log as it was and usable; after any other failure
     nobody knows what reached the disk, so it refuses further appends until it is opened again.
+
+    Events are never moved or dropped one by one. One that must not count any more is silenced: its row stays, and says
+    nothing. `revision` counts how often that was done.
     """
 
     folder: Path  # of the node's own files: snapshots and the manifest
@@ -44,10 +73,12 @@ class EventLog(ABC):
     log_id: str  # drawn when the log began
     epoch: int  # how often it was opened
     last_seq: int  # of the newest event
+    revision: int
 
     def __init__(self, folder: Path, place: str) -> None:
         self.folder, self.place = folder, place
         self.failure: str | None = None
+        self.forgotten: dict[str, int] = {}  # digest of the user_id → when, in epoch milliseconds; grows in place
 
     def check(self) -> None:
         """Raise when an earlier failure left it open what is on the disk."""
@@ -59,6 +90,41 @@ class EventLog(ABC):
         self.check()
         self._write(bundle, batch, entries)
         self.last_seq = batch.version
+
+    def events_of(self, user_id: str) -> list[LoggedEvent]:
+        """Return a shopper's events in order, and the merges of the shopper into another one."""
+        query = (
+            f"SELECT {TOLD_COLUMNS} FROM events WHERE user_id = ? OR (event_type = ? AND order_key = ?) ORDER BY seq"
+        )
+        return [LoggedEvent(*row) for row in self._all(query, (user_id, MERGE, user_id))]
+
+    def person(self, user_id: str) -> list[str]:
+        """Return a shopper's id and those of everybody who was merged into the shopper, at any distance."""
+        found = [user_id]
+        for one in found:  # grows while it is read
+            merged = self._all("SELECT order_key FROM events WHERE user_id = ? AND event_type = ?", (one, MERGE))
+            found += sorted({source for (source,) in merged} - set(found))
+        return found
+
+    def silence(self, seqs: Sequence[int], digests: Sequence[str], at_ms: int) -> None:
+        """Make events say nothing, on the disk and in every replay; nothing of what they said can be read any more.
+
+        seqs: ascending; digests: of the shoppers whom the bundle shall know no more either, as of `at_ms`.
+        """
+        self.check()
+        touched = list(self._holding(seqs))
+        with self._transaction() as execute:
+            for seq in seqs:
+                execute(SILENCE, (f"{SILENT}-{seq}", b"", seq))
+            for batch in touched:
+                content = encode(silenced(batch, seqs))
+                execute("UPDATE batches SET content = ? WHERE version = ?", (content, batch.version))
+            for digest in digests:
+                execute("DELETE FROM forgotten WHERE digest = ?", (digest,))
+                execute("INSERT INTO forgotten VALUES (?, ?)", (digest, at_ms))
+            execute("INSERT INTO rewrites VALUES (?, ?, ?)", (self.revision + 1, at_ms, len(seqs)))
+        self._read_rewrites()
+        self._scrub()
 
     @abstractmethod
     def known(self, event_ids: Sequence[str]) -> dict[str, tuple[int, bytes]]:
@@ -80,6 +146,31 @@ class EventLog(ABC):
     def _write(self, bundle: str, batch: MicroBatch, entries: Sequence[LogEntry]) -> None:
         """Make a batch durable, or raise and say in `failure` whether anyone knows if it is."""
 
+    @abstractmethod
+    def _transaction(self) -> AbstractContextManager[Execute]:
+        """Make what is executed durable, all or nothing; refused where another owner took over."""
+
+    @abstractmethod
+    def _all(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """Return the rows of a query, whose values stand where it has question marks."""
+
+    @abstractmethod
+    def _scrub(self) -> None:
+        """Leave nothing of what was overwritten in the files."""
+
+    def _read_rewrites(self) -> None:
+        self.revision = self._all("SELECT coalesce(max(revision), 0) FROM rewrites")[0][0]
+        self.forgotten.update(self._all("SELECT digest, at_ms FROM forgotten"))
+
+    def _holding(self, seqs: Sequence[int]) -> Iterator[MicroBatch]:
+        """Yield the batches that hold `seqs`, each once."""
+        reached = 0
+        for seq in seqs:
+            if seq > reached:
+                [logged] = self.read(after=seq - 1, until=seq)
+                reached = logged.batch.version
+                yield logged.batch
+
     def _failed(self, what: str) -> LogError:
         self.failure = what
         return LogError(f"the event log in {self.place} failed ({what}); restart the store, then send again")
@@ -88,13 +179,13 @@ class EventLog(ABC):
         self, version: int, first_seq: int, bundle: str, content: bytes, events: Iterable[tuple[Any, ...]]
     ) -> LoggedBatch:
         """Return a batch from its row and its events' READ_COLUMNS, in the order of seq."""
-        user_ids, order_keys, item_ids, weight, timestamp_ms = zip(*events, strict=True)
+        event_types, user_ids, order_keys, item_ids, weight, timestamp_ms = zip(*events, strict=True)
         try:
             arrays = load(content)
         except SafetensorError as error:
             raise LogError(f"the event log in {self.place} is damaged at version {version}: {error}") from error
         batch = MicroBatch(
-            first_seq=first_seq, user_ids=user_ids, order_keys=order_keys,
+            first_seq=first_seq, event_types=event_types, user_ids=user_ids, order_keys=order_keys,
             weight=np.array(weight), timestamp_ms=np.array(timestamp_ms, np.int64), **arrays,
         )  # fmt: skip
         return LoggedBatch(bundle, batch, item_ids)
@@ -103,6 +194,24 @@ class EventLog(ABC):
 def encode(batch: MicroBatch) -> bytes:
     """Return what a batch holds beyond its events' columns."""
     return save({name: getattr(batch, name) for name in ("item_idx", "same_order", "previous", "vectors")})
+
+
+def silenced(batch: MicroBatch, seqs: Sequence[int]) -> MicroBatch:
+    """Return a batch in which the events of `seqs` say nothing."""
+    silent = np.isin(np.arange(batch.first_seq, batch.version + 1), seqs)
+
+    def texts(given: tuple[str, ...], instead: str) -> tuple[str, ...]:
+        return tuple(instead if gone else text for text, gone in zip(given, silent.tolist(), strict=True))
+
+    def rows(given: np.ndarray, instead: float) -> np.ndarray:
+        return np.where(silent.reshape(-1, *[1] * (given.ndim - 1)), given.dtype.type(instead), given)
+
+    return MicroBatch(
+        first_seq=batch.first_seq, event_types=texts(batch.event_types, SILENT), user_ids=texts(batch.user_ids, ""),
+        order_keys=texts(batch.order_keys, ""), item_idx=rows(batch.item_idx, NO_ITEM), weight=rows(batch.weight, 0),
+        timestamp_ms=rows(batch.timestamp_ms, 0), same_order=rows(batch.same_order, 0),
+        previous=rows(batch.previous, NO_ITEM), vectors=rows(batch.vectors, 0),
+    )  # fmt: skip
 
 
 def rows(first_seq: int, entries: Sequence[LogEntry]) -> Iterable[tuple]:

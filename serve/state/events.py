@@ -6,6 +6,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+MERGE = "$merge"  # the type of a row by which one shopper's history joins another's; a client's types begin otherwise
+SILENT = "$silent"  # the type of a row that was forgotten or taken back
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
@@ -63,8 +66,9 @@ class MicroBatch:
     """
 
     first_seq: int
+    event_types: tuple[str, ...]
     user_ids: tuple[str, ...]
-    order_keys: tuple[str, ...]
+    order_keys: tuple[str, ...]  # of a MERGE, whose history joins
     item_idx: np.ndarray  # (n,) int64, NO_ITEM for an event without an item
     weight: np.ndarray  # (n,) float64
     timestamp_ms: np.ndarray  # (n,) int64

@@ -7,7 +7,7 @@ which IEEE 754 rounds in one way, in a fixed order.
 
 import numpy as np
 
-from serve.state.events import MicroBatch
+from serve.state.events import MERGE, MicroBatch
 from serve.state.live import LiveState
 from train.data.schema import NO_ITEM
 
@@ -21,6 +21,8 @@ def apply(state: LiveState, batch: MicroBatch) -> None:
     mean_squares = dot(batch.vectors, batch.vectors) / np.float32(batch.vectors.shape[1])
     for position, (user_id, row) in enumerate(zip(batch.user_ids, batch.rows(), strict=True)):
         weight = batch.weight[position]
+        if batch.event_types[position] == MERGE:
+            state.shoppers.merge(user_id, row)
         if row.item_idx == NO_ITEM or weight == 0:
             continue
         if weight > 0:

@@ -11,7 +11,7 @@ from serve.state.shoppers import Shoppers
 from train.bundle_state import BundleState
 from train.models.item_state import ItemState
 
-RULE = 1  # raise it when `learner.apply` or completion changes, so that no snapshot or replica mixes two rules
+RULE = 2  # raise it when `learner.apply` or completion changes, so that no snapshot or replica mixes two rules
 
 
 class LearnerConfig(Config):

@@ -1,22 +1,23 @@
 """The state machine: the bundle's state carried forward by the log, one commit after the other, in one thread."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
+from uuid import uuid4
 
 import numpy as np
 
-from cluster.errors import LogError, RequestError
+from cluster.errors import LogError, NotFoundError, RequestError, UnprocessableError
 from serve.state.admission import event_problem, fingerprint, judge
 from serve.state.completion import complete, draft
-from serve.state.event_log import EventLog, LogEntry, LoggedBatch
-from serve.state.events import Ack, Event, MicroBatch, Position, Problem
+from serve.state.course import Course, history_name
+from serve.state.event_log import EventLog, LogEntry, LoggedEvent
+from serve.state.events import MERGE, Ack, Event, MicroBatch, Position, Problem
 from serve.state.folder import describe
-from serve.state.image import Image, digest, item_arrays, read_shoppers, restore_items, shopper_arrays
+from serve.state.image import Image, digest, item_arrays, shopper_arrays
 from serve.state.learner import apply
-from serve.state.live import LearnerConfig, LiveState, live_state
-from serve.state.shoppers import AllShoppers
-from serve.state.snapshot import FORMAT, Header, Snapshot, newest_snapshot
+from serve.state.live import LearnerConfig, LiveState
+from serve.state.shoppers import AllShoppers, Shopper, digest_of
+from serve.state.snapshot import FORMAT, Header, Snapshot, drop_snapshots
 from train.bundle_state import BundleState
 from train.data.schema import NO_ITEM
 from train.models.item_state import DAY_MS
@@ -38,19 +39,61 @@ class Commit(NamedTuple):
     batch: MicroBatch | None  # None when no event was new
 
 
+class Held(NamedTuple):
+    """All that is held of a person."""
+
+    user_ids: list[str]  # the asked one first, then those merged into it
+    events: list[LoggedEvent]
+    shopper: Shopper  # what the engine knows at this moment
+
+
+class Receipt(NamedTuple):
+    """What an erasure did."""
+
+    n_user_ids: int  # the asked one, and those merged into it
+    n_events: int  # silenced in the log
+    revision: int  # of the log
+
+
 class StateMachine:
-    """State = bundle + log. Not safe for two threads at once."""
+    """State = bundle + log. Not safe for two threads at once.
+
+    After a part of the log was silenced, the state is made anew beside the old one, a stretch at a time, and takes its
+    place when it has come to the log's end; until then `is_behind`.
+    """
 
     def __init__(self, bundle: BundleState, log: EventLog, config: LearnerConfig) -> None:
         self.log = log
         self.bundle = bundle
-        self.shoppers = AllShoppers(bundle.histories)
-        self.state: LiveState = live_state(bundle, self.shoppers, config)
-        self.lineage = f"{log.log_id}/{self.state.bundle}/{config.rule}"
+        self._config = config
+        self._course = Course.begin(bundle, log, config)
+        self._next: Course | None = None
+        self._revision = log.revision  # that the state reflects
         self.floor = log.last_of_other_bundles(self.state.bundle)  # batches up to here speak of another bundle
         self._item_ids: list[str] = bundle.items["item_id"].tolist()
         half_life_ms = bundle.state.config.half_life_days * DAY_MS
         self._latest_ms = int(min(bundle.state.epoch_ms + MAX_HALF_LIVES * half_life_ms, 2**53))
+
+    @property
+    def state(self) -> LiveState:
+        """What the log has come to."""
+        return self._course.state
+
+    @property
+    def shoppers(self) -> AllShoppers:
+        """Everybody's history."""
+        return self._course.shoppers
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the state still reflects what was silenced since."""
+        return self._revision != self.log.revision
+
+    @property
+    def lineage(self) -> str:
+        """The history that versions count in; another one after each rewriting, and until the state reflects it."""
+        pending = "~" if self.is_behind else ""
+        return f"{history_name(self.log, self.state)}/{self.log.revision}{pending}"
 
     @property
     def position(self) -> Position:
@@ -58,15 +101,8 @@ class StateMachine:
         return Position(self.lineage, self.state.version)
 
     def recover(self) -> None:
-        """Carry the state to the end of the log, from the newest intact snapshot if there is one."""
-        if (found := newest_snapshot(self.log.folder, self.lineage)) is not None:
-            restore_items(self.state, found.arrays)
-            self.shoppers.restore(read_shoppers(found.arrays))
-            self.state.version = found.header.version
-        index = {item_id: item_idx for item_idx, item_id in enumerate(self._item_ids)}
-        for logged in self.log.read(after=self.state.version):
-            own = logged.bundle == self.state.bundle
-            apply(self.state, logged.batch if own else self._rebased(logged, index))
+        """Carry the state to the end of the log."""
+        self._course.advance(self.log)
 
     def check(self, request: Request) -> None:
         """Raise when the vectors do not belong to the events or to this bundle."""
@@ -85,9 +121,58 @@ class StateMachine:
         entries = [self._admitted(event, vector) for event, vector in zip(events, vectors, strict=True)]
         usable = [entry.event.event_id for entry in entries if isinstance(entry, LogEntry)]
         acks = judge(events, entries, self.log.known(usable), self.log.last_seq + 1)
-        batch = self._append(entries, vectors, [ack.status == "applied" for ack in acks])
+        new = [position for position, ack in enumerate(acks) if ack.status == "applied"]
+        chosen = [entry for position in new if isinstance(entry := entries[position], LogEntry)]
+        batch = self._append(chosen, vectors[new]) if chosen else None
         ends = np.cumsum([len(request.events) for request in requests]).tolist()
         return Commit([acks[start:end] for start, end in zip([0, *ends], ends, strict=False)], batch)
+
+    def merge(self, user_id: str, source: str, now_ms: int) -> MicroBatch:
+        """Let the history of `source` join that of `user_id`, durably; return the batch that says so."""
+        self.log.check()
+        if user_id == source:
+            raise UnprocessableError(f"{user_id!r} cannot be merged into itself; name the guest as source")
+        event = Event(
+            event_id=f"{MERGE}-{uuid4().hex}", user_id=user_id, item_idx=NO_ITEM, event_type=MERGE, weight=0.0,
+            timestamp_ms=now_ms, order_key=source,
+        )  # fmt: skip
+        entry = LogEntry(event, None, fingerprint(event, None))
+        return self._append([entry], np.zeros((1, self.state.items.vectors.shape[1]), np.float32))
+
+    def take_back_merge(self, user_id: str, source: str, since_ms: int) -> None:
+        """Undo the newest merge of `source` into `user_id`, unless it is older than `since_ms`."""
+        merges = [
+            event for event in self.log.events_of(user_id) if (event.event_type, event.order_key) == (MERGE, source)
+        ]
+        if not merges:
+            raise NotFoundError(f"{source!r} was never merged into {user_id!r}")
+        if (newest := merges[-1]).timestamp_ms < since_ms:
+            raise UnprocessableError(f"{source!r} was merged into {user_id!r} too long ago to be taken back")
+        self._silence([newest.seq], [], newest.timestamp_ms)
+
+    def held(self, user_id: str) -> Held:
+        """Return all that is held of a shopper and of those who were merged into the shopper."""
+        user_ids = self.log.person(user_id)
+        events = {event.seq: event for one in user_ids for event in self.log.events_of(one)}
+        return Held(user_ids, [events[seq] for seq in sorted(events)], self.shoppers.get(user_id))
+
+    def erase(self, user_id: str, now_ms: int) -> Receipt:
+        """Silence all that a person did, in every name; the bundle's histories of the person count no more, too."""
+        user_ids, events, _ = self.held(user_id)
+        self._silence([event.seq for event in events], [digest_of(one) for one in user_ids], now_ms)
+        for one in user_ids:
+            self.shoppers.live.pop(one, None)  # at once, before the state is made anew
+        return Receipt(len(user_ids), len(events), self.log.revision)
+
+    def catch_up(self, n_events: int) -> bool:
+        """Carry the new state about `n_events` further; tell whether it has taken the old one's place."""
+        if self._next is None:
+            self._next = Course.begin(self.bundle, self.log, self._config)
+        self._next.advance(self.log, min(self._next.state.version + n_events, self.log.last_seq))
+        if self._next.state.version < self.log.last_seq:
+            return False
+        self._course, self._next, self._revision = self._next, None, self.log.revision
+        return True
 
     def image(self) -> Image:
         """Return a copy of the items, for a replica to start from."""
@@ -97,7 +182,7 @@ class StateMachine:
         """Return a copy of the whole state; two states have one hash only when they agree to the last bit."""
         arrays = item_arrays(self.state) | shopper_arrays(self.shoppers.live)
         header = Header(
-            format=FORMAT, lineage=self.lineage, epoch=self.log.epoch, version=self.state.version,
+            format=FORMAT, lineage=history_name(self.log, self.state), epoch=self.log.epoch, version=self.state.version,
             state_hash=digest(arrays),
         )  # fmt: skip
         return Snapshot(header, arrays)
@@ -121,27 +206,15 @@ class StateMachine:
         item_id = None if event.item_idx == NO_ITEM else self._item_ids[event.item_idx]
         return LogEntry(event, item_id, fingerprint(event, item_id))
 
-    def _append(self, entries: Sequence[LogEntry | Problem], vectors: np.ndarray, new: list[bool]) -> MicroBatch | None:
-        chosen = [entry for entry, is_new in zip(entries, new, strict=True) if is_new and isinstance(entry, LogEntry)]
-        if not chosen:
-            return None
-        events = draft([entry.event for entry in chosen], vectors[new], self.log.last_seq + 1)
-        batch = complete(events, self.shoppers, self._window)
-        self.log.append(self.state.bundle, batch, chosen)
+    def _append(self, entries: Sequence[LogEntry], vectors: np.ndarray) -> MicroBatch:
+        events = draft([entry.event for entry in entries], vectors, self.log.last_seq + 1)
+        batch = complete(events, self.shoppers, self._course.window)
+        self.log.append(self.state.bundle, batch, entries)
         apply(self.state, batch)
         return batch
 
-    def _rebased(self, logged: LoggedBatch, index: dict[str, int]) -> MicroBatch:
-        """Return another bundle's batch in the words of this one; what this bundle was trained on counts no more.
-
-        Its vectors lie in another space, so it makes no step.
-        """
-        batch = logged.batch
-        item_idx = np.array([index.get(item_id or "", NO_ITEM) for item_id in logged.item_ids], np.int64)
-        item_idx[batch.timestamp_ms <= self.bundle.manifest.data_cutoff_ms] = NO_ITEM
-        vectors = np.zeros((len(batch), self.state.items.vectors.shape[1]), np.float32)
-        return complete(replace(batch, item_idx=item_idx, vectors=vectors), self.shoppers, self._window)
-
-    @property
-    def _window(self) -> int:
-        return self.state.items.transitions.config.window
+    def _silence(self, seqs: Sequence[int], digests: Sequence[str], at_ms: int) -> None:
+        # First the snapshots that hold what shall be silent: were the power to fail between the two, only time is lost.
+        drop_snapshots(self.log.folder, first=min(seqs, default=self.log.last_seq + 1))
+        self.log.silence(seqs, digests, at_ms)
+        self._next = None

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cluster.errors import ConfigError, LogError, StorageError
-from serve.state.event_log import COLUMNS, READ_COLUMNS, EventLog, LogEntry, LoggedBatch, encode, rows
+from serve.state.event_log import COLUMNS, INDEXES, READ_COLUMNS, EventLog, Execute, LogEntry, LoggedBatch, encode, rows
 from serve.state.events import MicroBatch
 
 SCHEMA = """
@@ -20,7 +20,10 @@ SCHEMA = """
         order_key text NOT NULL, value double precision, payload text NOT NULL);
     CREATE TABLE IF NOT EXISTS batches (
         version bigint PRIMARY KEY, first_seq bigint NOT NULL, bundle text NOT NULL, epoch bigint NOT NULL,
-        content bytea NOT NULL)"""
+        content bytea NOT NULL);
+    CREATE TABLE IF NOT EXISTS forgotten (digest text PRIMARY KEY, at_ms bigint NOT NULL);
+    CREATE TABLE IF NOT EXISTS rewrites (
+        revision bigint PRIMARY KEY, at_ms bigint NOT NULL, n_events bigint NOT NULL);""" + ";".join(INDEXES)
 BEGIN_LOCK = 0x6C69766573686C66  # of whoever makes the tables: CREATE IF NOT EXISTS alone may fail beside another's
 PAGE = 256  # batches read at once
 
@@ -37,17 +40,17 @@ class PostgresLog(EventLog):
             raised = "UPDATE fence SET epoch = epoch + 1 RETURNING log_id, epoch"
             self.log_id, self.epoch = connection.execute(raised).fetchone()
         self.last_seq = connection.execute("SELECT coalesce(max(version), 0) FROM batches").fetchone()[0]
+        self._read_rewrites()
 
     @classmethod
     def open(cls, url: str, folder: Path, bootstrap: bool = False) -> "PostgresLog":
         """Return the log of a database and raise its epoch; one without a log is refused unless `bootstrap`."""
         connection = connect(url)
         try:
-            if bootstrap:
-                begin(connection)
-            elif not holds_log(connection):
+            if not bootstrap and not holds_log(connection):
                 raise LogError(f"{plain_place(url)} holds no event log; name the database that has it, or "
                                "bootstrap=true to begin one")  # fmt: skip
+            begin(connection)
             folder.mkdir(parents=True, exist_ok=True)
             return cls(connection, url, folder)
         except Exception:
@@ -55,13 +58,13 @@ class PostgresLog(EventLog):
             raise
 
     def known(self, event_ids: Sequence[str]) -> dict[str, tuple[int, bytes]]:
-        query = "SELECT event_id, seq, fingerprint FROM events WHERE event_id = ANY(%s)"
+        query = "SELECT event_id, seq, fingerprint FROM events WHERE event_id = ANY(?)"
         return {event_id: (seq, bytes(content)) for event_id, seq, content in self._all(query, (list(event_ids),))}
 
     def read(self, after: int, until: int | None = None) -> Iterator[LoggedBatch]:
         batches = """SELECT version, first_seq, bundle, content FROM batches
-            WHERE version > %s AND first_seq <= %s ORDER BY version LIMIT %s"""
-        events = f"SELECT {READ_COLUMNS} FROM events WHERE seq BETWEEN %s AND %s ORDER BY seq"
+            WHERE version > ? AND first_seq <= ? ORDER BY version LIMIT ?"""
+        events = f"SELECT {READ_COLUMNS} FROM events WHERE seq BETWEEN ? AND ? ORDER BY seq"
         until = self.last_seq if until is None else until
         while page := self._all(batches, (after, until, PAGE)):
             found = iter(self._all(events, (page[0][1], page[-1][0])))
@@ -71,27 +74,40 @@ class PostgresLog(EventLog):
             after = page[-1][0]
 
     def last_of_other_bundles(self, bundle: str) -> int:
-        return self._all("SELECT coalesce(max(version), 0) FROM batches WHERE bundle != %s", (bundle,))[0][0]
+        return self._all("SELECT coalesce(max(version), 0) FROM batches WHERE bundle != ?", (bundle,))[0][0]
 
     def close(self) -> None:
         self._connection.close()
 
     def _write(self, bundle: str, batch: MicroBatch, entries: Sequence[LogEntry]) -> None:
-        with self._watched(), self._connection.transaction(), self._connection.cursor() as cursor:
-            (epoch,) = cursor.execute("SELECT epoch FROM fence FOR SHARE").fetchone()
-            if epoch != self.epoch:
-                raise self._failed(f"epoch {epoch} began and this store has {self.epoch}: another one took over")
-            with cursor.copy(f"COPY events ({COLUMNS}) FROM STDIN") as copy:
+        with self._transaction() as execute:
+            with self._connection.cursor() as cursor, cursor.copy(f"COPY events ({COLUMNS}) FROM STDIN") as copy:
                 for row in rows(batch.first_seq, entries):
                     copy.write_row(row)
-            cursor.execute(
-                "INSERT INTO batches VALUES (%s, %s, %s, %s, %s)",
+            execute(
+                "INSERT INTO batches VALUES (?, ?, ?, ?, ?)",
                 (batch.version, batch.first_seq, bundle, self.epoch, encode(batch)),
             )
 
-    def _all(self, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    @contextmanager
+    def _transaction(self) -> Iterator[Execute]:
+        with self._watched(), self._connection.transaction():
+            [(epoch,)] = self._execute("SELECT epoch FROM fence FOR SHARE")
+            if epoch != self.epoch:
+                raise self._failed(f"epoch {epoch} began and this store has {self.epoch}: another one took over")
+            yield self._execute
+
+    def _execute(self, query: str, values: tuple[Any, ...] = ()) -> Any:
+        return self._connection.execute(query.replace("?", "%s"), values)
+
+    def _all(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         with self._watched():
-            return self._connection.execute(query, values).fetchall()
+            return self._execute(query, values).fetchall()
+
+    def _scrub(self) -> None:
+        """Let the server overwrite old rows; its own write-ahead log and its backups go by the operator's rules."""
+        with self._watched():
+            self._execute("VACUUM events, batches")
 
     @contextmanager
     def _watched(self) -> Iterator[None]:

@@ -24,8 +24,13 @@ class Recent:
         while self._n_events > self._max_events and len(self._batches) > 1:
             self._n_events -= len(self._batches.popleft())
         self.version = batch.version
-        self._news.set()
-        self._news = asyncio.Event()
+        self._wake()
+
+    def restart(self) -> None:
+        """Forget the batches, which are told otherwise from now on, and wake whoever waits."""
+        self._batches.clear()
+        self._n_events = 0
+        self._wake()
 
     def after(self, version: int) -> list[MicroBatch] | None:
         """Return the batches after `version`, or None when memory does not reach back so far."""
@@ -36,9 +41,13 @@ class Recent:
         return list(takewhile(lambda batch: batch.version > version, reversed(self._batches)))[::-1]
 
     async def wait(self, timeout_s: float) -> bool:
-        """Tell whether a batch came within `timeout_s`."""
+        """Tell whether there was news within `timeout_s`."""
         try:
             await asyncio.wait_for(self._news.wait(), timeout_s)
         except TimeoutError:
             return False
         return True
+
+    def _wake(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()

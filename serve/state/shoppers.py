@@ -1,12 +1,16 @@
 """The shoppers of a live state: all of them in the store, the lately seen ones in a replica."""
 
+import hashlib
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import numpy as np
+
 from serve.state.events import Row
 from train.data.schema import Interactions
-from train.models.shopper import NO_HISTORY, History, history_of
+from train.models.shopper import MAX_HISTORY, NO_HISTORY, History, history_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,32 +43,50 @@ class Shoppers(Protocol):
     def append(self, user_id: str, row: Row) -> None:
         """Add a row to a shopper's history, or pass over a shopper that is not kept."""
 
+    def merge(self, user_id: str, row: Row) -> None:
+        """Let the history of `row.order_key` join that of `user_id`, and be nobody's else."""
+
 
 class AllShoppers:
-    """Every shopper: those with live events in memory, the others as the bundle knew them."""
+    """Every shopper: those with live events in memory, the others as the bundle knew them.
 
-    def __init__(self, histories: Interactions) -> None:
+    forgotten: digest of a user_id → when; what the bundle knows of such a shopper up to then is nobody's.
+    """
+
+    def __init__(self, histories: Interactions, forgotten: Mapping[str, int] | None = None) -> None:
         self._histories = histories
+        self._forgotten = {} if forgotten is None else forgotten  # grows while we look
         self.live: dict[str, Shopper] = {}
 
     def get(self, user_id: str) -> Shopper:
         """Return a shopper; a stranger has no history."""
-        if (shopper := self.live.get(user_id)) is not None:
-            return shopper
+        return self.live.get(user_id) or self.published(user_id)
+
+    def published(self, user_id: str) -> Shopper:
+        """Return a shopper as the bundle has them, less what was forgotten."""
         user_idx = self._histories.index.get(user_id)
-        return Shopper() if user_idx is None else Shopper(history=history_of(self._histories, user_idx))
+        if user_idx is None:
+            return Shopper()
+        history = history_of(self._histories, user_idx)
+        if self._forgotten and (at_ms := self._forgotten.get(digest_of(user_id))) is not None:
+            history = _after(history, at_ms)
+        return Shopper(history=history)
 
     def append(self, user_id: str, row: Row) -> None:
         """Add a row to a shopper's history."""
         self.live[user_id] = self.get(user_id).appended(row)
+
+    def merge(self, user_id: str, row: Row) -> None:
+        """Let the history of `row.order_key` join that of `user_id`; whoever uses the old id again is a stranger."""
+        self.live[user_id] = joined(self.get(user_id), self.get(row.order_key), row.seq)
+        self.live[row.order_key] = self._with_traits(row.order_key, Shopper(version=row.seq))
 
     def restore(self, live: dict[str, Shopper]) -> None:
         """Go on from a snapshot's shoppers; it holds what they did, and their traits are the bundle's."""
         self.live = {user_id: self._with_traits(user_id, shopper) for user_id, shopper in live.items()}
 
     def _with_traits(self, user_id: str, shopper: Shopper) -> Shopper:
-        user_idx = self._histories.index.get(user_id)
-        if user_idx is None or (traits := self._histories.traits_of(user_idx)) is None:
+        if (traits := self.published(user_id).history.traits) is None:
             return shopper
         return replace(shopper, history=replace(shopper.history, traits=traits))
 
@@ -97,6 +119,12 @@ class CachedShoppers:
         elif user_id in self._awaited:
             self._awaited[user_id].append(row)
 
+    def merge(self, user_id: str, row: Row) -> None:
+        """Forget both shoppers of a merge; an answer that is under way may be from before it, and is not kept."""
+        for one in (user_id, row.order_key):
+            self._kept.pop(one, None)
+            self._awaited.pop(one, None)
+
     def expect(self, user_id: str) -> None:
         """Hold rows back from now on, because the store is being asked for this shopper."""
         self._awaited[user_id] = []
@@ -121,6 +149,35 @@ class CachedShoppers:
     def give_up(self, user_id: str) -> None:
         """Hold no more rows back for a shopper the store could not be asked for."""
         self._awaited.pop(user_id, None)
+
+
+def digest_of(user_id: str) -> str:
+    """Return what stays of a forgotten shopper: enough to know the id again, and not to read it."""
+    return hashlib.sha256(user_id.encode()).hexdigest()
+
+
+def joined(shopper: Shopper, other: Shopper, version: int) -> Shopper:
+    """Return one history of two, by time, with the newest rows and the first one's traits."""
+    pair = (other, shopper)
+    time = np.concatenate([one.history.timestamp_ms for one in pair])
+    order = np.argsort(time, kind="stable")[-MAX_HISTORY:]
+    whose = np.repeat([0, 1], [len(one.history) for one in pair])[order]
+    order_idx = np.concatenate([one.history.order_idx for one in pair])[order]
+    begins = (np.diff(whose, prepend=whose[:1]) != 0) | (np.diff(order_idx, prepend=order_idx[:1]) != 0)
+    history = History(
+        item_idx=np.concatenate([one.history.item_idx for one in pair])[order], timestamp_ms=time[order],
+        order_idx=np.cumsum(begins), traits=shopper.history.traits,
+    )  # fmt: skip
+    return Shopper(version=version, history=history, order_key=pair[whose[-1]].order_key if len(whose) else "")
+
+
+def _after(history: History, at_ms: int) -> History:
+    later = history.timestamp_ms > at_ms
+    if not later.any():
+        return NO_HISTORY
+    return History(
+        item_idx=history.item_idx[later], timestamp_ms=history.timestamp_ms[later], order_idx=history.order_idx[later]
+    )
 
 
 def _caught_up(shopper: Shopper, rows: list[Row]) -> Shopper:

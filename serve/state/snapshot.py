@@ -54,9 +54,20 @@ def write_snapshot(folder: Path, snapshot: Snapshot) -> Path:
     return path
 
 
-def newest_snapshot(folder: Path, lineage: str) -> Snapshot | None:
-    """Return the newest intact snapshot of a lineage, or None; damaged ones are passed over."""
-    return next((found for found in _intact(folder) if found.header.lineage == lineage), None)
+def newest_snapshot(folder: Path, lineage: str, until: int | None = None) -> Snapshot | None:
+    """Return the newest intact snapshot of a lineage, of version `until` at most, or None; damaged ones are no hit."""
+    for found in _intact(folder):
+        if found.header.lineage == lineage and (until is None or found.header.version <= until):
+            return found
+    return None
+
+
+def drop_snapshots(folder: Path, first: int) -> None:
+    """Remove the snapshots, of any lineage, that hold version `first` or a later one."""
+    for path in [*_paths(folder), *folder.glob(".snapshot-*.part")]:
+        if path.name.startswith(".") or int(path.name.split("-")[1]) >= first:
+            path.unlink()
+    sync(folder)
 
 
 def _intact(folder: Path) -> Iterator[Snapshot]:

@@ -5,10 +5,11 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from cluster.errors import LogError, StorageError
 from cluster.storage import sync
-from serve.state.event_log import COLUMNS, READ_COLUMNS, EventLog, LogEntry, LoggedBatch, encode, rows
+from serve.state.event_log import COLUMNS, INDEXES, READ_COLUMNS, EventLog, Execute, LogEntry, LoggedBatch, encode, rows
 from serve.state.events import MicroBatch
 
 FILE = "events.sqlite"
@@ -21,6 +22,10 @@ SCHEMA = (
     """CREATE TABLE IF NOT EXISTS batches (
         version INTEGER PRIMARY KEY, first_seq INTEGER NOT NULL, bundle TEXT NOT NULL, epoch INTEGER NOT NULL,
         content BLOB NOT NULL) STRICT""",
+    "CREATE TABLE IF NOT EXISTS forgotten (digest TEXT PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT",
+    """CREATE TABLE IF NOT EXISTS rewrites (
+        revision INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, n_events INTEGER NOT NULL) STRICT""",
+    *INDEXES,
 )
 MAX_VARIABLES = 500  # ids per SELECT
 
@@ -33,6 +38,7 @@ class SqliteLog(EventLog):
         self._connection = connection
         self.log_id, self.epoch = _raise_fence(connection)
         self.last_seq: int = connection.execute("SELECT coalesce(max(version), 0) FROM batches").fetchone()[0]
+        self._read_rewrites()
 
     @classmethod
     def open(cls, folder: Path, bootstrap: bool = False) -> "SqliteLog":
@@ -44,8 +50,8 @@ class SqliteLog(EventLog):
         connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
         try:
             # EXCLUSIVE before WAL: the lock then lies in the file itself and no second connection can exist, with
-            # which SQLite up to 3.51.2 may lose commits.
-            for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL"):
+            # which SQLite up to 3.51.2 may lose commits. What is overwritten or deleted is zeroed in its page.
+            for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
                 connection.execute(f"PRAGMA {pragma}")
             log = cls(connection, folder)
         except sqlite3.Error as error:
@@ -84,16 +90,29 @@ class SqliteLog(EventLog):
         self._connection.close()
 
     def _write(self, bundle: str, batch: MicroBatch, entries: Sequence[LogEntry]) -> None:
-        with self._watched():
-            self._connection.execute("BEGIN IMMEDIATE")
+        with self._transaction() as execute:
             self._connection.executemany(
                 f"INSERT INTO events ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?)", rows(batch.first_seq, entries)
             )
-            self._connection.execute(
+            execute(
                 "INSERT INTO batches VALUES (?,?,?,?,?)",
                 (batch.version, batch.first_seq, bundle, self.epoch, encode(batch)),
             )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Execute]:
+        with self._watched():
+            self._connection.execute("BEGIN IMMEDIATE")
+            yield self._connection.execute
             self._connection.execute("COMMIT")
+
+    def _all(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        with self._watched():
+            return self._connection.execute(query, values).fetchall()
+
+    def _scrub(self) -> None:
+        """Bring the zeroed pages into the file, and cut off the write-ahead log with the pages as they were."""
+        self._all("PRAGMA wal_checkpoint(TRUNCATE)")
 
     @contextmanager
     def _watched(self) -> Iterator[None]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +18,7 @@ from serve.state.folder import open_folder
 from serve.state.group_commit import GroupCommit
 from serve.state.image import Image
 from serve.state.live import LearnerConfig
-from serve.state.machine import Request, StateMachine
+from serve.state.machine import Held, Receipt, Request, StateMachine
 from serve.state.recent import Recent
 from serve.state.shoppers import Shopper
 from serve.state.snapshot import write_snapshot
@@ -40,6 +41,10 @@ class StoreConfig(Config):
         default=10_000, ge=1, description="events between snapshots, replayed in about a second"
     )
     changes_events: int = Field(default=512, ge=1, description="a replica that lags gets about so many at once")
+    catch_up_events: int = Field(
+        default=256, ge=1, description="replayed at once after an erasure, while new events wait: some 20 ms"
+    )
+    undo_hours: float = Field(default=24, ge=0, description="how long a merge of two shoppers can be taken back")
 
 
 class AppendResult(NamedTuple):
@@ -59,7 +64,9 @@ class Store:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._recent = Recent(machine.state.version, config.recent_events)
         self._group_commit = GroupCommit(self._commit, config.commit_events)
+        self._one_writer = asyncio.Lock()
         self._one_snapshot = asyncio.Lock()
+        self._catching_up: asyncio.Task[None] | None = None
         self._saved = machine.state.version
         self._saving: asyncio.Task[None] | None = None
         self._closed = False
@@ -103,6 +110,7 @@ class Store:
         self._check(since)
         if since.version == self._recent.version and not await self._recent.wait(timeout_s):
             return []
+        self._check(since)  # the log may have been rewritten meanwhile
         batches = self._recent.after(since.version)
         if batches is None:
             until = min(since.version + self._config.changes_events, self._recent.version)
@@ -114,6 +122,37 @@ class Store:
         self._check(since)
         return self._machine.shoppers.get(user_id)
 
+    async def merge(self, user_id: str, source: str) -> int:
+        """Let the history of `source` join that of `user_id`; return the version that shows it."""
+        self._require_open()
+        async with self._one_writer:
+            batch = await self._in_thread(self._machine.merge, user_id, source, now_ms())
+            self._recent.append(batch)
+        return batch.version
+
+    async def take_back_merge(self, user_id: str, source: str) -> int:
+        """Undo the newest merge of `source` into `user_id`, at most `undo_hours` old; return the log's revision."""
+        since_ms = now_ms() - int(self._config.undo_hours * 3_600_000)
+        await self._rewrite(self._machine.take_back_merge, user_id, source, since_ms)
+        return self._machine.log.revision
+
+    async def export(self, user_id: str) -> Held:
+        """Return all that is held of a shopper."""
+        self._require_open()
+        return await self._in_thread(self._machine.held, user_id)
+
+    async def erase(self, user_id: str) -> Receipt:
+        """Return when nothing that a person did is on the disk or told to anybody; what was learned from it goes soon.
+
+        The state is then made anew as if the events had said nothing, while requests and events go on.
+        """
+        return await self._rewrite(self._machine.erase, user_id, now_ms())
+
+    async def caught_up(self) -> None:
+        """Return when the state reflects nothing that was erased or taken back."""
+        while self._catching_up is not None and not self._catching_up.done():
+            await asyncio.shield(self._catching_up)
+
     async def image(self) -> Image:
         """Return a copy of the items, for a replica to start from."""
         self._require_open()
@@ -121,12 +160,15 @@ class Store:
 
     async def state_hash(self) -> tuple[int, str]:
         """Return a version, and the hash of the whole state at it."""
-        header = (await self._in_thread(self._machine.snapshot)).header
+        async with self._one_snapshot:
+            await self.caught_up()
+            header = (await self._in_thread(self._machine.snapshot)).header
         return header.version, header.state_hash
 
     async def snapshot(self) -> Path:
         """Return the file that the whole state was written to; events go on while it is written."""
         async with self._one_snapshot:
+            await self.caught_up()
             snapshot = await self._in_thread(self._machine.snapshot)
             path = await asyncio.to_thread(write_snapshot, self._machine.log.folder, snapshot)
             await self._in_thread(self._machine.describe)
@@ -139,21 +181,42 @@ class Store:
             return
         self._closed = True
         await self._group_commit.drain()
+        if self._catching_up is not None:
+            self._catching_up.cancel()
         if self._saving is not None:
             await self._saving
         await self._in_thread(self._machine.close)
         self._thread.shutdown()
 
     async def _commit(self, requests: list[Request]) -> list[list[Ack]]:
-        commit = await self._in_thread(self._machine.commit, requests)
-        if commit.batch is not None:
-            self._recent.append(commit.batch)
-            self._save_when_due()
+        async with self._one_writer:
+            commit = await self._in_thread(self._machine.commit, requests)
+            if commit.batch is not None:
+                self._recent.append(commit.batch)
+                self._save_when_due()
         return commit.acks
+
+    async def _rewrite(self, work: Callable[..., T], *arguments: object) -> T:
+        """Return what rewriting a part of the log gives; the state follows in the background."""
+        self._require_open()
+        async with self._one_snapshot, self._one_writer:  # a snapshot under way would bring back what goes
+            done = await self._in_thread(work, *arguments)
+            self._recent.restart()
+            if self._catching_up is None or self._catching_up.done():
+                self._catching_up = asyncio.create_task(self._catch_up())
+        return done
+
+    async def _catch_up(self) -> None:
+        caught_up = False
+        while not caught_up:
+            caught_up = await self._in_thread(self._machine.catch_up, self._config.catch_up_events)
+        self._recent.restart()
+        self._saved = 0  # the snapshots that held what is gone are gone, too
+        self._save_when_due()
 
     def _save_when_due(self) -> None:
         idle = self._saving is None or self._saving.done()
-        if idle and self._recent.version - self._saved >= self._config.snapshot_events:
+        if idle and not self._machine.is_behind and self._recent.version - self._saved >= self._config.snapshot_events:
             self._saved = self._recent.version
             self._saving = asyncio.create_task(self._save())
 
@@ -182,3 +245,8 @@ class Store:
 
     async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
+
+def now_ms() -> int:
+    """Return the wall clock; it stands beside what it says, and nothing is ever ordered by it."""
+    return time.time_ns() // 1_000_000

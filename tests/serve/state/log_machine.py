@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from cluster.errors import LogError
 from serve.state.admission import fingerprint
 from serve.state.completion import draft
-from serve.state.event_log import EventLog, LogEntry
+from serve.state.event_log import EventLog, LogEntry, silenced
 from serve.state.events import Event, MicroBatch
 from tests.serve.state.state_world import event, vectors_for
 
@@ -56,7 +56,7 @@ class LogMachine(RuleBasedStateMachine):
         self.log = self.open()
         assert self.log.epoch == epoch + 1
 
-    @precondition(lambda self: self.batches)
+    @precondition(lambda self: self.seqs)
     @rule(data=st.data())
     def a_repeated_id_changes_nothing(self, data: st.DataObject) -> None:
         known = data.draw(st.sampled_from(sorted(self.seqs)))
@@ -77,11 +77,32 @@ class LogMachine(RuleBasedStateMachine):
                 np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
                 assert getattr(one, name).dtype == getattr(other, name).dtype
 
+    @precondition(lambda self: self.seqs)
+    @rule(data=st.data())
+    def silence(self, data: st.DataObject) -> None:
+        gone = data.draw(st.sets(st.sampled_from(sorted(self.seqs)), min_size=1, max_size=3))
+        seqs = sorted(self.seqs[event_id] for event_id in gone)
+        revision = self.log.revision
+        self.log.silence(seqs, ["digest"], 7)
+        self.batches = [silenced(batch, seqs) for batch in self.batches]
+        for event_id in gone:
+            del self.seqs[event_id]
+        assert self.log.revision == revision + 1
+        assert self.log.forgotten == {"digest": 7}
+
+    @rule(user_id=st.text(PRINTED, min_size=1, max_size=1))
+    def tells_a_shoppers_events(self, user_id: str) -> None:
+        expected = [
+            batch.first_seq + place
+            for batch in self.batches for place, one in enumerate(batch.user_ids) if one == user_id
+        ]  # fmt: skip
+        assert [told.seq for told in self.log.events_of(user_id)] == expected
+
     @invariant()
     def knows_what_it_was_given(self) -> None:
         known = self.log.known([*self.seqs, "never"])
         assert {event_id: seq for event_id, (seq, _) in known.items()} == self.seqs
-        assert self.log.last_seq == len(self.seqs)
+        assert self.log.last_seq == sum(len(batch) for batch in self.batches)
 
     def teardown(self) -> None:
         self.log.close()

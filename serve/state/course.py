@@ -1,0 +1,65 @@
+"""A state on its way along the log: recovery, an erasure and a look into the past all go the same way."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from serve.state.completion import complete
+from serve.state.event_log import EventLog, LoggedBatch
+from serve.state.events import MicroBatch
+from serve.state.image import read_shoppers, restore_items
+from serve.state.learner import apply
+from serve.state.live import LearnerConfig, LiveState, live_state
+from serve.state.shoppers import AllShoppers
+from serve.state.snapshot import newest_snapshot
+from train.bundle_state import BundleState
+from train.data.schema import NO_ITEM
+
+
+@dataclass(slots=True, kw_only=True)
+class Course:
+    """What a bundle and the log up to `state.version` come to."""
+
+    state: LiveState
+    shoppers: AllShoppers
+    bundle: BundleState
+    index: dict[str, int]  # item_id → item_idx
+
+    @classmethod
+    def begin(cls, bundle: BundleState, log: EventLog, config: LearnerConfig, until: int | None = None) -> "Course":
+        """Return the newest state that a snapshot holds, of version `until` at most, or the bundle's own."""
+        shoppers = AllShoppers(bundle.histories, log.forgotten)
+        state = live_state(bundle, shoppers, config)
+        index = {item_id: item_idx for item_idx, item_id in enumerate(bundle.items["item_id"])}
+        if (found := newest_snapshot(log.folder, history_name(log, state), until)) is not None:
+            restore_items(state, found.arrays)
+            shoppers.restore(read_shoppers(found.arrays))
+            state.version = found.header.version
+        return cls(state=state, shoppers=shoppers, bundle=bundle, index=index)
+
+    def advance(self, log: EventLog, until: int | None = None) -> None:
+        """Apply the logged batches that begin at or before seq `until`, or all."""
+        for logged in log.read(self.state.version, until):
+            own = logged.bundle == self.state.bundle
+            apply(self.state, logged.batch if own else self._rebased(logged))
+
+    @property
+    def window(self) -> int:
+        """How many items before an event count for it."""
+        return self.state.items.transitions.config.window
+
+    def _rebased(self, logged: LoggedBatch) -> MicroBatch:
+        """Return another bundle's batch in the words of this one; what this bundle was trained on counts no more.
+
+        Its vectors lie in another space, so it makes no step.
+        """
+        batch = logged.batch
+        item_idx = np.array([self.index.get(item_id or "", NO_ITEM) for item_id in logged.item_ids], np.int64)
+        item_idx[batch.timestamp_ms <= self.bundle.manifest.data_cutoff_ms] = NO_ITEM
+        vectors = np.zeros((len(batch), self.state.items.vectors.shape[1]), np.float32)
+        return complete(replace(batch, item_idx=item_idx, vectors=vectors), self.shoppers, self.window)
+
+
+def history_name(log: EventLog, state: LiveState) -> str:
+    """Name what a version counts in: the log, the bundle and the learning rule."""
+    return f"{log.log_id}/{state.bundle}/{state.config.rule}"
