@@ -34,6 +34,7 @@ from serve.state.events import Event, MicroBatch, Position
 from serve.state.folder import begin
 from serve.state.follower import Follower
 from serve.state.image import Image
+from serve.state.machine import Held, Receipt
 from serve.state.shoppers import Shopper
 from serve.state.store import AppendResult
 from serve.state.view import View
@@ -49,6 +50,7 @@ T = TypeVar("T")
 
 STORE, WATCHDOG = "liveshelf-store-0", "liveshelf-watchdog-0"
 CALL_S = 1.0  # deadline of a call to the store: Ray itself never notices a frozen actor
+PERSON_S = 4.0  # of one that reads or rewrites all that a person did
 STORE_CALLS = 10_000  # that it holds at once: more than gateways have open, so that it hears its watchdog
 REQUEST_S = 5.0
 CLOSE_S = 10.0
@@ -72,6 +74,22 @@ class StoreClient:
     async def user(self, user_id: str, since: Position) -> Shopper:
         """As Store.user."""
         return await _answer(self._actor.user.remote(user_id, since), CALL_S)
+
+    async def merge(self, user_id: str, source: str) -> int:
+        """As Store.merge."""
+        return await _answer(self._actor.merge.remote(user_id, source), PERSON_S)
+
+    async def take_back_merge(self, user_id: str, source: str) -> int:
+        """As Store.take_back_merge."""
+        return await _answer(self._actor.take_back_merge.remote(user_id, source), PERSON_S)
+
+    async def export(self, user_id: str) -> Held:
+        """As Store.export."""
+        return await _answer(self._actor.export.remote(user_id), PERSON_S)
+
+    async def erase(self, user_id: str) -> Receipt:
+        """As Store.erase."""
+        return await _answer(self._actor.erase.remote(user_id), PERSON_S)
 
     async def image(self) -> Image:
         """As Store.image."""

@@ -12,6 +12,7 @@ from serve.stages.query import Found, Query, Ranked
 from serve.stages.retrieval import WAIT_S
 from serve.state.events import Ack, Event, Position
 from serve.state.follower import Follower
+from serve.state.machine import Held, Receipt
 from serve.state.store import AppendResult
 from serve.state.view import Source
 from train.bundle import Bundle
@@ -31,6 +32,22 @@ class Store(Source, Protocol):
 
     async def append(self, events: Sequence[Event], vectors: np.ndarray, since: Position) -> AppendResult:
         """As serve.state.store.Store.append."""
+        ...
+
+    async def merge(self, user_id: str, source: str) -> int:
+        """As serve.state.store.Store.merge."""
+        ...
+
+    async def take_back_merge(self, user_id: str, source: str) -> int:
+        """As serve.state.store.Store.take_back_merge."""
+        ...
+
+    async def export(self, user_id: str) -> Held:
+        """As serve.state.store.Store.export."""
+        ...
+
+    async def erase(self, user_id: str) -> Receipt:
+        """As serve.state.store.Store.erase."""
         ...
 
 
@@ -64,7 +81,7 @@ class Engine:
     def __init__(
         self, bundle: Bundle, follower: Follower, store: Store, encode: Encode, retrieve: Retrieve, rank: Rank
     ) -> None:
-        self.bundle, self.follower, self.view, self._store = bundle, follower, follower.view, store
+        self.bundle, self.follower, self.view, self.store = bundle, follower, follower.view, store
         self._encode, self._retrieve, self._rank = encode, retrieve, rank
         self.item_ids: list[str] = bundle.items["item_id"].tolist()
         self.index = {item_id: item_idx for item_idx, item_id in enumerate(self.item_ids)}
@@ -91,7 +108,7 @@ class Engine:
 
     async def ingest(self, events: Sequence[Event]) -> list[Ack]:
         """Return when each event is durable and applied here, or refused."""
-        result = await self._store.append(events, await self._vectors(events), self.view.position)
+        result = await self.store.append(events, await self._vectors(events), self.view.position)
         self.view.apply(result.batches)
         return result.acks
 
@@ -105,7 +122,7 @@ class Engine:
         history, degraded = NO_HISTORY, ()
         if ask.user_id is not None:
             try:
-                history = await self.view.fetch(ask.user_id, self._store)
+                history = await self.view.fetch(ask.user_id, self.store)
             except UnavailableError:
                 degraded = ("history",)
         is_open = ask.user_id is not None and self.view.is_filling(ask.user_id, ask.order_key)
@@ -131,7 +148,7 @@ class Engine:
     async def _vectors(self, events: Sequence[Event]) -> np.ndarray:
         """Return h_u (n, d) of each event's shopper just before the event, earlier events of the call counted."""
         user_ids = list({event.user_id for event in events if _teaches(event)})
-        known = await asyncio.gather(*(self.view.fetch(user_id, self._store) for user_id in user_ids))
+        known = await asyncio.gather(*(self.view.fetch(user_id, self.store) for user_id in user_ids))
         latest = dict(zip(user_ids, known, strict=True))
         histories = []
         for event in events:

@@ -59,14 +59,14 @@ def install_problems(app: FastAPI) -> None:
 
     async def refused(request: Request, error: LiveshelfError) -> Response:
         if error.status >= 500:
-            log.warning("path=%s status=%d %s", request.url.path, error.status, error)
+            log.warning("route=%s status=%d %s", _route(request), error.status, error)
         return _respond(request, error.status, str(error), getattr(error, "errors", None))
 
     async def http(request: Request, error: HTTPException) -> Response:
         return _respond(request, error.status_code, str(error.detail), headers=error.headers)
 
     async def broken(request: Request, error: Exception) -> Response:
-        log.exception("path=%s", request.url.path, exc_info=error)
+        log.exception("route=%s", _route(request), exc_info=error)
         return _respond(request, 500, "the engine failed on this request; its log says why")
 
     app.add_exception_handler(LiveshelfError, refused)  # pyright: ignore[reportArgumentType]
@@ -82,6 +82,11 @@ def _respond(
     body = problem(status, detail, errors, instance=request.url.path, requestId=request_id)
     retry = {"retry-after": RETRY_AFTER_S[status]} if status in RETRY_AFTER_S else {}
     return Response(orjson.dumps(body), status, {**(headers or {}), **retry}, media_type=PROBLEM_TYPE)
+
+
+def _route(request: Request) -> str:
+    """Return the path as it was declared: the one that was asked for may hold a shopper's id."""
+    return getattr(request.scope.get("route"), "path", "")
 
 
 def _escape(part: str) -> str:

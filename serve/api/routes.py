@@ -6,18 +6,20 @@ from importlib.metadata import version
 from typing import Any
 from uuid import uuid4
 
-import orjson
 from fastapi import FastAPI, Request, Response
 
 from cluster.errors import ConflictError, LiveshelfError, RequestError, UnavailableError, UnprocessableError
+from serve.api.bodies import as_json, read_json
 from serve.api.documents import PROBLEMS, document_bodies, takes
 from serve.api.incoming import answer, read_bodies, to_event
 from serve.api.outgoing import read_ask, show
-from serve.api.problems import TooLargeError, install_problems, read
+from serve.api.people import people_routes
+from serve.api.problems import install_problems, read
 from serve.api.schemas import (
     EventBody,
     EventsAnswer,
     EventsBody,
+    MergeBody,
     ProblemBody,
     RecommendationsAnswer,
     RecommendationsBody,
@@ -25,7 +27,6 @@ from serve.api.schemas import (
 from serve.engine import Engine
 from serve.state.events import Ack, Event, Problem
 
-MAX_BODY_BYTES = 262_144
 REFUSALS: dict[int, type[LiveshelfError]] = {400: RequestError, 409: ConflictError, 422: UnprocessableError}
 
 
@@ -35,7 +36,8 @@ def make_api(engine_of: Callable[[], Engine]) -> FastAPI:
         title="liveshelf", version=version("liveshelf"), redoc_url=None, redirect_slashes=False, responses=PROBLEMS
     )  # fmt: skip
     install_problems(api)
-    document_bodies(api, EventBody, EventsBody, RecommendationsBody, ProblemBody)
+    document_bodies(api, EventBody, EventsBody, MergeBody, RecommendationsBody, ProblemBody)
+    api.include_router(people_routes(engine_of))
 
     @api.post("/v1/events", response_model=EventsAnswer, openapi_extra=takes(EventBody, EventsBody), tags=["events"])
     async def post_events(request: Request) -> Response:
@@ -92,21 +94,3 @@ def raise_refusal(outcome: Ack | Problem) -> None:
     found = outcome.problem if isinstance(outcome, Ack) else outcome
     if found is not None:
         raise REFUSALS[found.status](found.detail)
-
-
-async def read_json(request: Request) -> Any:
-    """Return the body of a request, bounded before it is parsed."""
-    content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > MAX_BODY_BYTES:
-            raise TooLargeError(f"the body is larger than {MAX_BODY_BYTES} bytes; send fewer events at a time")
-    try:
-        return orjson.loads(content)
-    except orjson.JSONDecodeError as error:
-        raise RequestError(f"the body is not JSON: {error}") from None
-
-
-def as_json(body: dict[str, Any]) -> Response:
-    """Return an answer."""
-    return Response(orjson.dumps(body), media_type="application/json")

@@ -14,6 +14,7 @@ from cluster.processes import started_at
 from cluster.telemetry import configure_logging
 from serve.state.events import Event, MicroBatch, Position
 from serve.state.image import Image
+from serve.state.machine import Held, Receipt
 from serve.state.shoppers import Shopper
 from serve.state.store import AppendResult, Store
 
@@ -46,6 +47,22 @@ class StoreActor:
     async def user(self, user_id: str, since: Position) -> Shopper:
         """As Store.user."""
         return await self._store.user(user_id, since)
+
+    async def merge(self, user_id: str, source: str) -> int:
+        """As Store.merge."""
+        return await self._or_end(self._store.merge(user_id, source))
+
+    async def take_back_merge(self, user_id: str, source: str) -> int:
+        """As Store.take_back_merge."""
+        return await self._or_end(self._store.take_back_merge(user_id, source))
+
+    async def export(self, user_id: str) -> Held:
+        """As Store.export."""
+        return await self._or_end(self._store.export(user_id))
+
+    async def erase(self, user_id: str) -> Receipt:
+        """As Store.erase."""
+        return await self._or_end(self._store.erase(user_id))
 
     async def image(self) -> Image:
         """As Store.image."""

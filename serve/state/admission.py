@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from serve.state.event_log import LogEntry
-from serve.state.events import Ack, Event, Problem
+from serve.state.events import RESERVED, Ack, Event, Problem
 from train.data.ids import id_problem
 from train.data.schema import NO_ITEM
 
@@ -21,6 +21,9 @@ def event_problem(event: Event, vector: np.ndarray, n_items: int, latest_ms: int
     for name, text in (("id", event.event_id), ("user", event.user_id), ("type", event.event_type)):
         if problem := id_problem(text):
             return Problem(422, f"{name} {text[:128]!r} {problem}")
+    for name, text in (("id", event.event_id), ("type", event.event_type)):
+        if text.startswith(RESERVED):
+            return Problem(422, f"{name} {text!r} begins with {RESERVED}, as only the store's own do")
     if event.order_key and (problem := id_problem(event.order_key)):
         return Problem(422, f"orderId {event.order_key[:128]!r} {problem}")
     if not NO_ITEM <= event.item_idx < n_items:

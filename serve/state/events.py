@@ -6,7 +6,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-MERGE = "$merge"  # the type of a row by which one shopper's history joins another's; a client's types begin otherwise
+RESERVED = "$"  # what types and ids of the store's own rows begin with
+MERGE = "$merge"  # the type of a row by which one shopper's history joins another's
 SILENT = "$silent"  # the type of a row that was forgotten or taken back
 
 

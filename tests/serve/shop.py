@@ -91,6 +91,13 @@ class Shop:
         """Return a request as the engine takes it."""
         return Ask(user_id=user, count=10, context=NOTHING, excluded=NOTHING, min_version=min_version)
 
+    async def in_step(self) -> None:
+        """Return when the replica stands where the store does, and in the same history."""
+        view = self.engine.view
+        async with asyncio.timeout(30):
+            while view.position != self.store.position:
+                await view._news.wait()
+
     def logged(self) -> list[LoggedBatch]:
         """Return every micro-batch of the log."""
         return list(self.store.log.read(after=0))

@@ -1,0 +1,87 @@
+"""What a shopper may ask for: all that is held, its erasure, and one history of a guest's and an account's."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import orjson
+from fastapi import APIRouter, Request
+
+from cluster.errors import RequestError
+from serve.api.bodies import read_json
+from serve.api.documents import takes
+from serve.api.problems import read
+from serve.api.schemas import (
+    EPOCH,
+    ErasureAnswer,
+    ExportAnswer,
+    HeldEvent,
+    HistoryRow,
+    MergeAnswer,
+    MergeBody,
+)
+from serve.engine import Engine
+from serve.state.event_log import LoggedEvent
+from train.data.ids import id_problem
+
+
+def people_routes(engine_of: Callable[[], Engine]) -> APIRouter:
+    """Return the routes below /v1/users."""
+    routes = APIRouter(prefix="/v1/users", tags=["users"])
+
+    @routes.get("/{user_id:path}/export")
+    async def export_user(user_id: str) -> ExportAnswer:
+        """Return all that is held of a person."""
+        engine, user_id = engine_of(), checked(user_id)
+        held = await engine.store.export(user_id)
+        history = held.shopper.history
+        rows = zip(history.item_idx.tolist(), history.timestamp_ms.tolist(), strict=True)
+        return ExportAnswer(
+            user=user_id, ids=held.user_ids, events=[tell(event) for event in held.events],
+            history=[HistoryRow(item=engine.item_ids[item_idx], time=moment(time)) for item_idx, time in rows],
+        )  # fmt: skip
+
+    @routes.delete("/{user_id:path}")
+    async def erase_user(user_id: str) -> ErasureAnswer:
+        """Erase a person: from the log, its files, snapshots and memory; and unlearn what was learned from them."""
+        receipt = await engine_of().store.erase(checked(user_id))
+        return ErasureAnswer(
+            user=user_id, erasedIds=receipt.n_user_ids, erasedEvents=receipt.n_events, revision=receipt.revision,
+            erasedAt=datetime.now(UTC),
+        )  # fmt: skip
+
+    @routes.post("/{user_id:path}:merge", openapi_extra=takes(MergeBody))
+    async def merge_user(user_id: str, request: Request) -> MergeAnswer:
+        """Let a guest's history join the account's."""
+        body = read(MergeBody, await read_json(request))
+        version = await engine_of().store.merge(checked(user_id), body.source)
+        return MergeAnswer(user=user_id, source=body.source, version=version)
+
+    @routes.post("/{user_id:path}:unmerge", openapi_extra=takes(MergeBody))
+    async def unmerge_user(user_id: str, request: Request) -> MergeAnswer:
+        """Take a merge back, up to 24 hours later: both are as if it had never been."""
+        body = read(MergeBody, await read_json(request))
+        await engine_of().store.take_back_merge(checked(user_id), body.source)
+        return MergeAnswer(user=user_id, source=body.source, version=None)
+
+    return routes
+
+
+def checked(user_id: str) -> str:
+    """Return an id from a path, or raise."""
+    if problem := id_problem(user_id):
+        raise RequestError(f"user {user_id[:128]!r} {problem}")
+    return user_id
+
+
+def tell(event: LoggedEvent) -> HeldEvent:
+    """Return an event as its shopper gets it."""
+    return HeldEvent(
+        id=event.event_id, version=event.seq, type=event.event_type, user=event.user_id, item=event.item_id,
+        time=moment(event.timestamp_ms), orderId=event.order_key or None, value=event.value, weight=event.weight,
+        more=orjson.loads(event.payload),
+    )  # fmt: skip
+
+
+def moment(timestamp_ms: int) -> datetime:
+    """Return epoch milliseconds as a time."""
+    return EPOCH + timedelta(milliseconds=timestamp_ms)
