@@ -10,6 +10,7 @@ from typing import Any
 from bench.client import Client
 
 BATCH = 500
+ATTEMPTS, PAUSE_S = 100, 0.02
 
 
 @dataclass
@@ -63,14 +64,22 @@ def audit(port: int, ledger: Ledger) -> tuple[int, int]:
     event_ids = list(ledger.acks)
     for start in range(0, len(event_ids), BATCH):
         chosen = event_ids[start : start + BATCH]
-        answer = client.post("/v1/events", {"events": [ledger.event(event_id) for event_id in chosen]})
-        if answer.status != 200:
-            raise RuntimeError(f"the audit was answered {answer}")
-        for event_id, result in zip(chosen, answer.body["results"], strict=True):
+        results = _sent_again(client, [ledger.event(event_id) for event_id in chosen])
+        for event_id, result in zip(chosen, results, strict=True):
             lost += result["status"] != "duplicate"
             renumbered += result["status"] == "duplicate" and result["version"] != ledger.acks[event_id]
     client.close()
     return lost, renumbered
+
+
+def _sent_again(client: Client, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what became of each event; a store that is away is asked again for a while."""
+    for _ in range(ATTEMPTS):
+        answer = client.post("/v1/events", {"events": events})
+        if answer.status == 200:
+            return answer.body["results"]
+        time.sleep(PAUSE_S)
+    raise RuntimeError(f"the audit was answered {answer}")
 
 
 def _call(port: int, ledger: Ledger, caller: int, over: threading.Event) -> None:
@@ -83,5 +92,5 @@ def _call(port: int, ledger: Ledger, caller: int, over: threading.Event) -> None
             count += 1
         else:
             ledger.refusals += 1
-            over.wait(0.02)
+            over.wait(PAUSE_S)
     client.close()

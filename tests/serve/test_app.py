@@ -1,5 +1,6 @@
 """The server as it is deployed: replicas, the store's own process, and what remains when one of them is killed."""
 
+import json
 import os
 import signal
 import sys
@@ -20,8 +21,8 @@ from bench.ledger import Ledger, audit, load
 from bench.processes import GATEWAY, STORE, WATCHDOG, kill_one, named, signal_one
 from cluster.haproxy import free_port
 from serve.api.routes import make_api
-from serve.app import close_store, deploy, find_store
-from serve.config import StartArgs
+from serve.app import Gateway, close_store, deploy, ensure_store, find_store, replica_api
+from serve.config import AppArgs, StartArgs
 from serve.run import await_ready
 from serve.state.store import Store
 from tests.serve.shop import KNOWN, item_ids
@@ -30,6 +31,10 @@ from train.registry import Registry
 
 pytestmark = pytest.mark.ray
 
+# One call of ten does not arrive, one answer of ten does not come back.
+LOSSES = {
+    "CoreWorkerService.grpc_client.PushTask": {"num_failures": -1, "req_failure_prob": 10, "resp_failure_prob": 10}
+}
 ITEMS = [f"i{index:04d}" for index in range(24)]
 
 
@@ -98,6 +103,22 @@ def wait_until(holds: Callable[[], bool], timeout_s: float = 60) -> None:
         time.sleep(0.05)
 
 
+def live_state_hash() -> tuple[int, str]:
+    """Return version and hash of the state in the store's process."""
+    actor = find_store()
+    assert actor is not None
+    version, state_hash = ray.get(actor.state_hash.remote())
+    return version, state_hash
+
+
+async def replayed(server: Server) -> tuple[int, str]:
+    """Return version and hash of the state that the log comes to."""
+    store = Store.open(Registry(server.registry).find("current"), server.data)
+    found = await store.state_hash()
+    await store.close()
+    return found
+
+
 def seen_by_all(server: Server, user: str) -> None:
     """Fail unless a click is visible over twenty connections, which the balancer spreads over the replicas."""
     version = server.click(user, "i0003")
@@ -158,21 +179,33 @@ def test_a_killed_watchdog_comes_back(server: Server) -> None:
 
 def test_the_state_is_what_a_replay_of_the_log_comes_to(server: Server) -> None:
     server.click("replayed", ITEMS[1])
-    actor = find_store()
-    assert actor is not None
-    live = ray.get(actor.state_hash.remote())
-    assert live[0] > 0
+    version, state_hash = live_state_hash()
+    assert version > 0
     close_store()
     wait_until(lambda: named(STORE, os.getpid()) == named(WATCHDOG, os.getpid()) == [])
     assert not list(server.data.glob("snapshot-*"))
+    assert run(replayed(server)) == (version, state_hash)
 
-    async def replayed() -> tuple[int, str]:
-        store = Store.open(Registry(server.registry).find("current"), server.data)
-        found = await store.state_hash()
-        await store.close()
-        return found
 
-    assert run(replayed()) == live
+@pytest.mark.slow
+def test_lost_calls_and_lost_answers_lose_no_event_and_apply_none_twice(server: Server) -> None:
+    args = AppArgs.checked({name: value for name, value in server.args.items() if name != "port"})
+    folder = str(Registry(server.registry).find("current"))
+    ray.serve.delete("liveshelf")
+    ensure_store(folder, args)
+    options = {"num_cpus": 0, "runtime_env": {"env_vars": {"RAY_testing_rpc_failure": json.dumps(LOSSES)}}}
+    gateway = ray.serve.deployment(ray_actor_options=options)(ray.serve.ingress(replica_api)(Gateway))
+    ray.serve.run(gateway.bind(folder, args.max_shoppers), name="liveshelf")
+    until(server.answers, in_a_row=5)
+    ledger, callers, (before, _) = Ledger(ITEMS), 3, live_state_hash()
+    with load(server.port, ledger, callers, name=2):
+        assert ledger.wait_for_more(150, timeout_s=60) < 60
+    assert ledger.refusals > 0
+    assert audit(server.port, ledger) == (0, 0)
+    after = live_state_hash()
+    assert after[0] - before - len(ledger.acks) in range(callers + 1)  # each may have left before its last ack
+    close_store()
+    assert run(replayed(server)) == after
 
 
 class Broken:
