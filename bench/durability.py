@@ -134,7 +134,7 @@ def _event(event_id: str, rng: np.random.Generator) -> Event:
     )  # fmt: skip
 
 
-def write_bundle(folder: Path) -> None:
+def write_bundle(folder: Path, n_items: int = N_ITEMS, dim: int = DIM) -> None:
     """Write the store's half of a random bundle without histories."""
     none, rng = np.empty(0, np.int64), np.random.default_rng(0)
     histories = Interactions(
@@ -142,8 +142,10 @@ def write_bundle(folder: Path) -> None:
         weight=np.empty(0, np.float32),
     )  # fmt: skip
     folder.mkdir(parents=True)
-    state = fit_item_state(rng.normal(size=(N_ITEMS, DIM)).astype(np.float32), histories, True, ItemStateConfig())
-    items = pd.DataFrame({"item_id": [f"i{index}" for index in range(N_ITEMS)]})
+    state = fit_item_state(
+        rng.normal(scale=0.3, size=(n_items, dim)).astype(np.float32), histories, True, ItemStateConfig()
+    )
+    items = pd.DataFrame({"item_id": [f"i{index}" for index in range(n_items)]})
     write_bundle_state(items, state, histories, folder)
     write_whole(folder / "calibration.json", json.dumps({"item_state": ItemStateConfig().model_dump()}))
     manifest = Manifest(

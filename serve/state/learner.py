@@ -5,6 +5,8 @@ on any processor. Hence no clock, no random state, no libm and no BLAS: only sum
 which IEEE 754 rounds in one way, in a fixed order.
 """
 
+import itertools
+
 import numpy as np
 
 from serve.state.events import MERGE, MicroBatch
@@ -15,25 +17,52 @@ EPSILON = 1e-12  # keeps the first step of a row finite
 
 
 def apply(state: LiveState, batch: MicroBatch) -> None:
-    """Carry `state` over the next micro-batch, event by event, so that it matters not how events were batched."""
-    negatives = sample_negatives(batch.first_seq, len(batch), state.config.negatives, state.items.n_items)
-    stepped = np.column_stack((negatives, batch.item_idx))
-    mean_squares = dot(batch.vectors, batch.vectors) / np.float32(batch.vectors.shape[1])
+    """Carry `state` over the next micro-batch; it matters not how events were batched."""
     for position, (user_id, row) in enumerate(zip(batch.user_ids, batch.rows(), strict=True)):
-        weight = batch.weight[position]
         if batch.event_types[position] == MERGE:
             state.shoppers.merge(user_id, row)
-        if row.item_idx == NO_ITEM or weight == 0:
-            continue
-        if weight > 0:
+        if row.item_idx != NO_ITEM and batch.weight[position] > 0:
             previous = batch.previous[position]
             state.items.count(row.item_idx, row.timestamp_ms)
             state.items.transitions.add(previous[previous != NO_ITEM], row.item_idx)
             state.shoppers.append(user_id, row)
-        if mean_squares[position] > 0 and state.config.learning_rate > 0:
-            rows = stepped[position] if weight > 0 else stepped[position, -1:]
-            _step(state, rows, float(weight > 0), batch.vectors[position], mean_squares[position])
+    if state.config.learning_rate > 0:
+        move_rows(state, batch)
     state.version = batch.version
+
+
+def move_rows(state: LiveState, batch: MicroBatch) -> None:
+    """Let each event move its item's row and, if it likes the item, those of sampled ones, one event after the other.
+
+    Events that share no row cannot tell who came first, so a stretch of such moves at once, to the same bits.
+    """
+    mean_squares = dot(batch.vectors, batch.vectors) / np.float32(batch.vectors.shape[1])
+    stepping = (batch.item_idx != NO_ITEM) & (batch.weight != 0) & (mean_squares > 0)
+    negatives = sample_negatives(batch.first_seq, len(batch), state.config.negatives, state.items.n_items)
+    rows = np.column_stack((negatives, batch.item_idx))
+    likes = batch.weight > 0
+    for start, end in itertools.pairwise(stretches(rows, likes)):
+        chosen = start + np.flatnonzero(stepping[start:end])
+        if len(chosen):
+            own = rows[chosen] if likes[start] else rows[chosen, -1:]
+            _step(state, own, float(likes[start]), batch.vectors[chosen], mean_squares[chosen])
+
+
+def stretches(rows: np.ndarray, likes: np.ndarray) -> list[int]:
+    """Return where stretches of events begin that share no row and are alike in `likes`, and the end of the last one.
+
+    rows: (n, k) int64, those of each event; likes: (n,) bool.
+    """
+    order = np.argsort(rows, axis=None, kind="stable")
+    event, row = order // rows.shape[1], rows.ravel()[order]
+    again = (row[1:] == row[:-1]) & (event[1:] != event[:-1])
+    last_shared = np.full(len(rows), -1)  # the newest event before each one that has a row of it
+    np.maximum.at(last_shared, event[1:][again], event[:-1][again])
+    found = [0]
+    for position, shared in enumerate(last_shared.tolist()):
+        if shared >= found[-1] or (position and likes[position] != likes[position - 1]):
+            found.append(position)
+    return [*found, len(rows)]
 
 
 def sample_negatives(first_seq: int, n_events: int, k: int, n_items: int) -> np.ndarray:
@@ -52,19 +81,20 @@ def splitmix64(counter: np.ndarray) -> np.ndarray:
 
 
 def _step(
-    state: LiveState, rows: np.ndarray, label: float, shopper_vector: np.ndarray, mean_square: np.float32
+    state: LiveState, rows: np.ndarray, label: float, shopper_vectors: np.ndarray, mean_squares: np.ndarray
 ) -> None:
-    """Take one Adagrad step (Duchi et al., 2011), with one accumulator a row, on −log σ(±⟨h_u, h_i⟩).
+    """Take Adagrad steps (Duchi et al., 2011), with one accumulator a row, on −log σ(±⟨h_u, h_i⟩).
 
-    label: 1 pulls the event's item to h_u, 0 pushes it away; mean_square: of h_u's coordinates.
-    rows: item_idx with the event's own item last, so that numpy's last write wins where it was drawn as a negative too.
+    label: 1 pulls the events' items to h_u, 0 pushes them away; mean_squares: (n,), of h_u's coordinates.
+    rows: (n, k) item_idx, no row in two events, each event's own item last, so that numpy's last write wins where it
+    was drawn as a negative too.
     """
     vectors, anchor, drift = state.items.vectors[rows], state.anchor[rows], np.float32(state.config.max_drift)
-    error = sigmoid(dot(vectors, shopper_vector))
-    error[-1] -= label
-    squares = state.squares[rows] + error * error * mean_square
+    error = sigmoid(dot(vectors, shopper_vectors[:, None]))
+    error[:, -1] -= label
+    squares = state.squares[rows] + error * error * mean_squares[:, None]
     step = np.float32(state.config.learning_rate) * error / np.sqrt(squares + np.float32(EPSILON))
-    vectors -= step[:, None] * shopper_vector
+    vectors -= step[:, :, None] * shopper_vectors[:, None]
     np.maximum(vectors, anchor - drift, out=vectors)
     np.minimum(vectors, anchor + drift, out=vectors)
     state.items.vectors[rows] = vectors
@@ -82,12 +112,12 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def dot(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return the inner product of each row, (m,); halves are added to each other, so that no kernel orders the sums."""
+    """Return inner products over the last axis; halves are added to each other, so that no kernel orders the sums."""
     terms = left * right
-    while (width := terms.shape[1]) > 1:
+    while (width := terms.shape[-1]) > 1:
         half = width // 2
-        folded = terms[:, :half] + terms[:, half : 2 * half]
+        folded = terms[..., :half] + terms[..., half : 2 * half]
         if width % 2:
-            folded[:, 0] += terms[:, -1]
+            folded[..., 0] += terms[..., -1]
         terms = folded
-    return terms[:, 0]
+    return terms[..., 0]

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save
 from cluster.config import Config
 from cluster.errors import StorageError
 from cluster.storage import sha256, sync, whole_file
+from serve.state.image import digest
 
 log = logging.getLogger(__name__)
 
@@ -29,14 +30,18 @@ class Header(Config):
     lineage: str = Field(description="log, bundle and learning rule")
     epoch: int = Field(description="how often the log had been opened")
     version: int = Field(description="seq of the last event in it")
-    state_hash: str = Field(description="digest of the arrays")
+    state_hash: str = Field(default="", description="digest of the arrays")
 
 
 class Snapshot(NamedTuple):
-    """A verified snapshot."""
+    """A state at one version."""
 
     header: Header
     arrays: dict[str, np.ndarray]
+
+    def sealed(self) -> "Snapshot":
+        """Return the snapshot with the hash of what it holds; two states have one only when they agree to the bit."""
+        return Snapshot(self.header.model_copy(update={"state_hash": digest(self.arrays)}), self.arrays)
 
 
 def write_snapshot(folder: Path, snapshot: Snapshot) -> Path:

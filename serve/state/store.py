@@ -42,7 +42,7 @@ class StoreConfig(Config):
     )
     changes_events: int = Field(default=512, ge=1, description="a replica that lags gets about so many at once")
     catch_up_events: int = Field(
-        default=256, ge=1, description="replayed at once after an erasure, while new events wait: some 20 ms"
+        default=64, ge=1, description="replayed at once after an erasure, while new events wait: some 5 ms"
     )
     undo_hours: float = Field(default=24, ge=0, description="how long a merge of two shoppers can be taken back")
 
@@ -162,14 +162,16 @@ class Store:
         """Return a version, and the hash of the whole state at it."""
         async with self._one_snapshot:
             await self.caught_up()
-            header = (await self._in_thread(self._machine.snapshot)).header
+            copy = await self._in_thread(self._machine.snapshot)
+        header = (await asyncio.to_thread(copy.sealed)).header
         return header.version, header.state_hash
 
     async def snapshot(self) -> Path:
         """Return the file that the whole state was written to; events go on while it is written."""
         async with self._one_snapshot:
             await self.caught_up()
-            snapshot = await self._in_thread(self._machine.snapshot)
+            copy = await self._in_thread(self._machine.snapshot)
+            snapshot = await asyncio.to_thread(copy.sealed)
             path = await asyncio.to_thread(write_snapshot, self._machine.log.folder, snapshot)
             await self._in_thread(self._machine.describe)
         log.info("wrote snapshot version=%d path=%s", snapshot.header.version, path)
