@@ -1,5 +1,6 @@
 """The settings of serving."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -30,3 +31,19 @@ class StartArgs(AppArgs):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=1, le=65_535, description="port to listen on")
     timeout_s: float = Field(120, gt=0, description="longest wait until the first answer")
+
+
+class ReplayArgs(Config):
+    """What `serve/run.py replay` takes."""
+
+    registry: str = Field("var/registry", description="folder or pyarrow.fs URL of bundles")
+    bundle: str = Field("current", description="`current`, a version, or a bundle's folder")
+    data: str = Field("var/store", description="folder of the event log")
+    until: int | None = Field(None, ge=0, description="version to stop at; the newest when left out")
+    exclude_users: str = Field("", description="ids with commas, or a file with one in each line")
+
+    def excluded(self) -> list[str]:
+        """Return the ids."""
+        if Path(self.exclude_users).is_file():
+            return Path(self.exclude_users).read_text().splitlines()
+        return [user_id for user_id in self.exclude_users.split(",") if user_id]

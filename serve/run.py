@@ -1,4 +1,4 @@
-"""`python serve/run.py start|stop|status key=value …`: the server on this machine, in the background."""
+"""`python serve/run.py start|stop|status|replay key=value …`: the server on this machine, and its past."""
 
 import json
 import logging
@@ -20,7 +20,8 @@ from cluster.errors import ConfigError, RuntimeStartError
 from cluster.head import running_head, start_head, stop_head
 from cluster.runtime import RuntimeConfig, connect, disconnect
 from serve.app import close_store, deploy
-from serve.config import StartArgs
+from serve.config import ReplayArgs, StartArgs
+from serve.state.replay import replay
 from train.bundle_state import check_bundle
 from train.registry import Registry
 
@@ -83,7 +84,18 @@ def status_command(words: list[str]) -> None:
     console.print_json(json.dumps(ask_ready(args)))
 
 
-COMMANDS = {"start": start_command, "stop": stop_command, "status": status_command}
+def replay_command(words: list[str]) -> None:
+    """Say what the log of a stopped server comes to, up to any event, and without the shoppers that one names."""
+    args = ReplayArgs.parse(words)
+    bundle = Registry(args.registry).find(args.bundle)
+    found = replay(bundle, Path(args.data), args.until, args.excluded())
+    header = found.snapshot.header
+    console.print(f"version {header.version}, state {header.state_hash}", soft_wrap=True)
+    if args.exclude_users:
+        console.print(f"without {found.n_silent} events; DELETE /v1/users/<id> makes it so")
+
+
+COMMANDS = {"start": start_command, "stop": stop_command, "status": status_command, "replay": replay_command}
 
 
 def url(args: StartArgs) -> str:

@@ -1,17 +1,18 @@
 """A state on its way along the log: recovery, an erasure and a look into the past all go the same way."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from serve.state.completion import complete
-from serve.state.event_log import EventLog, LoggedBatch
+from serve.state.event_log import EventLog, LoggedBatch, silenced
 from serve.state.events import MicroBatch
-from serve.state.image import read_shoppers, restore_items
+from serve.state.image import item_arrays, read_shoppers, restore_items, shopper_arrays
 from serve.state.learner import apply
 from serve.state.live import LearnerConfig, LiveState, live_state
 from serve.state.shoppers import AllShoppers
-from serve.state.snapshot import newest_snapshot
+from serve.state.snapshot import FORMAT, Header, Snapshot, newest_snapshot
 from train.bundle_state import BundleState
 from train.data.schema import NO_ITEM
 
@@ -37,11 +38,19 @@ class Course:
             state.version = found.header.version
         return cls(state=state, shoppers=shoppers, bundle=bundle, index=index)
 
-    def advance(self, log: EventLog, until: int | None = None) -> None:
-        """Apply the logged batches that begin at or before seq `until`, or all."""
+    def advance(self, log: EventLog, until: int | None = None, silent: Sequence[int] = ()) -> None:
+        """Apply the logged batches that begin at or before seq `until`, or all; the events of `silent` say nothing."""
         for logged in log.read(self.state.version, until):
-            own = logged.bundle == self.state.bundle
-            apply(self.state, logged.batch if own else self._rebased(logged))
+            told = logged._replace(batch=silenced(logged.batch, silent)) if len(silent) else logged
+            own = told.bundle == self.state.bundle
+            apply(self.state, told.batch if own else self._rebased(told))
+
+    def snapshot(self, log: EventLog) -> Snapshot:
+        """Return a copy of the whole state, not sealed yet: that takes long, and there may be events to commit."""
+        header = Header(
+            format=FORMAT, lineage=history_name(log, self.state), epoch=log.epoch, version=self.state.version
+        )
+        return Snapshot(header, item_arrays(self.state) | shopper_arrays(self.shoppers.live))
 
     @property
     def window(self) -> int:

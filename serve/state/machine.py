@@ -13,11 +13,11 @@ from serve.state.course import Course, history_name
 from serve.state.event_log import EventLog, LogEntry, LoggedEvent
 from serve.state.events import MERGE, Ack, Event, MicroBatch, Position, Problem
 from serve.state.folder import describe
-from serve.state.image import Image, item_arrays, shopper_arrays
+from serve.state.image import Image, item_arrays
 from serve.state.learner import apply
 from serve.state.live import LearnerConfig, LiveState
 from serve.state.shoppers import AllShoppers, Shopper, digest_of
-from serve.state.snapshot import FORMAT, Header, Snapshot, drop_snapshots
+from serve.state.snapshot import Snapshot, drop_snapshots
 from train.bundle_state import BundleState
 from train.data.schema import NO_ITEM
 from train.models.item_state import DAY_MS
@@ -179,11 +179,8 @@ class StateMachine:
         return Image(self.position, self.state.bundle, self.state.config, item_arrays(self.state))
 
     def snapshot(self) -> Snapshot:
-        """Return a copy of the whole state, not sealed yet: that takes a while, and this thread has events to commit."""
-        header = Header(
-            format=FORMAT, lineage=history_name(self.log, self.state), epoch=self.log.epoch, version=self.state.version
-        )
-        return Snapshot(header, item_arrays(self.state) | shopper_arrays(self.shoppers.live))
+        """As Course.snapshot."""
+        return self._course.snapshot(self.log)
 
     def describe(self) -> None:
         """Write down what the data folder holds now."""
