@@ -1,0 +1,56 @@
+"""However crowded an item or busy a shopper, steps stay clipped and all numbers finite."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from serve.state.store import Store
+from tests.serve.state.state_world import DIM, FAST, N_ITEMS, N_USERS, event, opened, run, small_bundle
+
+N_EVENTS, BATCH = 2_000, 100
+Draw = Callable[[np.random.Generator], tuple[str, int]]
+
+
+def zipf(rng: np.random.Generator) -> tuple[str, int]:
+    return f"u{rng.zipf(1.4) % (2 * N_USERS)}", int(rng.zipf(1.4) - 1) % N_ITEMS
+
+
+CROWDS: dict[str, Draw] = {
+    "zipf 1.4": zipf,
+    "all on one item": lambda rng: (f"u{rng.integers(500)}", 3),
+    "all by one shopper": lambda rng: ("u0", int(rng.integers(N_ITEMS))),
+    "one shopper, one item": lambda rng: ("u0", 3),
+}
+
+
+async def crowd(store: Store, draw: Draw) -> None:
+    rng = np.random.default_rng(0)
+    for first in range(0, N_EVENTS, BATCH):
+        who = [draw(rng) for _ in range(BATCH)]
+        # Vectors far longer than an encoder's, all to one side, so that nothing but the limit holds an item.
+        vectors = np.abs(rng.normal(scale=100, size=(BATCH, DIM))).astype(np.float32)
+        events = [event(f"e{first + place}", user_id, item_idx) for place, (user_id, item_idx) in enumerate(who)]
+        await store.append(events, vectors, store.position)
+
+
+@pytest.mark.parametrize("draw", CROWDS.values(), ids=CROWDS.keys())
+def test_a_crowd_moves_items_no_further_than_the_limit(bundle: Path, data: Path, draw: Draw) -> None:
+    limit = FAST.learner.max_drift
+
+    async def work() -> None:
+        store = opened(bundle, data)
+        await crowd(store, draw)
+        arrays = (await store.image()).arrays
+        hashed = await store.state_hash()
+        await store.close()
+        assert all(np.isfinite(array).all() for array in arrays.values())
+        drift = np.abs(arrays["vectors"] - small_bundle().state.vectors).max()
+        assert 0.9 * limit <= drift <= limit * (1 + 1e-5)
+        assert arrays["popularity"].sum() == small_bundle().state.popularity.sum() + N_EVENTS
+        again = opened(bundle, data)
+        assert await again.state_hash() == hashed
+        await again.close()
+
+    run(work())
