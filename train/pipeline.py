@@ -23,7 +23,7 @@ from train.data.schema import Interactions, Queries, Split
 from train.data.source import prepare_data
 from train.data.split import make_split
 from train.data.steps.catalogue import catalogue_of
-from train.evaluation.calibrate import fit_calibration
+from train.evaluation.calibrate import Calibrated, fit_calibration
 from train.evaluation.card import CardFacts, model_card
 from train.evaluation.offline import measure, ranking_examples
 from train.evaluation.outcome import Evaluation
@@ -31,7 +31,7 @@ from train.evaluation.summary import Table, summarise
 from train.families import fit_family
 from train.models.base import VectorModel
 from train.models.item_state import ItemState, fit_item_state, recounted
-from train.models.ranker import RankingExamples, fit_ranker
+from train.models.ranker import Ranker, RankingExamples, fit_ranker
 from train.models.registered import require_servable, served
 from train.refresh import find_parent, started
 from train.registry import Registry
@@ -53,6 +53,14 @@ class Learned:
     report: Report  # of the start from another bundle, if there was one
     epochs: list[Metrics]  # none where the model was solved at once
     checkpoints: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fused:
+    """What validation queries taught of ranking the candidates."""
+
+    ranker: Ranker
+    calibrated: Calibrated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,26 +94,23 @@ def fit_bundle(config: FitRun, prepared: Prepared, split: Split | None = None) -
     described = describe(prepared, split.train, config.features, parent.features if parent else None)
     valid = _validation(split, choosing, keep_seen, config)
     chosen = _learn(prepared, split.train, described, valid, config, parent)
-    state = _state(chosen.model, split.train, prepared, described, config)
-    examples = ranking_examples(chosen.model, state, config.sources, split.history, choosing, keep_seen)
-    learned_from = _with_open_orders(examples, chosen.model, state, split, choosing, keep_seen, config)
-    ranker = fit_ranker(learned_from, config.ranker)
-    calibrated = fit_calibration(ranker, examples, config.training.seed)
+    fused = _fuse(chosen.model, prepared, split, described, choosing, keep_seen, config)
     evaluation = measure(
-        chosen.model, recounted(state, split.counted, prepared.has_clock), config.sources, ranker, split.history,
-        reporting, keep_seen, config.k, prepared.catalogue, calibrated.calibration,
+        chosen.model, _state(chosen.model, split.counted, prepared, described, config), config.sources, fused.ranker,
+        split.history, reporting, keep_seen, config.k, prepared.catalogue, fused.calibrated.calibration,
     )  # fmt: skip
     fixed = config.model_copy(update={"model": chosen.model.config})  # what validation chose needs no choice again
     final = _learn(prepared, split.history, described, None, fixed, parent) if config.refit else chosen
     bundle = Bundle(
         manifest=_manifest(config, prepared, split, keep_seen, summarise(evaluation, config.report), parent),
-        model=final.model, items=prepared.catalogue.frame, ranker=ranker, sources=config.sources,
+        model=final.model, items=prepared.catalogue.frame, ranker=fused.ranker, sources=config.sources,
         state=_state(final.model, split.history, prepared, described, config),
-        histories=split.history, traits=traits, features=described.features, calibration=calibrated.calibration,
+        histories=split.history, traits=traits, features=described.features,
+        calibration=fused.calibrated.calibration,
     )  # fmt: skip
     facts = CardFacts(
         manifest=bundle.manifest, report=Report(prepared.report.steps + split.report.steps + chosen.report.steps),
-        evaluation=evaluation, calibration=calibrated.reliability, epochs=chosen.epochs,
+        evaluation=evaluation, calibration=fused.calibrated.reliability, epochs=chosen.epochs,
     )  # fmt: skip
     folder = Registry(config.registry).publish(bundle, config.promote, model_card(facts, config.report))
     track(config.record, bundle.manifest, chosen.epochs)
@@ -185,6 +190,18 @@ def _learn(
         data, report = started(data, parent, prepared.catalogue, config)
     fitted = fit_family(config.model, config.training, data, Path(config.checkpoints), config.workers)
     return Learned(model=served(fitted.model), report=report, epochs=fitted.history, checkpoints=fitted.folder)
+
+
+def _fuse(
+    model: VectorModel, prepared: Prepared, split: Split, described: Described, choosing: Queries, keep_seen: bool,
+    config: FitRun,
+) -> Fused:  # fmt: skip
+    """Fit the ranker and its calibration; the counts and examples that this takes are gone before others are made."""
+    state = _state(model, split.train, prepared, described, config)
+    examples = ranking_examples(model, state, config.sources, split.history, choosing, keep_seen)
+    learned_from = _with_open_orders(examples, model, state, split, choosing, keep_seen, config)
+    ranker = fit_ranker(learned_from, config.ranker)
+    return Fused(ranker=ranker, calibrated=fit_calibration(ranker, examples, config.training.seed))
 
 
 def _state(

@@ -13,7 +13,8 @@ from cluster.config import Config
 from train.data.schema import Interactions
 from train.models.ragged import ITEM_MASK, add_up, offsets_of, pairs, places
 
-CHUNK = 2**22  # entries ordered at once
+CHUNK = 2**20  # entries ordered at once
+BLOCK = 2**14  # items whose links are added up at once
 
 
 class TransitionsConfig(Config):
@@ -105,6 +106,35 @@ class Transitions:
 
 def fit_transitions(interactions: Interactions, n_items: int, config: TransitionsConfig) -> Transitions:
     """Count every pair of a user's items at most `window` apart."""
+    return both_ways(_counted(interactions, n_items, config), config)
+
+
+def both_ways(counts: csr_matrix, config: TransitionsConfig, block: int = BLOCK) -> Transitions:
+    """Return the transitions of links from earlier items to later ones, (n_items, n_items), with those that lead back.
+
+    Both are added up for `block` items at a time: the sum of all would be twice as large as `counts`.
+    """
+    back, k = csr_matrix(counts.T), config.max_neighbours
+    n_items, most = len(counts.indptr) - 1, np.minimum(np.diff(counts.indptr) + np.diff(back.indptr), k)
+    rows, columns = np.zeros(n_items), np.zeros(n_items)
+    # Filled from the front: what is left over is never touched, and so takes no memory.
+    data, indices = np.empty(most.sum(), dtype=np.float32), np.empty(most.sum(), dtype=counts.indices.dtype)
+    offsets = np.zeros(n_items + 1, dtype=np.int64)
+    for start in range(0, n_items, block):
+        some = slice(start, start + block)
+        both = csr_matrix(counts[some] + config.backward * back[some])
+        rows[some] = np.asarray(both.sum(axis=1)).ravel()
+        np.add.at(columns, both.indices, both.data)  # one link after the other, as a sum over the whole would be
+        best = strongest(both, k)
+        offsets[start + 1 : start + block + 1] = offsets[start] + best.indptr[1:]
+        filled = slice(offsets[start], offsets[start] + best.nnz)
+        data[filled], indices[filled] = best.data, best.indices
+    base = csr_matrix((data[: offsets[-1]], indices[: offsets[-1]], offsets), shape=counts.get_shape())
+    return Transitions(config=config, base=base, rows=rows, columns=columns)
+
+
+def _counted(interactions: Interactions, n_items: int, config: TransitionsConfig) -> csr_matrix:
+    """Return how often each item came at most `window` before each other, (n_items, n_items) float64."""
     counts = csr_matrix((n_items, n_items), dtype=np.float64)
     user_idx, item_idx = interactions.user_idx, interactions.item_idx
     weight = 1.0
@@ -113,10 +143,7 @@ def fit_transitions(interactions: Interactions, n_items: int, config: Transition
         pair = (item_idx[:-distance][same_user], item_idx[distance:][same_user])
         counts = counts + csr_matrix((np.full(len(pair[0]), weight), pair), shape=counts.shape)
         weight *= config.decay
-    counts = csr_matrix(counts + config.backward * counts.T)
-    rows = np.asarray(counts.sum(axis=1)).ravel()
-    columns = np.asarray(counts.sum(axis=0)).ravel()
-    return Transitions(config=config, base=strongest(counts, config.max_neighbours), rows=rows, columns=columns)
+    return counts
 
 
 def strongest(counts: csr_matrix, k: int) -> csr_matrix:

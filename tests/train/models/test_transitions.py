@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
 from tests.train.histories import histories_of
-from train.models.transitions import Transitions, TransitionsConfig, fit_transitions, strongest
+from train.models.transitions import Transitions, TransitionsConfig, both_ways, fit_transitions, strongest
 
 N = 8
 SEQUENCES = st.lists(st.lists(st.integers(0, N - 1), max_size=9), min_size=1, max_size=6)
@@ -113,6 +113,25 @@ def test_a_batch_keeps_only_the_strongest_links_but_normalises_by_all() -> None:
     found = fit_transitions(histories_of(sequences), N, config).followers(np.array([0]))
     assert found.item_idx.tolist() == [1, 2]
     assert found.score.tolist() == pytest.approx([3 / 6, 2 / 6])
+
+
+@given(
+    counts=st.lists(st.lists(st.just(0.0) | st.floats(0.01, 9), min_size=N, max_size=N), min_size=N, max_size=N),
+    backward=st.just(0.0) | st.floats(0.01, 1),
+    k=st.integers(1, N),
+    block=st.integers(1, N + 1),
+)
+def test_links_added_up_block_by_block_have_the_bits_of_the_whole_sum(
+    counts: list[list[float]], backward: float, k: int, block: int
+) -> None:
+    one_way = csr_matrix(np.array(counts))
+    whole = csr_matrix(one_way + backward * one_way.T)
+    found = both_ways(one_way, TransitionsConfig(backward=backward, max_neighbours=k), block)
+    kept = strongest(whole, k)
+    for part in ("data", "indices", "indptr"):
+        np.testing.assert_array_equal(getattr(found.base, part), getattr(kept, part))
+    np.testing.assert_array_equal(found.rows, np.asarray(whole.sum(axis=1)).ravel())
+    np.testing.assert_array_equal(found.columns, np.asarray(whole.sum(axis=0)).ravel())
 
 
 @given(
