@@ -8,7 +8,6 @@ from train.data.source import DataConfig
 from train.data.split import SplitConfig
 from train.encoders.items import ContentConfig
 from train.evaluation.summary import ReportConfig
-from train.fit import WorkersConfig
 from train.loop import FitConfig
 from train.models.candidates import SourcesConfig
 from train.models.item_state import ItemStateConfig
@@ -17,6 +16,7 @@ from train.models.ranker import RankerConfig
 from train.models.registered import ModelSetting
 from train.tracking import TrackingConfig
 from train.warm_start import RefreshConfig
+from train.workers import WorkersConfig
 
 
 class PrepareRun(DataConfig):

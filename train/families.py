@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 
 from train.checkpoint import TrainState
-from train.fit import WorkersConfig, fit
 from train.joining import joined
 from train.loop import Bar, FitConfig
 from train.models.base import NeuralModel
@@ -16,8 +15,9 @@ from train.models.closed_form.base import ClosedModel
 from train.models.ensemble import EnsembleConfig
 from train.models.registered import ModelConfig, model_class, served
 from train.progress import OwnBar
-from train.session import SCORE, Epoch, Fitted, Metrics, run_epochs, run_folder
+from train.session import SCORE, Epoch, Fitted, Metrics, fit_here, run_epochs, run_folder
 from train.training_set import TrainingSet
+from train.workers import WorkersConfig
 
 
 def fit_family(
@@ -38,6 +38,10 @@ def fit_family(
     if issubclass(family, ClosedModel):
         model = family.fit(config, data, training.seed)
         return Fitted(model=model, history=[], epoch=0, folder=run_folder(folder, config, training, data))
+    if workers.workers == 0:
+        return fit_here(config, training, data, folder)
+    from train.fit import fit  # late: it brings Ray, which takes a second to import
+
     return fit(config, training, data, folder, workers)
 
 

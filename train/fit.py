@@ -10,37 +10,25 @@ from cluster.runtime import connect  # before Ray, which reads its environment o
 import ray
 import ray.train
 import ray.train.torch
-from pydantic import Field
 from ray.util.queue import Queue
 
-from cluster.config import Config
 from cluster.errors import RuntimeStartError
 from train.checkpoint import checkpoint_facts, fill_checkpoint
 from train.loop import FitConfig
 from train.models.registered import ModelConfig
 from train.progress import SentBar, drawn
-from train.session import SCORE, Epoch, Fitted, best_epoch, fit_here, load_model, run_epochs, run_folder
+from train.session import SCORE, Epoch, Fitted, best_epoch, load_model, run_epochs, run_folder
 from train.training_set import TrainingSet
-
-
-class WorkersConfig(Config):
-    """Where training runs."""
-
-    workers: int = Field(default=1, ge=0, le=1024, description="Ray Train workers; 0 trains in this process")
-    gpu: bool | None = Field(default=None, description="one GPU a worker; empty: where the cluster has enough")
-    cores: int = Field(default=1, ge=1, le=256, description="CPU cores, and so threads, of each worker")
-    max_failures: int = Field(default=3, ge=0, description="lost workers that a run survives")
+from train.workers import WorkersConfig
 
 
 def fit(
     model_config: ModelConfig, config: FitConfig, data: TrainingSet, folder: Path, workers: WorkersConfig
 ) -> Fitted:
-    """Train and return the best epoch's model; checkpoints lie under `folder`.
+    """Train on at least one worker and return the best epoch's model; checkpoints lie under `folder`.
 
     A run goes on by itself when a worker is lost, and when the same one is asked for again after an interruption.
     """
-    if workers.workers == 0:
-        return fit_here(model_config, config, data, folder)
     connect()
     place = run_folder(folder.absolute(), model_config, config, data)
     channel = Queue(actor_options={"num_cpus": 0})

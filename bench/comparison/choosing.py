@@ -14,13 +14,13 @@ from cluster.config import Config
 from cluster.errors import DataError
 from train.encoders.base import clean
 from train.families import fit_family
-from train.fit import WorkersConfig
 from train.models.base import Model
 from train.models.closed_form.base import ClosedModel
 from train.models.registered import model_class
 from train.session import SCORE
 from train.training_set import TrainingSet
 from train.validation import ValidationSet
+from train.workers import WorkersConfig
 
 HERE = WorkersConfig(workers=0)
 

@@ -16,7 +16,6 @@ from torch import nn
 
 from tests.train.histories import histories_of
 from train.families import fit_family
-from train.fit import WorkersConfig
 from train.loop import FitConfig
 from train.models.base import Model, NeuralModel, SequenceModel, VectorModel
 from train.models.ensemble import EnsembleConfig, MemberConfig
@@ -25,6 +24,7 @@ from train.models.registered import FAMILIES, ModelConfig, build_model, describe
 from train.session import new_model
 from train.training_set import TrainingSet
 from train.validation import ValidationSet
+from train.workers import WorkersConfig
 
 RINGS, RING = 4, 6
 COLD = RINGS * RING  # listed, never bought

@@ -14,7 +14,6 @@ from train.bundle import read_bundle
 from train.config import FitRun
 from train.data.source import prepare_data
 from train.families import family_epochs, fit_family
-from train.fit import WorkersConfig, fit
 from train.loop import FitConfig
 from train.models.closed_form.content import ContentConfig
 from train.models.closed_form.ease import EaseConfig
@@ -24,9 +23,10 @@ from train.models.neural.gru import GruConfig
 from train.models.neural.transformer import TransformerConfig
 from train.models.registered import ModelConfig
 from train.pipeline import fit_bundle
-from train.session import SCORE, Fitted
+from train.session import SCORE, Fitted, fit_here
 from train.training_set import TrainingSet
 from train.validation import ValidationSet
+from train.workers import WorkersConfig
 
 HERE = WorkersConfig(workers=0)
 
@@ -91,10 +91,10 @@ def test_an_interrupted_ensemble_goes_on_with_the_member_it_was_at(
     def fit_one(*arguments: Any) -> Fitted:
         if len(fitted) == 1:
             raise KeyboardInterrupt
-        fitted.append(fit(*arguments))
+        fitted.append(fit_here(*arguments))
         return fitted[-1]
 
-    monkeypatch.setattr("train.families.fit", fit_one)
+    monkeypatch.setattr("train.families.fit_here", fit_one)
     with pytest.raises(KeyboardInterrupt):
         fit_family(config, training, data, tmp_path / "parts", HERE)
     monkeypatch.undo()

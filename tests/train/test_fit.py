@@ -13,14 +13,15 @@ from ray import cloudpickle
 
 from train.data.batches import Wanted
 from train.data.schema import Interactions
-from train.fit import WorkersConfig, fit
+from train.fit import fit
 from train.loop import FitConfig
 from train.models.base import SequenceModel
 from train.models.neural.lora import LoraConfig
 from train.models.neural.transformer import TransformerConfig
-from train.session import new_model
+from train.session import fit_here, new_model
 from train.training_set import TrainingSet
 from train.validation import ValidationSet
+from train.workers import WorkersConfig
 
 pytestmark = pytest.mark.ray
 
@@ -55,7 +56,7 @@ def test_two_workers_with_one_killed_end_where_one_process_does(cycles: Interact
         EXACT, FIT, TrainingSet(train=cycles, n_items=20, valid=deadly), tmp_path / "two", WorkersConfig(workers=2)
     )
     assert deadly.marker.exists()
-    alone = fit(EXACT, FIT, TrainingSet(train=cycles, n_items=20, valid=plain), tmp_path, WorkersConfig(workers=0))
+    alone = fit_here(EXACT, FIT, TrainingSet(train=cycles, n_items=20, valid=plain), tmp_path)
     assert [metrics["epoch"] for metrics in together.history] == [1, 2, 3, 4]
     for name in ("loss", "ndcg@10"):
         expected = [metrics[name] for metrics in alone.history]
@@ -74,10 +75,8 @@ def test_two_workers_move_as_little_of_a_parent_as_one_process_does(cycles: Inte
     start = {name: value.detach() for name, value in new_model(EXACT, plain, seed=0).named_parameters()}
     data = replace(plain, start=start, wanted=Wanted(after_ms=3))
     config = FIT.model_copy(update={"epochs": 2, "lora": LoraConfig.parse(["rank=2", "most=0.9"])})
-    together, alone = (
-        fit(EXACT, config, data, tmp_path / str(workers), WorkersConfig(workers=workers)).model.state_dict()
-        for workers in (2, 0)
-    )
+    together = fit(EXACT, config, data, tmp_path / "two", WorkersConfig(workers=2)).model.state_dict()
+    alone = fit_here(EXACT, config, data, tmp_path / "one").model.state_dict()
     assert together.keys() == alone.keys()
     for name, value in alone.items():
         np.testing.assert_allclose(together[name], value, atol=1e-3)

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from train.data.schema import Interactions
-from train.fit import WorkersConfig, fit
+from train.fit import fit
 from train.loop import FitConfig, autocast_dtype, train_epochs
 from train.models.neural.transformer import Transformer, TransformerConfig
 from train.training_set import TrainingSet
+from train.workers import WorkersConfig
 
 N_ITEMS = 20
 SMALL = TransformerConfig(embedding_dim=16, max_length=6, feedforward_dim=16)

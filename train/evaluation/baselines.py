@@ -12,7 +12,7 @@ from train.models.ragged import positions
 def sequence_only(prospect: Prospect, state: ItemState) -> Candidates:
     """Rank by ⟨h_u, h_i⟩ alone."""
     items = prospect.candidates.item_idx
-    return prospect.candidates.scored(state.vectors[items] @ prospect.vector)
+    return prospect.candidates.scored(state.vectors.take(items, axis=0) @ prospect.vector)
 
 
 def sequential_rules(prospect: Prospect, state: ItemState) -> Candidates:

@@ -6,7 +6,6 @@ short to have one.
 
 import numpy as np
 from scipy.sparse import csr_matrix, diags_array
-from scipy.stats import rankdata
 
 
 def shown_items(lists: list[np.ndarray], n_items: int) -> csr_matrix:
@@ -36,7 +35,8 @@ def popularity_percentile(popularity: np.ndarray) -> np.ndarray:
 
     Its mean over lists is their average popularity (Yin et al., 2012, ARP), in a unit that other shops share.
     """
-    return (rankdata(popularity) - 0.5) / len(popularity)
+    _, level, count = np.unique(popularity, return_inverse=True, return_counts=True)
+    return (np.cumsum(count) - count / 2)[level] / len(popularity)
 
 
 def diversity(shown: csr_matrix, attributes: csr_matrix) -> np.ndarray:

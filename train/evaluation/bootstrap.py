@@ -1,13 +1,16 @@
 """How sure a mean over queries is: intervals for one row, a paired test between two."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from pydantic import Field
 from scipy.sparse import csr_matrix
 
 from cluster.config import Config
+
+Name = TypeVar("Name", bound=Hashable)
 
 CHUNK = 64  # draws held in memory at once
 
@@ -46,8 +49,8 @@ class Comparison:
 
 
 def intervals(
-    values: dict[str, np.ndarray], user_idx: np.ndarray, config: BootstrapConfig = DEFAULT
-) -> dict[str, Interval]:
+    values: dict[Name, np.ndarray], user_idx: np.ndarray, config: BootstrapConfig = DEFAULT
+) -> dict[Name, Interval]:
     """Return each metric's mean over its queries with a percentile interval (Efron and Tibshirani, 1993, chapter 13).
 
     values: metric → (q,), NaN where a query says nothing, as not all may; user_idx: (q,). Users are drawn, not

@@ -3,9 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
 
 from train.data.schema import Goal
 from train.evaluation.reliability import Reliability, reliability
@@ -78,17 +75,23 @@ def _fit(method: str, share: np.ndarray, chosen: np.ndarray) -> Curve:
 
 
 def _isotonic(share: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.isotonic import IsotonicRegression  # late: half a second that measuring a bundle need not wait
+
     curve = IsotonicRegression().fit(share, chosen)
     return curve.X_thresholds_, curve.y_thresholds_
 
 
 def _platt(share: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.linear_model import LogisticRegression  # late, as above
+
     curve = LogisticRegression(C=1e6).fit(share[:, None], chosen)
     knots = np.linspace(share.min(), share.max(), KNOTS)
     return knots, curve.predict_proba(knots[:, None])[:, 1]
 
 
 def _loss(curve: Curve, share: np.ndarray, chosen: np.ndarray) -> float:
+    from sklearn.metrics import log_loss  # late, as above
+
     return float(log_loss(chosen, curve.at(share), labels=[False, True]))
 
 

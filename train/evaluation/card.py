@@ -8,14 +8,6 @@ from train.bundle_state import Manifest
 from train.data.report import Report
 from train.data.schema import Goal
 from train.evaluation.outcome import Evaluation
-from train.evaluation.plots import (
-    as_png,
-    calibration_figure,
-    metrics_figure,
-    popularity_figure,
-    segments_figure,
-    training_figure,
-)
 from train.evaluation.printed import duel_lines
 from train.evaluation.reliability import Reliability
 from train.evaluation.summary import (
@@ -60,6 +52,15 @@ class CardFacts:
 
 def model_card(facts: CardFacts, config: ReportConfig) -> dict[str, bytes]:
     """Return the files of a card: text, pictures and the settings that make the same bundle again."""
+    from train.evaluation.plots import (  # late: matplotlib takes half a second that measuring a bundle need not wait
+        as_png,
+        calibration_figure,
+        metrics_figure,
+        popularity_figure,
+        segments_figure,
+        training_figure,
+    )
+
     evaluation, k = facts.evaluation, facts.evaluation.k
     segments, versus = by_segment(evaluation, config), duel(evaluation, config)
     figures = {

@@ -52,9 +52,9 @@ def ranks_of(truth: np.ndarray, ranked: Candidates) -> np.ndarray:
     """
     rank = np.full(len(truth), np.inf)
     found, place = divmod(np.flatnonzero(truth[:, None] == ranked.item_idx), max(len(ranked), 1))
-    if len(found):
-        own = ranked.score[place][:, None]
-        rank[found] = (ranked.score > own).sum(axis=1) + ((ranked.score == own).sum(axis=1) - 1) / 2
+    better = (np.count_nonzero(ranked.score > own) for own in ranked.score[place])
+    equal = (np.count_nonzero(ranked.score == own) for own in ranked.score[place])
+    rank[found] = [above + (beside - 1) / 2 for above, beside in zip(better, equal, strict=True)]
     return rank
 
 

@@ -57,8 +57,10 @@ def headline(k: int) -> tuple[str, str]:
 
 def row_intervals(evaluation: Evaluation, config: ReportConfig = DEFAULT) -> dict[str, dict[str, Interval]]:
     """Return every mean over queries with its interval: row → metric → interval."""
-    user_idx = evaluation.queries.user_idx
-    return {name: intervals(row.values, user_idx, config.bootstrap) for name, row in evaluation.rows.items()}
+    rows = evaluation.rows
+    values = {(name, metric): of_query for name, row in rows.items() for metric, of_query in row.values.items()}
+    found = intervals(values, evaluation.queries.user_idx, config.bootstrap)  # at once: drawing takes longest
+    return {name: {metric: found[name, metric] for metric in row.values} for name, row in rows.items()}
 
 
 def summarise(evaluation: Evaluation, config: ReportConfig = DEFAULT) -> Table:

@@ -9,7 +9,7 @@ from train.models.item_state import DAY_MS, ItemState
 from train.models.prospect import Prospect
 from train.models.ragged import ITEM_BITS, add_up, pairs, places, positions
 from train.models.shopper import History
-from train.models.words import alike, profile
+from train.models.words import alike, profiles
 
 SEQUENCE = ("sequence_log_share", "sequence_gap")
 TRANSITION = ("transition", "transition_log")
@@ -24,6 +24,7 @@ REPEAT = (
 CONTEXT = ("orders_log", "history_log", "order_is_open", "open_order_log")
 FEATURES = SEQUENCE + TRANSITION + OWN + WORDS + ITEM + REPEAT + CONTEXT
 
+READ_TOGETHER = 16  # shoppers whose candidates' words stay in the processor's cache
 NO_ITEMS = np.empty(0, dtype=np.int64)
 
 
@@ -104,7 +105,7 @@ def _own_next(rows: Rows, prospects: Sequence[Prospect]) -> np.ndarray:
     for owner, prospect in enumerate(prospects):
         items = prospect.history.item_idx
         earlier = np.flatnonzero(items[:-1] == items[-1:])
-        for ahead, worth in enumerate(NEXT_WEIGHTS, start=1):
+        for ahead, worth in enumerate(NEXT_WEIGHTS if len(earlier) else (), start=1):
             later = earlier[earlier + ahead < len(items)] + ahead
             pair.append(pairs(np.full(len(later), owner), items[later]))
             weight.append(np.full(len(later), worth))
@@ -116,11 +117,12 @@ def _own_next(rows: Rows, prospects: Sequence[Prospect]) -> np.ndarray:
 
 
 def _words(prospects: Sequence[Prospect], state: ItemState) -> np.ndarray:
-    cosines = [np.empty(0)]
-    for prospect in prospects:
-        newest = prospect.history.newest_first(state.config.transitions.window)
-        said = profile(state.words, newest, state.config.transitions.history_decay ** np.arange(len(newest)))
-        cosines.append(alike(state.words, prospect.candidates.item_idx, said))
+    config, cosines = state.config.transitions, [np.empty(0)]
+    for start in range(0, len(prospects), READ_TOGETHER):
+        some = prospects[start : start + READ_TOGETHER]
+        newest = [prospect.history.newest_first(config.window) for prospect in some]
+        said = profiles(state.words, newest, config.history_decay)
+        cosines.append(alike(state.words, [prospect.candidates.item_idx for prospect in some], said))
     return np.concatenate(cosines)[None]
 
 

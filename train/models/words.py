@@ -8,6 +8,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from train.encoders.base import clean
+from train.models.ragged import places
 
 MAX_TERMS = 65_536  # the most frequent, so that a profile fits into a processor's cache
 IDEOGRAPHS = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"  # scripts that put no blanks between words
@@ -45,17 +46,30 @@ def terms(text: str) -> list[str]:
     return found
 
 
-def profile(words: csr_matrix, item_idx: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Return what some items (k,) say together, each with its weight, (n_terms,) float32 of length 1, or zeros."""
-    said = np.zeros(words.get_shape()[1], dtype=np.float32)
-    for item, share in zip(item_idx.tolist(), weight.tolist(), strict=True):
-        row = slice(words.indptr[item], words.indptr[item + 1])
-        said[words.indices[row]] += np.float32(share) * words.data[row]
-    return said / max(float(np.sqrt(said @ said)), 1e-12)
+def profiles(words: csr_matrix, lists: Sequence[np.ndarray], decay: float) -> np.ndarray:
+    """Return what each list of items says, (s, n_terms) float32 rows of length 1, or zeros.
+
+    An item counts `decay` of the one before it.
+    """
+    owner, age = places(np.array([len(items) for items in lists], dtype=np.int64))
+    item_idx = np.concatenate([np.empty(0, np.int64), *lists])
+    item, place = places(words.indptr[item_idx + 1] - words.indptr[item_idx])
+    at = words.indptr[item_idx][item] + place
+    share = (decay**age).astype(np.float32)[item]
+    said = np.zeros((len(lists), words.get_shape()[1]), dtype=np.float32)
+    np.add.at(said.ravel(), owner[item] * said.shape[1] + words.indices[at], share * words.data[at])
+    said /= np.maximum(np.sqrt(np.vecdot(said, said)), 1e-12)[:, None]
+    return said
 
 
-def alike(words: csr_matrix, item_idx: np.ndarray, said: np.ndarray) -> np.ndarray:
-    """Return the cosine of each item's words (n,) and of a `profile`, between 0 and 1."""
-    if not words.get_shape()[1]:
-        return np.zeros(len(item_idx), dtype=np.float32)
-    return words[item_idx] @ said
+def alike(words: csr_matrix, lists: Sequence[np.ndarray], said: np.ndarray) -> np.ndarray:
+    """Return the cosine of each item's words and of the profile that its list is held against, list after list.
+
+    said: (s, n_terms), a profile for each of s lists. The cosines lie between 0 and 1.
+    """
+    owner, _ = places(np.array([len(items) for items in lists], dtype=np.int64))
+    of_items: Any = words[np.concatenate([np.empty(0, np.int64), *lists])]
+    # Each list gets columns of its own: one product for all, as SciPy takes longer to begin one than to finish it.
+    of_items.indices += np.repeat((owner * said.shape[1]).astype(words.indices.dtype), np.diff(of_items.indptr))
+    of_items.resize((len(owner), said.size))
+    return of_items @ said.ravel()

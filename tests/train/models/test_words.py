@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train.models.words import alike, fit_words, profile, terms
+from train.models.words import alike, fit_words, profiles, terms
 
 
 @pytest.mark.parametrize(
@@ -24,14 +24,14 @@ def test_a_text_becomes_words_and_scripts_without_blanks_pairs_of_characters(tex
 
 def test_items_that_share_rare_words_are_more_alike_than_those_that_share_common_ones() -> None:
     words = fit_words(["tea oolong", "tea oolong loose", "tea bags", "tea cup", ""])
-    near, common, itself, nothing = alike(words, np.array([1, 2, 0, 4]), profile(words, np.array([0]), np.ones(1)))
+    near, common, itself, nothing = alike(words, [np.array([1, 2, 0, 4])], profiles(words, [np.array([0])], 1))
     assert itself == pytest.approx(1)
     assert itself > near > common > nothing == 0
 
 
 def test_chinese_titles_find_each_other() -> None:
     words = fit_words(["龙井绿茶 礼盒", "绿茶 罐装", "红酒 礼盒装"])
-    tea, wine = alike(words, np.array([1, 2]), profile(words, np.array([0]), np.ones(1)))
+    tea, wine = alike(words, [np.array([1, 2])], profiles(words, [np.array([0])], 1))
     assert tea > wine
 
 
@@ -39,7 +39,8 @@ def test_chinese_titles_find_each_other() -> None:
 def test_a_catalogue_without_words_has_rows_without_columns(texts: list[str]) -> None:
     words = fit_words(texts)
     assert words.get_shape() == (len(texts), 0)
-    assert not alike(words, np.arange(len(texts)), profile(words, np.arange(len(texts)), np.ones(len(texts)))).any()
+    items = [np.arange(len(texts))]
+    assert not alike(words, items, profiles(words, items, 1)).any()
 
 
 @given(st.lists(st.text(max_size=40), min_size=1, max_size=8))
@@ -53,4 +54,6 @@ def test_rows_have_length_one_or_no_entry(texts: list[str]) -> None:
 def test_a_profile_is_the_weighted_mean_of_its_items_at_length_one() -> None:
     words = fit_words(["a b", "b c", "c d"])
     said = words.toarray()[[0, 2, 0]].T @ np.array([1, 0.5, 0.25])
-    assert profile(words, np.array([0, 2, 0]), np.array([1, 0.5, 0.25])) == pytest.approx(said / np.linalg.norm(said))
+    mine, nobodys = profiles(words, [np.array([0, 2, 0]), np.array([], dtype=np.int64)], 0.5)
+    assert mine == pytest.approx(said / np.linalg.norm(said))
+    assert not nobodys.any()
