@@ -29,7 +29,7 @@ from serve.engine import Engine
 from serve.stages.query import Found, Query, Ranked
 from serve.stages.ranking import Ranking
 from serve.stages.retrieval import FlatIndex, Retriever
-from serve.state.actor import StoreActor
+from serve.state.actor import ADOPTED, StoreActor
 from serve.state.events import Event, MicroBatch, Position
 from serve.state.folder import begin
 from serve.state.follower import Follower
@@ -199,12 +199,17 @@ def deploy(args: StartArgs) -> None:
 
 
 def ensure_store(folder: str, args: AppArgs) -> None:
-    """Return when the store's actor serves the bundle in `folder` and its log; one that serves others is replaced."""
+    """Return when the store's actor serves the bundle in `folder` and its log; one of another log is replaced."""
     origin = folder, str(Path(args.data).absolute())
     actor, watched = find_store(), _find(WATCHDOG) is not None
-    if actor is not None and watched and ray.get(actor.origin.remote(), timeout=START_S) == origin:
-        return
+    if actor is not None and watched:
+        bundle, data = ray.get(actor.origin.remote(), timeout=START_S)
+        if data == origin[1]:
+            if bundle != folder:
+                ray.get(actor.adopt.remote(folder))  # takes as long as the log is: it goes on serving meanwhile
+            return
     close_store()
+    (Path(args.data) / ADOPTED).unlink(missing_ok=True)
     if args.bootstrap:  # here and not in the actor: one that Ray starts again must miss a log that is gone
         begin(Path(args.data), read_manifest(Path(folder)).version)
     # Never retried, because Ray would repeat calls that were applied.

@@ -45,6 +45,7 @@ def to_event(body: EventBody, index: dict[str, int], now: datetime) -> Event | P
     return Event(
         event_id=body.id or f"evt_{uuid4().hex}", user_id=user_id,
         item_idx=NO_ITEM if body.item is None else index[body.item], event_type=body.type, weight=_weight(body),
+        item_id=body.item or "",
         timestamp_ms=body.time_ms(now), order_key=body.order_id or "", value=body.value, payload=_payload(body),
     )  # fmt: skip
 

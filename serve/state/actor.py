@@ -11,6 +11,7 @@ import numpy as np
 
 from cluster.errors import LogError, UnavailableError
 from cluster.processes import started_at
+from cluster.storage import write_whole
 from cluster.telemetry import configure_logging
 from serve.state.events import Event, MicroBatch, Position
 from serve.state.image import Image
@@ -23,6 +24,15 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 FAREWELL_S = 0.2  # for the answer to leave
+ADOPTED = "bundle"  # the file that names the bundle which a running store went over to
+
+
+def adopted(data: Path) -> str:
+    """Return the folder of the bundle that the store of a data folder went over to, empty if it never did."""
+    try:
+        return (data / ADOPTED).read_text()
+    except FileNotFoundError:
+        return ""
 
 
 class StoreActor:
@@ -33,8 +43,8 @@ class StoreActor:
 
     def __init__(self, bundle: str, data: str) -> None:
         configure_logging("WARNING")
-        self._origin = bundle, data
-        self._store = Store.open(Path(bundle), Path(data))
+        self._bundle, self._data = adopted(Path(data)) or bundle, data
+        self._store = Store.open(Path(self._bundle), Path(data))
 
     async def append(self, events: Sequence[Event], vectors: np.ndarray, since: Position) -> AppendResult:
         """As Store.append."""
@@ -76,9 +86,15 @@ class StoreActor:
         """As Store.close."""
         await self._store.close()
 
+    async def adopt(self, bundle: str) -> None:
+        """As Store.adopt; the process comes back with this bundle, too."""
+        await self._or_end(self._store.adopt(Path(bundle)))
+        write_whole(Path(self._data) / ADOPTED, bundle)
+        self._bundle = bundle
+
     async def origin(self) -> tuple[str, str]:
         """Return the folders of the bundle and of the log that the state is made of."""
-        return self._origin
+        return self._bundle, self._data
 
     async def process(self) -> dict[int, int]:
         """Return this process as pid → start tick: a sign that its event loop goes round."""

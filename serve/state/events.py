@@ -21,6 +21,7 @@ class Event:
     event_type: str
     weight: float  # what the type says about liking the item: > 0 is learned from, < 0 pushes away, 0 is only logged
     timestamp_ms: int  # the client's time, clamped, or the gateway's
+    item_id: str = ""  # as the sender says it; a store that serves another bundle goes by it
     order_key: str = ""  # lines of one order share it; empty where there is none
     value: float | None = None
     payload: str = "{}"  # JSON: the rest of what the client sent, its `time` among it
@@ -45,8 +46,13 @@ class Ack(NamedTuple):
 class Position(NamedTuple):
     """How far a copy of the state has come, and in which history."""
 
-    lineage: str  # log, bundle and learning rule; versions of two lineages mean nothing to each other
+    lineage: str  # log, bundle, learning rule and revision; states of two lineages have nothing to do with each other
     version: int  # seq of the last event applied
+
+    @property
+    def bundle(self) -> str:
+        """Version of the bundle, which says what item_idx and h_u mean."""
+        return self.lineage.split("/")[1]
 
 
 class Row(NamedTuple):

@@ -13,6 +13,7 @@ log = logging.getLogger(__name__)
 
 POLL_S = 10.0  # how long one question to an idle store stays open
 RETRY_S = 0.05
+OTHER_BUNDLE_S = 1.0  # between looks at a store that went over to another bundle, before this replica is replaced
 
 
 class ImageSource(Source, Protocol):
@@ -49,9 +50,11 @@ class Follower:
     async def _restart(self) -> None:
         try:
             self.view.load(await self._store.image())
-        except (UnavailableError, OutOfStepError):
+        except OutOfStepError:
+            await self._lost(OTHER_BUNDLE_S)
+        except UnavailableError:
             await self._lost()
 
-    async def _lost(self) -> None:
+    async def _lost(self, pause_s: float = RETRY_S) -> None:
         self.lost_at = self.lost_at or time.monotonic()
-        await asyncio.sleep(RETRY_S)
+        await asyncio.sleep(pause_s)

@@ -1,6 +1,7 @@
 """The state machine: the bundle's state carried forward by the log, one commit after the other, in one thread."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 from uuid import uuid4
 
@@ -22,6 +23,7 @@ from train.bundle_state import BundleState
 from train.data.schema import NO_ITEM
 from train.models.item_state import DAY_MS
 
+UNKNOWN = -2  # item_idx of an item that the bundle does not have
 MAX_HALF_LIVES = 500  # events later than this after the bundle would count more than a float can sum
 
 
@@ -30,6 +32,7 @@ class Request(NamedTuple):
 
     events: Sequence[Event]
     vectors: np.ndarray  # (n, d) float32, h_u of each event's shopper
+    bundle: str = ""  # version that item_idx and vectors speak of; the served one when empty
 
 
 class Commit(NamedTuple):
@@ -58,21 +61,21 @@ class Receipt(NamedTuple):
 class StateMachine:
     """State = bundle + log. Not safe for two threads at once.
 
-    After a part of the log was silenced, the state is made anew beside the old one, a stretch at a time, and takes its
-    place when it has come to the log's end; until then `is_behind`.
+    After a part of the log was silenced, or when another bundle shall be served, a state is made anew beside the old
+    one, a stretch at a time, and takes its place when it has come to the log's end; until then `is_behind`.
     """
 
     def __init__(self, bundle: BundleState, log: EventLog, config: LearnerConfig) -> None:
         self.log = log
-        self.bundle = bundle
         self._config = config
-        self._course = Course.begin(bundle, log, config)
+        self._wanted = bundle
         self._next: Course | None = None
-        self._revision = log.revision  # that the state reflects
-        self.floor = log.last_of_other_bundles(self.state.bundle)  # batches up to here speak of another bundle
-        self._item_ids: list[str] = bundle.items["item_id"].tolist()
-        half_life_ms = bundle.state.config.half_life_days * DAY_MS
-        self._latest_ms = int(min(bundle.state.epoch_ms + MAX_HALF_LIVES * half_life_ms, 2**53))
+        self._take(Course.begin(bundle, log, config))
+
+    @property
+    def bundle(self) -> BundleState:
+        """What the state began with."""
+        return self._course.bundle
 
     @property
     def state(self) -> LiveState:
@@ -86,13 +89,13 @@ class StateMachine:
 
     @property
     def is_behind(self) -> bool:
-        """Whether the state still reflects what was silenced since."""
-        return self._revision != self.log.revision
+        """Whether the state still reflects what was silenced since, or another bundle than the wanted one."""
+        return self._revision != self.log.revision or self._wanted is not self.bundle
 
     @property
     def lineage(self) -> str:
         """The history that versions count in; another one after each rewriting, and until the state reflects it."""
-        pending = "~" if self.is_behind else ""
+        pending = "~" if self._revision != self.log.revision else ""
         return f"{history_name(self.log, self.state)}/{self.log.revision}{pending}"
 
     @property
@@ -105,7 +108,9 @@ class StateMachine:
         self._course.advance(self.log)
 
     def check(self, request: Request) -> None:
-        """Raise when the vectors do not belong to the events or to this bundle."""
+        """Raise when the vectors do not belong to the events, or not to the bundle that they say they do."""
+        if request.bundle not in ("", self.state.bundle):
+            return
         expected = (len(request.events), self.state.items.vectors.shape[1])
         if request.vectors.shape != expected or request.vectors.dtype != np.float32:
             found = f"{request.vectors.dtype} {request.vectors.shape}"
@@ -116,6 +121,7 @@ class StateMachine:
         self.log.check()
         if self.state.version != self.log.last_seq:
             raise LogError(f"applying stopped at {self.state.version} of {self.log.last_seq} events; restart the store")
+        requests = [self._translated(request) for request in requests]
         events = [event for request in requests for event in request.events]
         vectors = np.concatenate([request.vectors for request in requests])
         entries = [self._admitted(event, vector) for event, vector in zip(events, vectors, strict=True)]
@@ -164,14 +170,19 @@ class StateMachine:
             self.shoppers.live.pop(one, None)  # at once, before the state is made anew
         return Receipt(len(user_ids), len(events), self.log.revision)
 
+    def adopt(self, bundle: BundleState) -> None:
+        """Begin to make the state of another bundle."""
+        self._wanted, self._next = bundle, None
+
     def catch_up(self, n_events: int) -> bool:
         """Carry the new state about `n_events` further; tell whether it has taken the old one's place."""
         if self._next is None:
-            self._next = Course.begin(self.bundle, self.log, self._config)
+            self._next = Course.begin(self._wanted, self.log, self._config)
         self._next.advance(self.log, min(self._next.state.version + n_events, self.log.last_seq))
         if self._next.state.version < self.log.last_seq:
             return False
-        self._course, self._next, self._revision = self._next, None, self.log.revision
+        self._take(self._next)
+        self._next = None
         return True
 
     def image(self) -> Image:
@@ -196,10 +207,32 @@ class StateMachine:
         return [logged.batch for logged in self.log.read(after, until)]
 
     def _admitted(self, event: Event, vector: np.ndarray) -> LogEntry | Problem:
+        if event.item_idx == UNKNOWN:
+            return Problem(422, f"item {event.item_id!r} is not in the catalogue of bundle {self.state.bundle}")
         if problem := event_problem(event, vector, len(self._item_ids), self._latest_ms):
             return problem
         item_id = None if event.item_idx == NO_ITEM else self._item_ids[event.item_idx]
         return LogEntry(event, item_id, fingerprint(event, item_id))
+
+    def _translated(self, request: Request) -> Request:
+        """Return a request in the words of the bundle served; an h_u of another one's space makes no step."""
+        if request.bundle in ("", self.state.bundle):
+            return request
+        index = self._course.index
+        events = [
+            replace(event, item_idx=index.get(event.item_id, UNKNOWN) if event.item_idx != NO_ITEM else NO_ITEM)
+            for event in request.events
+        ]
+        return Request(events, np.zeros((len(events), self.state.items.vectors.shape[1]), np.float32))
+
+    def _take(self, course: Course) -> None:
+        """Serve a state from now on."""
+        self._course, self._revision = course, self.log.revision
+        self.floor = self.log.last_of_other_bundles(course.state.bundle)  # batches up to here speak of another bundle
+        self._item_ids = list(course.index)
+        state = course.bundle.state
+        latest = state.epoch_ms + MAX_HALF_LIVES * state.config.half_life_days * DAY_MS
+        self._latest_ms = int(min(latest, 2**53))
 
     def _append(self, entries: Sequence[LogEntry], vectors: np.ndarray) -> MicroBatch:
         events = draft([entry.event for entry in entries], vectors, self.log.last_seq + 1)

@@ -96,14 +96,16 @@ class Store:
     async def append(self, events: Sequence[Event], vectors: np.ndarray, since: Position) -> AppendResult:
         """Return when each event is durable and applied, or refused.
 
-        vectors: (n, d) float32, h_u of each event's shopper, zeros for none; since: where the caller's view stands.
-        An error means that nobody knows whether the events are durable: send the same ids again.
+        vectors: (n, d) float32, h_u of each event's shopper, zeros for none; since: where the caller's view stands, of
+        this bundle or another one. An error means that nobody knows whether the events are durable: send the same ids
+        again.
         """
-        self._check(since)
-        request = Request(events, vectors)
+        self._require_open()
+        request = Request(events, vectors, since.bundle)
         self._machine.check(request)
         acks = await self._group_commit.submit(request)
-        return AppendResult(acks, self._recent.after(since.version) or [], self._recent.version)
+        batches = self._recent.after(since.version) if since.lineage == self._machine.lineage else None
+        return AppendResult(acks, batches or [], self._recent.version)
 
     async def changes(self, since: Position, timeout_s: float) -> list[MicroBatch]:
         """Return the next batches after `since`, waiting up to `timeout_s` for one; none when the time is up."""
@@ -148,8 +150,18 @@ class Store:
         """
         return await self._rewrite(self._machine.erase, user_id, now_ms())
 
+    async def adopt(self, bundle_folder: Path) -> None:
+        """Return when the state is that of another bundle and the same log; the old one is served meanwhile."""
+        self._require_open()
+        bundle = await asyncio.to_thread(read_bundle_state, bundle_folder)
+        async with self._one_snapshot, self._one_writer:
+            await self._in_thread(self._machine.adopt, bundle)
+            self._begin_catching_up()
+        await self.caught_up()
+        await self._in_thread(self._machine.describe)
+
     async def caught_up(self) -> None:
-        """Return when the state reflects nothing that was erased or taken back."""
+        """Return when the state is the wanted bundle's, and reflects nothing that was erased or taken back."""
         while self._catching_up is not None and not self._catching_up.done():
             await asyncio.shield(self._catching_up)
 
@@ -204,16 +216,19 @@ class Store:
         async with self._one_snapshot, self._one_writer:  # a snapshot under way would bring back what goes
             done = await self._in_thread(work, *arguments)
             self._recent.restart()
-            if self._catching_up is None or self._catching_up.done():
-                self._catching_up = asyncio.create_task(self._catch_up())
+            self._begin_catching_up()
         return done
+
+    def _begin_catching_up(self) -> None:
+        if self._catching_up is None or self._catching_up.done():
+            self._catching_up = asyncio.create_task(self._catch_up())
 
     async def _catch_up(self) -> None:
         caught_up = False
         while not caught_up:
             caught_up = await self._in_thread(self._machine.catch_up, self._config.catch_up_events)
         self._recent.restart()
-        self._saved = 0  # the snapshots that held what is gone are gone, too
+        self._saved = 0  # no snapshot is of this state
         self._save_when_due()
 
     def _save_when_due(self) -> None:

@@ -104,7 +104,7 @@ class Shop:
 
     def history(self, user: str) -> list[str]:
         """Return the items that a shopper had, oldest first."""
-        shopper = self.portal.call(self.store.user, user, self.engine.view.position)
+        shopper = self.portal.call(self.store.user, user, self.store.position)
         return [self.engine.item_ids[item_idx] for item_idx in shopper.history.item_idx]
 
 

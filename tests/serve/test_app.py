@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ from serve.run import await_ready
 from serve.state.store import Store
 from tests.serve.shop import KNOWN, item_ids
 from tests.serve.state.state_world import run
+from train.bundle_state import MANIFEST, read_manifest
 from train.registry import Registry
 
 pytestmark = pytest.mark.ray
@@ -50,9 +53,9 @@ class Server:
     def args(self) -> dict[str, Any]:
         return {"registry": str(self.registry), "data": str(self.data), "port": self.port, "replicas": 2}
 
-    def deploy(self, topology: str) -> None:
+    def deploy(self, topology: str, bundle: str = "current") -> None:
         """Serve on two gateway replicas, and return when the first of them is known to the balancer."""
-        args = StartArgs.checked(self.args | {"topology": topology})
+        args = StartArgs.checked(self.args | {"topology": topology, "bundle": bundle})
         deploy(args)
         await_ready(args)
 
@@ -83,6 +86,40 @@ def server(ray_cluster: str, registry: Path, tmp_path_factory: pytest.TempPathFa
     yield server
     ray.serve.shutdown()
     close_store()
+
+
+class Answers:
+    """A shopper who asks again and again, for as long as the block runs."""
+
+    def __init__(self, server: Server) -> None:
+        self._server, self._over = server, threading.Event()
+        self._thread = threading.Thread(target=self._ask)
+        self.failed, self.versions = 0, set[str]()
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _ask(self) -> None:
+        client = Client(self._server.port)
+        while not self._over.is_set():
+            answer = client.post("/v1/recommendations", {"user": KNOWN})
+            if answer.status == 200:
+                self.versions.add(answer.body["modelVersion"])
+            else:
+                self.failed += 1
+        client.close()
+
+
+def copied(bundle: Path, folder: Path) -> Path:
+    """Return a bundle of another version that is else the same."""
+    shutil.copytree(bundle, folder)
+    manifest = read_manifest(folder).model_copy(update={"version": folder.name})
+    (folder / MANIFEST).write_text(manifest.sealed().model_dump_json())
+    return folder
 
 
 def until(answers: Callable[[], bool], in_a_row: int, at_most: int = 2_000) -> int:
@@ -135,6 +172,20 @@ def test_a_click_is_visible_through_any_replica(server: Server) -> None:
 def test_a_killed_gateway_fails_only_what_it_was_answering(server: Server) -> None:
     kill_one(GATEWAY, os.getpid())
     assert until(server.answers, in_a_row=50) <= 5
+
+
+def test_another_bundle_is_promoted_and_taken_back_without_a_failed_request(server: Server, tmp_path: Path) -> None:
+    old = Registry(server.registry).find("current")
+    new = copied(old, tmp_path / "promoted")
+    ledger, answers = Ledger(ITEMS), Answers(server)
+    with load(server.port, ledger, callers=2), answers:
+        for bundle in (new, old):
+            assert ledger.wait_for_more(20, timeout_s=30) < 30
+            server.deploy("fused", str(bundle))
+            assert ledger.wait_for_more(20, timeout_s=30) < 30
+    assert (ledger.refusals, answers.failed) == (0, 0)
+    assert {old.name, "promoted"} == answers.versions
+    assert audit(server.port, ledger) == (0, 0)
 
 
 def test_staged_replicas_answer_as_fused_ones_did(server: Server) -> None:

@@ -34,7 +34,7 @@ def test_a_position_ahead_of_the_log_or_of_another_history_is_refused(bundle: Pa
         with pytest.raises(OutOfStepError, match="not between 0 and 0"):
             await store.changes(Position(store.position.lineage, 1), 0)
         with pytest.raises(OutOfStepError, match="another history"):
-            await send(store, [event("e1")], Position("x", 0))
+            await store.changes(Position("log/bundle/rule/0", 0), 0)
         await store.close()
 
     run(work())
