@@ -9,12 +9,14 @@ or a replay of the log from zero came to another state than the live one.
 import asyncio
 import sys
 import tempfile
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from pydantic import Field
+from tqdm import tqdm
 
 from bench.ledger import Ledger, audit, load
 from bench.processes import STORE, kill_one
@@ -24,6 +26,7 @@ from bench.shop import publish_shop
 from cluster.config import Config
 from serve.state.store import Store
 
+PATIENCE_S = 60
 LIVE_HASH = """
 from cluster.runtime import RuntimeConfig, connect
 import ray
@@ -39,7 +42,7 @@ class KillStoreConfig(Config):
     kills: int = Field(default=10, ge=1, description="times the store's process is killed")
     topology: Literal["fused", "staged"] = Field(default="fused", description="of the server")
     callers: int = Field(default=4, ge=1, le=64, description="connections that send one event after the other")
-    acks_between: int = Field(default=100, ge=1, description="acks before each kill")
+    acks_between: int = Field(default=20, ge=1, description="acks before each kill")
     items: int = Field(default=1_000, ge=100, description="items of the generated shop")
 
 
@@ -55,6 +58,7 @@ class Outcome:
     same_hash: bool  # the live state = a replay of the log from zero
     recovery_s_p50: float  # from the kill to the next ack
     recovery_s_max: float
+    s_per_kill: float  # with the acks before it
 
     @property
     def passed(self) -> bool:
@@ -65,11 +69,13 @@ class Outcome:
 def kill_loop(server: Server, bundle: Path, config: KillStoreConfig) -> Outcome:
     """Load the server, kill its store again and again, then look at what is left; the server is stopped."""
     ledger, recovery_s = Ledger([f"i{index}" for index in range(config.items)]), []
+    began = time.perf_counter()
     with load(server.port, ledger, config.callers):
-        for _ in range(config.kills):
-            ledger.wait_for_more(config.acks_between, timeout_s=60)
+        for _ in tqdm(range(config.kills), unit=" kills", disable=None):
+            acks_or_fail(ledger, config.acks_between)
             kill_one(STORE, server.head_pid)
-            recovery_s.append(ledger.wait_for_more(1 + config.callers, timeout_s=60))
+            recovery_s.append(acks_or_fail(ledger, 1 + config.callers))  # those under way may come yet
+    s_per_kill = (time.perf_counter() - began) / config.kills
     lost, renumbered = audit(server.port, ledger)
     live = server.python("-c", LIVE_HASH).split()
     server.python("serve/run.py", "stop")
@@ -77,8 +83,15 @@ def kill_loop(server: Server, bundle: Path, config: KillStoreConfig) -> Outcome:
     return Outcome(
         kills=config.kills, acked=len(ledger.acks), lost=lost, renumbered=renumbered, refusals=ledger.refusals,
         same_hash=live == [str(version), state_hash], recovery_s_p50=round(float(np.median(recovery_s)), 2),
-        recovery_s_max=round(max(recovery_s), 2),
+        recovery_s_max=round(max(recovery_s), 2), s_per_kill=round(s_per_kill, 2),
     )  # fmt: skip
+
+
+def acks_or_fail(ledger: Ledger, n: int) -> float:
+    """Return the seconds until `n` more acks came; a store that does not come back ends the measurement."""
+    if (seconds := ledger.wait_for_more(n, timeout_s=PATIENCE_S)) > PATIENCE_S:
+        raise TimeoutError(f"fewer than {n} acks in {PATIENCE_S} s, after {len(ledger.acks)} before")
+    return seconds
 
 
 async def replay(bundle: Path, data: Path) -> tuple[int, str]:

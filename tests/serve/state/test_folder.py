@@ -1,5 +1,6 @@
 """A log begins once: where there was one before, a missing file is an error."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,20 @@ def test_a_store_that_is_started_again_misses_an_emptied_folder(bundle: Path, da
         path.unlink()
     with pytest.raises(LogError, match="holds no event log"):
         Store.open(bundle, data)
+
+
+def test_an_older_log_is_not_taken_for_the_newest(bundle: Path, data: Path, tmp_path: Path) -> None:
+    async def grow(event_id: str) -> None:
+        store = Store.open(bundle, data, bootstrap=True, config=FAST)
+        await send(store, [event(event_id)])
+        await store.close()
+
+    run(grow("e1"))
+    shutil.copy(data / FILE, tmp_path / "backup")
+    run(grow("e2"))
+    shutil.copy(tmp_path / "backup", data / FILE)
+    with pytest.raises(LogError, match="up to event 2, now .* up to 1; restore the log"):
+        Store.open(bundle, data, config=FAST)
 
 
 def test_closing_twice_is_closing_once(bundle: Path, data: Path) -> None:
