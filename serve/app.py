@@ -119,6 +119,11 @@ class Replica:
         self.follower = Follower(self.view, self.store)
         self._following = asyncio.create_task(self.follower.run())
 
+    def require(self, query: Query) -> None:
+        """Raise where a query speaks of another bundle: while one is replaced by another, stages of both live."""
+        if query.bundle != self.bundle.manifest.version:
+            raise UnavailableError("the server is going over to another bundle; send the same request in a second")
+
     def check_health(self) -> None:
         """Fail when the view can no longer move. That the store is away is no reason to start a replica again."""
         if self._following.done():
@@ -134,6 +139,7 @@ class RetrieverReplica(Replica):
 
     async def retrieve(self, query: Query) -> Found:
         """As Retriever.retrieve."""
+        self.require(query)
         return await self._room.retrieve(query)
 
 
@@ -146,6 +152,7 @@ class RankerReplica(Replica):
 
     async def rank(self, query: Query, found: Found) -> Ranked:
         """As Ranking.rank."""
+        self.require(query)
         return await self._room.rank(query, found)
 
 

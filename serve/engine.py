@@ -95,8 +95,8 @@ class Engine:
         await self.view.wait_for(ask.min_version, WAIT_S)
         history, degraded = await self._history(ask)
         query = Query(
-            history=history, vector=await self._vector(history), blocked=self._blocked(history, ask),
-            min_version=self.view.version,
+            bundle=self.bundle.manifest.version, history=history, vector=await self._vector(history),
+            blocked=self._blocked(history, ask), min_version=self.view.version,
         )  # fmt: skip
         ranked = await self._rank(query, await self._retrieve(query))
         if ranked.version < ask.min_version:

@@ -14,6 +14,7 @@ from train.models.transitions import Followers
 class Query:
     """One shopper's question: who asks, what must not be shown, and what the answer must reflect."""
 
+    bundle: str  # version that item_idx and h_u speak of
     history: History
     vector: np.ndarray  # (d,) float32, h_u
     blocked: np.ndarray  # item_idx that must not be shown

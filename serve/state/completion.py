@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from serve.state.events import Event, MicroBatch
+from serve.state.events import Event, MicroBatch, Row
 from serve.state.shoppers import AllShoppers, Shopper
 from train.data.schema import NO_ITEM
 from train.models.shopper import History
@@ -22,24 +22,40 @@ def draft(events: Sequence[Event], vectors: np.ndarray, first_seq: int) -> Micro
         item_idx=np.fromiter((event.item_idx for event in events), np.int64, n),
         weight=np.fromiter((event.weight for event in events), np.float64, n),
         timestamp_ms=np.fromiter((event.timestamp_ms for event in events), np.int64, n),
-        same_order=np.zeros(n, dtype=bool), previous=np.empty((n, 0), np.int64), vectors=vectors,
+        same_order=np.zeros(n, dtype=bool), standing=np.zeros(n, np.float32),
+        previous=np.empty((n, 0), np.int64), vectors=vectors,
     )  # fmt: skip
 
 
-def complete(batch: MicroBatch, shoppers: AllShoppers, window: int) -> MicroBatch:
-    """Return the batch with `previous` and `same_order`, earlier events of the same batch counted."""
+def complete(batch: MicroBatch, shoppers: AllShoppers, window: int, repeat_ms: int) -> MicroBatch:
+    """Return the batch with `previous`, `same_order` and `standing`, earlier events of the same batch counted.
+
+    Standing is what keeps a crowd of fake shoppers small: it grows with what a shopper did before, up to `window` rows,
+    and is nothing for the same item again within `repeat_ms`.
+    """
     same_order = np.zeros(len(batch), dtype=bool)
+    standing = np.zeros(len(batch), dtype=np.float32)
     previous = np.full((len(batch), window), NO_ITEM, dtype=np.int64)
     tails: dict[str, Shopper] = {}
     for position, (user_id, row) in enumerate(zip(batch.user_ids, batch.rows(), strict=True)):
-        if row.item_idx == NO_ITEM or batch.weight[position] <= 0:
+        if row.item_idx == NO_ITEM or batch.weight[position] == 0:
             continue
         tail = tails.get(user_id) or _tail(shoppers.get(user_id), window)
+        standing[position] = (1 + len(tail.history)) / (1 + window)
+        if batch.weight[position] < 0:
+            continue
+        if _repeats(tail.history, row, repeat_ms):
+            standing[position] = 0
         newest = tail.history.newest_first(window)
         previous[position, window - len(newest) :] = newest
         same_order[position] = tail.in_last_order(row.timestamp_ms, row.order_key)
         tails[user_id] = tail.appended(row)
-    return replace(batch, same_order=same_order, previous=previous)
+    return replace(batch, same_order=same_order, standing=standing, previous=previous)
+
+
+def _repeats(tail: History, row: Row, repeat_ms: int) -> bool:
+    seen = tail.timestamp_ms[tail.item_idx == row.item_idx]
+    return len(seen) > 0 and row.timestamp_ms - int(seen[-1]) < repeat_ms
 
 
 def _tail(shopper: Shopper, window: int) -> Shopper:

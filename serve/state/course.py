@@ -52,10 +52,10 @@ class Course:
         )
         return Snapshot(header, item_arrays(self.state) | shopper_arrays(self.shoppers.live))
 
-    @property
-    def window(self) -> int:
-        """How many items before an event count for it."""
-        return self.state.items.transitions.config.window
+    def completed(self, batch: MicroBatch) -> MicroBatch:
+        """Return the next batch with what its shoppers did before."""
+        repeat_ms = int(self.state.config.repeat_minutes * 60_000)
+        return complete(batch, self.shoppers, self.state.items.transitions.config.window, repeat_ms)
 
     def _rebased(self, logged: LoggedBatch) -> MicroBatch:
         """Return another bundle's batch in the words of this one; what this bundle was trained on counts no more.
@@ -66,7 +66,7 @@ class Course:
         item_idx = np.array([self.index.get(item_id or "", NO_ITEM) for item_id in logged.item_ids], np.int64)
         item_idx[batch.timestamp_ms <= self.bundle.manifest.data_cutoff_ms] = NO_ITEM
         vectors = np.zeros((len(batch), self.state.items.vectors.shape[1]), np.float32)
-        return complete(replace(batch, item_idx=item_idx, vectors=vectors), self.shoppers, self.window)
+        return self.completed(replace(batch, item_idx=item_idx, vectors=vectors))
 
 
 def history_name(log: EventLog, state: LiveState) -> str:

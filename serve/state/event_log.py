@@ -193,7 +193,7 @@ class EventLog(ABC):
 
 def encode(batch: MicroBatch) -> bytes:
     """Return what a batch holds beyond its events' columns."""
-    return save({name: getattr(batch, name) for name in ("item_idx", "same_order", "previous", "vectors")})
+    return save({name: getattr(batch, name) for name in ("item_idx", "same_order", "standing", "previous", "vectors")})
 
 
 def silenced(batch: MicroBatch, seqs: Sequence[int]) -> MicroBatch:
@@ -210,7 +210,7 @@ def silenced(batch: MicroBatch, seqs: Sequence[int]) -> MicroBatch:
         first_seq=batch.first_seq, event_types=texts(batch.event_types, SILENT), user_ids=texts(batch.user_ids, ""),
         order_keys=texts(batch.order_keys, ""), item_idx=rows(batch.item_idx, NO_ITEM), weight=rows(batch.weight, 0),
         timestamp_ms=rows(batch.timestamp_ms, 0), same_order=rows(batch.same_order, 0),
-        previous=rows(batch.previous, NO_ITEM), vectors=rows(batch.vectors, 0),
+        standing=rows(batch.standing, 0), previous=rows(batch.previous, NO_ITEM), vectors=rows(batch.vectors, 0),
     )  # fmt: skip
 
 

@@ -80,6 +80,7 @@ class MicroBatch:
     weight: np.ndarray  # (n,) float64
     timestamp_ms: np.ndarray  # (n,) int64
     same_order: np.ndarray  # (n,) bool
+    standing: np.ndarray  # (n,) float32 in [0, 1], how much of the event counts for others than its shopper
     previous: np.ndarray  # (n, window) int64, the shopper's items before it, newest first, NO_ITEM on the left
     vectors: np.ndarray  # (n, d) float32, h_u as the gateway encoded it; zeros make no step
 

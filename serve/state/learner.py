@@ -22,9 +22,10 @@ def apply(state: LiveState, batch: MicroBatch) -> None:
         if batch.event_types[position] == MERGE:
             state.shoppers.merge(user_id, row)
         if row.item_idx != NO_ITEM and batch.weight[position] > 0:
-            previous = batch.previous[position]
-            state.items.count(row.item_idx, row.timestamp_ms)
-            state.items.transitions.add(previous[previous != NO_ITEM], row.item_idx)
+            if standing := float(batch.standing[position]):
+                previous = batch.previous[position]
+                state.items.count(row.item_idx, row.timestamp_ms, standing)
+                state.items.transitions.add(previous[previous != NO_ITEM], row.item_idx, standing)
             state.shoppers.append(user_id, row)
     if state.config.learning_rate > 0:
         move_rows(state, batch)
@@ -37,7 +38,7 @@ def move_rows(state: LiveState, batch: MicroBatch) -> None:
     Events that share no row cannot tell who came first, so a stretch of such moves at once, to the same bits.
     """
     mean_squares = dot(batch.vectors, batch.vectors) / np.float32(batch.vectors.shape[1])
-    stepping = (batch.item_idx != NO_ITEM) & (batch.weight != 0) & (mean_squares > 0)
+    stepping = (batch.item_idx != NO_ITEM) & (batch.weight != 0) & (mean_squares > 0) & (batch.standing > 0)
     negatives = sample_negatives(batch.first_seq, len(batch), state.config.negatives, state.items.n_items)
     rows = np.column_stack((negatives, batch.item_idx))
     likes = batch.weight > 0
@@ -45,7 +46,7 @@ def move_rows(state: LiveState, batch: MicroBatch) -> None:
         chosen = start + np.flatnonzero(stepping[start:end])
         if len(chosen):
             own = rows[chosen] if likes[start] else rows[chosen, -1:]
-            _step(state, own, float(likes[start]), batch.vectors[chosen], mean_squares[chosen])
+            _step(state, own, float(likes[start]), batch.vectors[chosen], mean_squares[chosen], batch.standing[chosen])
 
 
 def stretches(rows: np.ndarray, likes: np.ndarray) -> list[int]:
@@ -81,11 +82,13 @@ def splitmix64(counter: np.ndarray) -> np.ndarray:
 
 
 def _step(
-    state: LiveState, rows: np.ndarray, label: float, shopper_vectors: np.ndarray, mean_squares: np.ndarray
-) -> None:
+    state: LiveState, rows: np.ndarray, label: float, shopper_vectors: np.ndarray, mean_squares: np.ndarray,
+    standing: np.ndarray,
+) -> None:  # fmt: skip
     """Take Adagrad steps (Duchi et al., 2011), with one accumulator a row, on −log σ(±⟨h_u, h_i⟩).
 
-    label: 1 pulls the events' items to h_u, 0 pushes them away; mean_squares: (n,), of h_u's coordinates.
+    label: 1 pulls the events' items to h_u, 0 pushes them away; mean_squares: (n,), of h_u's coordinates;
+    standing: (n,), the share of its step that each event takes, since Adagrad gives small gradients full steps.
     rows: (n, k) item_idx, no row in two events, each event's own item last, so that numpy's last write wins where it
     was drawn as a negative too.
     """
@@ -94,6 +97,7 @@ def _step(
     error[:, -1] -= label
     squares = state.squares[rows] + error * error * mean_squares[:, None]
     step = np.float32(state.config.learning_rate) * error / np.sqrt(squares + np.float32(EPSILON))
+    step *= standing[:, None]
     vectors -= step[:, :, None] * shopper_vectors[:, None]
     np.maximum(vectors, anchor - drift, out=vectors)
     np.minimum(vectors, anchor + drift, out=vectors)

@@ -11,7 +11,7 @@ from serve.state.shoppers import Shoppers
 from train.bundle_state import BundleState
 from train.models.item_state import ItemState
 
-RULE = 2  # raise it when `learner.apply` or completion changes, so that no snapshot or replica mixes two rules
+RULE = 3  # raise it when `learner.apply` or completion changes, so that no snapshot or replica mixes two rules
 
 
 class LearnerConfig(Config):
@@ -23,6 +23,10 @@ class LearnerConfig(Config):
     negatives: int = Field(default=64, ge=0, le=1_024, description="sampled items pushed away per event")
     max_drift: float = Field(
         default=0.1, ge=0, le=10, description="furthest a coordinate may move from the bundle's vector"
+    )
+
+    repeat_minutes: float = Field(
+        default=60, ge=0, description="a shopper's same item again within this time counts for nobody else"
     )
 
     @property

@@ -9,7 +9,7 @@ import numpy as np
 
 from cluster.errors import LogError, NotFoundError, RequestError, UnprocessableError
 from serve.state.admission import event_problem, fingerprint, judge
-from serve.state.completion import complete, draft
+from serve.state.completion import draft
 from serve.state.course import Course, history_name
 from serve.state.event_log import EventLog, LogEntry, LoggedEvent
 from serve.state.events import MERGE, Ack, Event, MicroBatch, Position, Problem
@@ -235,8 +235,8 @@ class StateMachine:
         self._latest_ms = int(min(latest, 2**53))
 
     def _append(self, entries: Sequence[LogEntry], vectors: np.ndarray) -> MicroBatch:
-        events = draft([entry.event for entry in entries], vectors, self.log.last_seq + 1)
-        batch = complete(events, self.shoppers, self._course.window)
+        events = [entry.event for entry in entries]
+        batch = self._course.completed(draft(events, vectors, self.log.last_seq + 1))
         self.log.append(self.state.bundle, batch, entries)
         apply(self.state, batch)
         return batch

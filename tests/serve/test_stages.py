@@ -67,7 +67,8 @@ def test_the_popular_list_follows_events(shop: Shop) -> None:
 def test_a_stranger_is_offered_popular_items_however_many_are_blocked(shop: Shop) -> None:
     items = shop.engine.view.items
     best = np.argsort(-items.recent, kind="stable")
-    query = Query(history=NO_HISTORY, vector=np.zeros(8, np.float32), blocked=best[:20], min_version=0)
+    bundle = shop.bundle.manifest.version
+    query = Query(bundle=bundle, history=NO_HISTORY, vector=np.zeros(8, np.float32), blocked=best[:20], min_version=0)
     found = shop.portal.call(shop.engine._retrieve, query)
     assert set(found.candidates.item_idx.tolist()) == set(best[20:].tolist())
     nothing_left = shop.portal.call(shop.engine._retrieve, replace(query, blocked=best))

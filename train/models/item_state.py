@@ -58,12 +58,12 @@ class ItemState:
         """Return what an event at `timestamp_ms` adds to `recent`."""
         return _exp2((timestamp_ms - self.epoch_ms) / (self.config.half_life_days * DAY_MS))
 
-    def count(self, item_idx: int, timestamp_ms: int) -> None:
-        """Count one event of an item."""
-        weight = self.recency_weight(timestamp_ms)
-        self.popularity[item_idx] += 1.0
+    def count(self, item_idx: int, timestamp_ms: int, share: float = 1.0) -> None:
+        """Count an event of an item, or a share of one."""
+        weight = share * self.recency_weight(timestamp_ms)
+        self.popularity[item_idx] += share
         self.recent[item_idx] += weight
-        self.n_events += 1.0
+        self.n_events += share
         self.recent_total += weight
 
 

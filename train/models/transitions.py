@@ -55,9 +55,12 @@ class Transitions:
     columns: np.ndarray  # (n_items,) float64, all that ever arrived at j
     added: dict[int, dict[int, float]] = field(default_factory=dict)
 
-    def add(self, previous: np.ndarray, item_idx: int) -> None:
-        """Count one event: `previous` holds the shopper's items before it, newest first, at most `window` long."""
-        weight = 1.0
+    def add(self, previous: np.ndarray, item_idx: int, share: float = 1.0) -> None:
+        """Count an event, or a share of one.
+
+        previous: the shopper's items before it, newest first, at most `window` long.
+        """
+        weight = share
         for source in previous.tolist():
             self._link(source, item_idx, weight)
             self._link(item_idx, source, weight * self.config.backward)

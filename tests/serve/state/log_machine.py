@@ -73,7 +73,7 @@ class LogMachine(RuleBasedStateMachine):
         assert [batch.version for batch in found] == [batch.version for batch in expected]
         for one, other in zip(found, expected, strict=True):
             assert (one.user_ids, one.order_keys) == (other.user_ids, other.order_keys)
-            for name in ("item_idx", "weight", "timestamp_ms", "same_order", "previous", "vectors"):
+            for name in ("item_idx", "weight", "timestamp_ms", "same_order", "standing", "previous", "vectors"):
                 np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
                 assert getattr(one, name).dtype == getattr(other, name).dtype
 

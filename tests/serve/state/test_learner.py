@@ -17,7 +17,7 @@ def batch(item_idx: int, weight: float, vector: np.ndarray, first_seq: int = 1) 
     return MicroBatch(
         first_seq=first_seq, event_types=("click",), user_ids=("u0",), order_keys=("",), item_idx=np.array([item_idx]),
         weight=np.array([weight]), timestamp_ms=np.array([CUTOFF_MS]), same_order=np.array([False]),
-        previous=np.array([[-1, 2]]), vectors=vector[None].astype(np.float32),
+        standing=np.ones(1, np.float32), previous=np.array([[-1, 2]]), vectors=vector[None].astype(np.float32),
     )  # fmt: skip
 
 
