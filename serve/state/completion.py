@@ -49,7 +49,7 @@ def complete(batch: MicroBatch, shoppers: AllShoppers, window: int, repeat_ms: i
         newest = tail.history.newest_first(window)
         previous[position, window - len(newest) :] = newest
         same_order[position] = tail.in_last_order(row.timestamp_ms, row.order_key)
-        tails[user_id] = tail.appended(row)
+        tails[user_id] = _tail(tail.appended(row), window)  # so that it matters not how events were batched
     return replace(batch, same_order=same_order, standing=standing, previous=previous)
 
 

@@ -20,6 +20,7 @@ from serve.stages.retrieval import FlatIndex, Retriever
 from serve.state.event_log import LoggedBatch
 from serve.state.follower import Follower
 from serve.state.image import Image
+from serve.state.shoppers import Shopper
 from serve.state.store import Store
 from serve.state.view import View
 from tests.serve.conformance import Conformance
@@ -104,7 +105,11 @@ class Shop:
 
     def history(self, user: str) -> list[str]:
         """Return the items that a shopper had, oldest first."""
-        shopper = self.portal.call(self.store.user, user, self.store.position)
+
+        async def asked() -> Shopper:
+            return await self.store.user(user, self.store.position)  # which may change between two calls from a thread
+
+        shopper = self.portal.call(asked)
         return [self.engine.item_ids[item_idx] for item_idx in shopper.history.item_idx]
 
 

@@ -71,7 +71,7 @@ def test_a_shopper_who_clicks_an_item_all_hour_counts_once(bundle: Path, data: P
     async def work() -> None:
         store = opened(bundle, data)
         hour_ms = 3_600_000
-        times = [CUTOFF_MS + offset for offset in (hour_ms, hour_ms + 1, 2 * hour_ms, 2 * hour_ms + 1)]
+        times = [CUTOFF_MS + offset for offset in (hour_ms, hour_ms + 1, 2 * hour_ms + 1, 2 * hour_ms + 2)]
         await send(store, [event(f"e{at}", "u0", 7, timestamp_ms=at) for at in times])
         [logged] = store._machine.log.read(0)
         counted = (await store.image()).arrays["popularity"] - small_bundle().state.popularity
