@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,9 +30,11 @@ from serve.stages.query import Found, Query, Ranked
 from serve.stages.ranking import Ranking
 from serve.stages.retrieval import FlatIndex, Retriever
 from serve.state.actor import ADOPTED, StoreActor
+from serve.state.event_log import LoggedEvent
 from serve.state.events import Event, MicroBatch, Position
 from serve.state.folder import begin
 from serve.state.follower import Follower
+from serve.state.history_file import PAGE
 from serve.state.image import Image
 from serve.state.machine import Held, Receipt
 from serve.state.shoppers import Shopper
@@ -223,6 +225,15 @@ def ensure_store(folder: str, args: AppArgs) -> None:
     actor = _start(STORE, StoreActor, *origin, max_task_retries=0, max_concurrency=STORE_CALLS)
     ray.get(actor.origin.remote(), timeout=START_S)
     _start(WATCHDOG, WatchdogActor, actor)
+
+
+def served_pages(after: int) -> Iterator[list[LoggedEvent]]:
+    """Yield the running store's events after version `after`."""
+    if (actor := find_store()) is None:
+        raise UnavailableError("no store runs on this cluster; start the server first")
+    while page := ray.get(actor.events.remote(after, PAGE)):
+        yield page
+        after = page[-1].seq
 
 
 def find_store() -> ActorHandle | None:

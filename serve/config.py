@@ -33,6 +33,16 @@ class StartArgs(AppArgs):
     timeout_s: float = Field(120, gt=0, description="longest wait until the first answer")
 
 
+class EventsArgs(Config):
+    """What `serve/run.py events` takes."""
+
+    out: str = Field("live.parquet", description="file to write; `live.parquet` in a data folder is read by `fit`")
+    registry: str = Field("var/registry", description="of a stopped server: folder or pyarrow.fs URL of bundles")
+    bundle: str = Field("current", description="of a stopped server: `current`, a version, or a bundle's folder")
+    data: str = Field("var/store", description="of a stopped server: folder of the event log")
+    after: int = Field(0, ge=0, description="version after which to begin")
+
+
 class ReplayArgs(Config):
     """What `serve/run.py replay` takes."""
 

@@ -1,4 +1,4 @@
-"""`python serve/run.py start|stop|status|replay key=value …`: the server on this machine, and its past."""
+"""`python serve/run.py start|stop|status|replay|events key=value …`: the server on this machine, and its past."""
 
 import json
 import logging
@@ -7,6 +7,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from cluster.command import run_one_of
 from cluster.errors import ConfigError, RuntimeStartError
 from cluster.head import running_head, start_head, stop_head
 from cluster.runtime import RuntimeConfig, connect, disconnect
-from serve.app import close_store, deploy
-from serve.config import ReplayArgs, StartArgs
+from serve.app import close_store, deploy, served_pages
+from serve.config import EventsArgs, ReplayArgs, StartArgs
+from serve.state.event_log import LoggedEvent
+from serve.state.history_file import logged_pages, write_events
 from serve.state.replay import replay
 from train.bundle_state import check_bundle
 from train.registry import Registry
@@ -95,7 +98,29 @@ def replay_command(words: list[str]) -> None:
         console.print(f"without {found.n_silent} events; DELETE /v1/users/<id> makes it so")
 
 
-COMMANDS = {"start": start_command, "stop": stop_command, "status": status_command, "replay": replay_command}
+def events_command(words: list[str]) -> None:
+    """Write the log's events to a file that `train/run.py fit` reads, of a running server or a stopped one."""
+    args = EventsArgs.parse(words)
+    count = write_events(pages_of(args), Path(args.out))
+    console.print(f"wrote {count:,} events to {args.out}", soft_wrap=True)
+
+
+def pages_of(args: EventsArgs) -> Iterator[list[LoggedEvent]]:
+    """Yield the log's events from the store's process where one runs, else from the log itself."""
+    if running_head() is None:
+        yield from logged_pages(Registry(args.registry).find(args.bundle), Path(args.data), args.after)
+        return
+    connect(RuntimeConfig(address="head"))
+    try:
+        yield from served_pages(args.after)
+    finally:
+        disconnect()
+
+
+COMMANDS = {
+    "start": start_command, "stop": stop_command, "status": status_command, "replay": replay_command,
+    "events": events_command,
+}  # fmt: skip
 
 
 def url(args: StartArgs) -> str:

@@ -13,6 +13,7 @@ from cluster.errors import LogError, UnavailableError
 from cluster.processes import started_at
 from cluster.storage import write_whole
 from cluster.telemetry import configure_logging
+from serve.state.event_log import LoggedEvent
 from serve.state.events import Event, MicroBatch, Position
 from serve.state.image import Image
 from serve.state.machine import Held, Receipt
@@ -69,6 +70,10 @@ class StoreActor:
     async def export(self, user_id: str) -> Held:
         """As Store.export."""
         return await self._or_end(self._store.export(user_id))
+
+    async def events(self, after: int, limit: int) -> list[LoggedEvent]:
+        """As Store.events."""
+        return await self._or_end(self._store.events(after, limit))
 
     async def erase(self, user_id: str) -> Receipt:
         """As Store.erase."""

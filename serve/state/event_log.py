@@ -98,6 +98,17 @@ class EventLog(ABC):
         )
         return [LoggedEvent(*row) for row in self._all(query, (user_id, MERGE, user_id))]
 
+    def events(self, after: int, limit: int) -> list[LoggedEvent]:
+        """Return up to `limit` events after seq `after`, in order, under the ids of those whom they belong to now."""
+        query = f"SELECT {TOLD_COLUMNS} FROM events WHERE seq > ? AND event_type NOT IN (?, ?) ORDER BY seq LIMIT ?"
+        found = [LoggedEvent(*row) for row in self._all(query, (after, MERGE, SILENT, limit))]
+        merges = self._all("SELECT order_key, user_id FROM events WHERE event_type = ? ORDER BY seq", (MERGE,))
+        into: dict[str, str] = {}
+        for source, target in merges:
+            into.pop(target, None)  # who was merged away and is now merged into lives again: so there is no circle
+            into[source] = target
+        return [event._replace(user_id=_end(event.user_id, into)) for event in found]
+
     def person(self, user_id: str) -> list[str]:
         """Return a shopper's id and those of everybody who was merged into the shopper, at any distance."""
         found = [user_id]
@@ -189,6 +200,12 @@ class EventLog(ABC):
             weight=np.array(weight), timestamp_ms=np.array(timestamp_ms, np.int64), **arrays,
         )  # fmt: skip
         return LoggedBatch(bundle, batch, item_ids)
+
+
+def _end(user_id: str, into: dict[str, str]) -> str:
+    while (target := into.get(user_id)) is not None:
+        user_id = target
+    return user_id
 
 
 def encode(batch: MicroBatch) -> bytes:

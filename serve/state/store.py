@@ -13,6 +13,7 @@ from pydantic import Field
 
 from cluster.config import Config
 from cluster.errors import OutOfStepError, StorageError, UnavailableError
+from serve.state.event_log import LoggedEvent
 from serve.state.events import Ack, Event, MicroBatch, Position
 from serve.state.folder import open_folder
 from serve.state.group_commit import GroupCommit
@@ -142,6 +143,11 @@ class Store:
         """Return all that is held of a shopper."""
         self._require_open()
         return await self._in_thread(self._machine.held, user_id)
+
+    async def events(self, after: int, limit: int) -> list[LoggedEvent]:
+        """Return up to `limit` events after version `after`, under the ids of those whom they belong to now."""
+        self._require_open()
+        return await self._in_thread(self._machine.log.events, after, limit)
 
     async def erase(self, user_id: str) -> Receipt:
         """Return when nothing that a person did is on the disk or told to anybody; what was learned from it goes soon.

@@ -6,21 +6,24 @@ from pathlib import Path
 import pandas as pd
 
 from cluster.errors import DataError
-from train.data.columns import as_mappings
+from train.data.columns import as_mappings, as_utc
 from train.data.loaders.names import EVENT_NAMES, ITEM_NAMES, USER_NAMES, canonical, plain, require
 from train.data.loaders.read import SUFFIXES, read_table
 from train.data.schema import EVENT_COLUMNS, Tables
 
 EVENT_FILES = ("events", "interactions")
+LIVE_FILES = ("live",)  # what `serve/run.py events` writes
 
 
 def load_folder(folder: Path) -> Tables:
-    """Return events.* or interactions.*, items.* and users.* of a folder."""
+    """Return events.* or interactions.*, and live.*, items.* and users.* of a folder."""
     path = _find(folder, EVENT_FILES)
     if path is None:
         found = ", ".join(sorted(child.name for child in folder.iterdir())) or "nothing"
         raise DataError(f"{folder} holds no events.parquet or events.csv, but {found}; add one or pass a file")
     tables = replace(to_tables(folder.resolve().name, read_table(path), path), folder=folder.resolve())
+    if live := _find(folder, LIVE_FILES):
+        tables = _followed(tables, to_tables(tables.name, read_table(live), live), live)
     if items := _find(folder, ("items",)):
         tables = replace(tables, items=_items(items))
     if users := _find(folder, ("users",)):
@@ -51,6 +54,13 @@ def to_tables(name: str, frame: pd.DataFrame, path: Path, default_type: str | No
         users=nothing_known("user_id"),
         has_clock=has_clock,
     )
+
+
+def _followed(tables: Tables, live: Tables, path: Path) -> Tables:
+    if not tables.has_clock or not live.has_clock:
+        raise DataError(f"{path} can follow events with times alone; give `timestamp` in both files")
+    both = [one.events.assign(timestamp=as_utc(one.events["timestamp"])) for one in (tables, live)]
+    return replace(tables, events=pd.concat(both, ignore_index=True))
 
 
 def nothing_known(name: str) -> pd.DataFrame:
