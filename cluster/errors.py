@@ -30,7 +30,7 @@ class BundleError(LiveshelfError):
 
 
 class QualityError(LiveshelfError):
-    """A bundle recommends worse than was allowed, and is not published."""
+    """A bundle recommends worse, or an index finds less, than was allowed; it is not used."""
 
     status = 422
 

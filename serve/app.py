@@ -26,9 +26,11 @@ from cluster.telemetry import configure_logging
 from serve.api.routes import make_api
 from serve.config import AppArgs, StartArgs
 from serve.engine import Engine
+from serve.stages.index.config import IndexConfig
+from serve.stages.index.policy import open_index
 from serve.stages.query import Found, Query, Ranked
 from serve.stages.ranking import Ranking
-from serve.stages.retrieval import FlatIndex, Retriever
+from serve.stages.retrieval import Retriever
 from serve.state.actor import ADOPTED, StoreActor
 from serve.state.event_log import LoggedEvent
 from serve.state.events import Event, MicroBatch, Position
@@ -126,6 +128,10 @@ class Replica:
         if query.bundle != self.bundle.manifest.version:
             raise UnavailableError("the server is going over to another bundle; send the same request in a second")
 
+    def retriever(self, index: IndexConfig) -> Retriever:
+        """Return the retrieval stage over this replica's view."""
+        return Retriever(self.view, open_index(self.view, self.bundle, index), self.bundle.sources)
+
     def check_health(self) -> None:
         """Fail when the view can no longer move. That the store is away is no reason to start a replica again."""
         if self._following.done():
@@ -135,9 +141,9 @@ class Replica:
 class RetrieverReplica(Replica):
     """The retrieval stage as a deployment of its own."""
 
-    async def __init__(self, folder: str) -> None:
+    async def __init__(self, folder: str, index: IndexConfig) -> None:
         await self.start(folder, max_shoppers=1)
-        self._room = Retriever(self.view, FlatIndex(self.view.items.vectors), self.bundle.sources)
+        self._room = self.retriever(index)
 
     async def retrieve(self, query: Query) -> Found:
         """As Retriever.retrieve."""
@@ -162,12 +168,11 @@ class Gateway(Replica):
     """The HTTP surface over an engine; the stages are rooms of this replica, or deployments when handles are given."""
 
     async def __init__(
-        self, folder: str, max_shoppers: int,
+        self, folder: str, max_shoppers: int, index: IndexConfig,
         retriever: DeploymentHandle | None = None, ranker: DeploymentHandle | None = None,
     ) -> None:  # fmt: skip
         await self.start(folder, max_shoppers)
-        here = Retriever(self.view, FlatIndex(self.view.items.vectors), self.bundle.sources)
-        retrieve = retriever.retrieve.remote if retriever else here.retrieve
+        retrieve = retriever.retrieve.remote if retriever else self.retriever(index).retrieve
         rank = ranker.rank.remote if ranker else Ranking(self.view, self.bundle.ranker).rank
         self.engine = Engine(self.bundle, self.follower, self.store, self.encode, retrieve, rank)
 
@@ -191,10 +196,10 @@ def build_app(args: AppArgs) -> ray.serve.Application:
     ensure_store(folder, args)
     gateway = _deployed(ray.serve.ingress(replica_api)(Gateway), args, num_replicas=args.replicas)
     if not _staged(args):
-        return gateway.bind(folder, args.max_shoppers)
+        return gateway.bind(folder, args.max_shoppers, args.index)
     retriever = _deployed(RetrieverReplica, args, num_replicas=args.retriever_replicas)
     ranker = _deployed(RankerReplica, args, num_replicas=args.ranker_replicas)
-    return gateway.bind(folder, args.max_shoppers, retriever.bind(folder), ranker.bind(folder))
+    return gateway.bind(folder, args.max_shoppers, args.index, retriever.bind(folder, args.index), ranker.bind(folder))
 
 
 def deploy(args: StartArgs) -> None:

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from cluster.config import Config
+from serve.stages.index.config import IndexConfig
 
 
 class AppArgs(Config):
@@ -23,6 +24,7 @@ class AppArgs(Config):
     ranker_replicas: int = Field(1, ge=1, le=1_000, description="staged only")
     max_shoppers: int = Field(10_000, ge=1, description="histories that a replica keeps in memory")
     max_queued_requests: int = Field(200, ge=1, description="requests waiting for a replica before 503 is answered")
+    index: IndexConfig = IndexConfig.parse([])
 
 
 class StartArgs(AppArgs):

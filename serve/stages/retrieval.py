@@ -1,8 +1,8 @@
 """Retrieval: from every item to a few hundred candidates."""
 
-import faiss
 import numpy as np
 
+from serve.stages.index.exact import Index
 from serve.stages.query import Found, Query
 from serve.state.view import View
 from train.models.candidates import SourcesConfig, gather
@@ -12,21 +12,10 @@ WAIT_S = 0.25  # longest wait for a version that the caller knows of
 POPULAR_EVERY = 256  # events after which the popular list is sorted anew
 
 
-class FlatIndex:
-    """Exact search by inner product over the live vectors themselves, so that it is always up to date."""
-
-    def __init__(self, vectors: np.ndarray) -> None:
-        self._vectors = vectors  # (n_items, d) float32, written in place by the view
-
-    def search(self, vector: np.ndarray, k: int) -> np.ndarray:
-        """Return the item_idx (k,) with the highest ⟨vector, h_i⟩, best first, -1 beyond the last item."""
-        return faiss.knn(vector[None, :], self._vectors, k, metric=faiss.METRIC_INNER_PRODUCT)[1][0]
-
-
 class Retriever:
     """Every source over one view of the state."""
 
-    def __init__(self, view: View, index: FlatIndex, sources: SourcesConfig) -> None:
+    def __init__(self, view: View, index: Index, sources: SourcesConfig) -> None:
         self._view, self._index, self._sources = view, index, sources
         self._popular = np.empty(0, dtype=np.int64)
         self._sorted_at = -POPULAR_EVERY

@@ -11,13 +11,14 @@ import numpy as np
 
 from serve.state.events import MERGE, MicroBatch
 from serve.state.live import LiveState
+from serve.state.moves import Moved, joined
 from train.data.schema import NO_ITEM
 
 EPSILON = 1e-12  # keeps the first step of a row finite
 
 
-def apply(state: LiveState, batch: MicroBatch) -> None:
-    """Carry `state` over the next micro-batch; it matters not how events were batched."""
+def apply(state: LiveState, batch: MicroBatch) -> Moved:
+    """Carry `state` over the next micro-batch and return its steps; it matters not how events were batched."""
     for position, (user_id, row) in enumerate(zip(batch.user_ids, batch.rows(), strict=True)):
         if batch.event_types[position] == MERGE:
             state.shoppers.merge(user_id, row)
@@ -27,12 +28,12 @@ def apply(state: LiveState, batch: MicroBatch) -> None:
                 state.items.count(row.item_idx, row.timestamp_ms, standing)
                 state.items.transitions.add(previous[previous != NO_ITEM], row.item_idx, standing)
             state.shoppers.append(user_id, row)
-    if state.config.learning_rate > 0:
-        move_rows(state, batch)
+    moved = move_rows(state, batch) if state.config.learning_rate > 0 else joined([])
     state.version = batch.version
+    return moved
 
 
-def move_rows(state: LiveState, batch: MicroBatch) -> None:
+def move_rows(state: LiveState, batch: MicroBatch) -> Moved:
     """Let each event move its item's row and, if it likes the item, those of sampled ones, one event after the other.
 
     Events that share no row cannot tell who came first, so a stretch of such moves at once, to the same bits.
@@ -42,11 +43,14 @@ def move_rows(state: LiveState, batch: MicroBatch) -> None:
     negatives = sample_negatives(batch.first_seq, len(batch), state.config.negatives, state.items.n_items)
     rows = np.column_stack((negatives, batch.item_idx))
     likes = batch.weight > 0
+    steps: list[Moved] = []
     for start, end in itertools.pairwise(stretches(rows, likes)):
         chosen = start + np.flatnonzero(stepping[start:end])
         if len(chosen):
             own = rows[chosen] if likes[start] else rows[chosen, -1:]
-            _step(state, own, float(likes[start]), batch.vectors[chosen], mean_squares[chosen], batch.standing[chosen])
+            marks = mean_squares[chosen], batch.standing[chosen]
+            steps.append(_step(state, own, float(likes[start]), batch.vectors[chosen], *marks))
+    return joined(steps)
 
 
 def stretches(rows: np.ndarray, likes: np.ndarray) -> list[int]:
@@ -84,7 +88,7 @@ def splitmix64(counter: np.ndarray) -> np.ndarray:
 def _step(
     state: LiveState, rows: np.ndarray, label: float, shopper_vectors: np.ndarray, mean_squares: np.ndarray,
     standing: np.ndarray,
-) -> None:  # fmt: skip
+) -> Moved:  # fmt: skip
     """Take Adagrad steps (Duchi et al., 2011), with one accumulator a row, on −log σ(±⟨h_u, h_i⟩).
 
     label: 1 pulls the events' items to h_u, 0 pushes them away; mean_squares: (n,), of h_u's coordinates;
@@ -103,6 +107,8 @@ def _step(
     np.minimum(vectors, anchor + drift, out=vectors)
     state.items.vectors[rows] = vectors
     state.squares[rows] = squares
+    length = np.sqrt(mean_squares * np.float32(shopper_vectors.shape[1]))
+    return Moved(rows.ravel(), (np.abs(step) * length[:, None]).ravel())  # what the bounds cut off makes none longer
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:

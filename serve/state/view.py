@@ -11,6 +11,7 @@ from serve.state.events import MicroBatch, Position
 from serve.state.image import Image, restore_items
 from serve.state.learner import apply
 from serve.state.live import live_state
+from serve.state.moves import Moved, Moves
 from serve.state.shoppers import CachedShoppers, Shopper
 from train.bundle_state import BundleState
 from train.models.item_state import ItemState
@@ -43,6 +44,7 @@ class View:
         self._state = live_state(bundle, self._shoppers, image.config, vectors)
         self._asked: dict[str, asyncio.Task[Shopper]] = {}
         self._news = asyncio.Event()
+        self.moves = Moves(self._state.items.n_items)
         self.load(image)
 
     @property
@@ -66,7 +68,10 @@ class View:
             raise OutOfStepError(
                 f"the store serves bundle {image.bundle}, this view {self._state.bundle}; load {image.bundle} first"
             )
+        before = self.items.vectors.copy()
         restore_items(self._state, image.arrays)
+        distance = np.linalg.norm(self.items.vectors - before, axis=1)
+        self.moves.note(Moved(np.arange(len(before)), distance))
         self._shoppers.clear()
         self._lineage, self._state.version = image.position
         self._announce()
@@ -80,7 +85,7 @@ class View:
                 raise OutOfStepError(
                     f"the view is at {self.version}, the batch begins at {batch.first_seq}; load the image"
                 )
-            apply(self._state, batch)
+            self.moves.note(apply(self._state, batch))
         self._announce()
 
     async def follow(self, source: Source, timeout_s: float = 30) -> None:

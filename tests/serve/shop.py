@@ -15,8 +15,9 @@ from fastapi.testclient import TestClient
 from cluster.errors import UnavailableError
 from serve.api.routes import make_api
 from serve.engine import Ask, Engine
+from serve.stages.index.exact import FlatIndex
 from serve.stages.ranking import Ranking
-from serve.stages.retrieval import FlatIndex, Retriever
+from serve.stages.retrieval import Retriever
 from serve.state.event_log import LoggedBatch
 from serve.state.follower import Follower
 from serve.state.image import Image

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from serve.engine import Engine
+from serve.stages.index.exact import FlatIndex
 from serve.stages.query import Query
-from serve.stages.retrieval import FlatIndex, Retriever
+from serve.stages.retrieval import Retriever
 from tests.serve.shop import KNOWN, STRANGER, Shop
 from train.models.shopper import NO_HISTORY
 

@@ -63,6 +63,18 @@ def test_an_item_stays_within_its_drift_however_often_it_is_clicked() -> None:
     assert drift.max() <= 0.02 * (1 + 1e-4)
 
 
+def test_it_tells_which_items_moved_and_no_shorter_way_than_they_came() -> None:
+    state = fresh_state(max_drift=0.05, learning_rate=0.05)
+    rng = np.random.default_rng(1)
+    for seq, weight in enumerate([1.0, -1.0, 0.0, 2.0, 1.0, 1.0], start=1):
+        before = state.items.vectors.copy()
+        moved = apply(state, batch(3, weight, rng.normal(size=37), seq))
+        way = np.linalg.norm(state.items.vectors - before, axis=1)
+        told = np.bincount(moved.item_idx, moved.distance, minlength=len(way))
+        assert (told * (1 + 1e-5) >= way).all()
+        assert set(np.flatnonzero(way)) == set(moved.item_idx)
+
+
 def test_an_event_links_its_item_to_the_ones_before() -> None:
     state = fresh_state()
     apply(state, batch(3, 1.0, np.zeros(37)))

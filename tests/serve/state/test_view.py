@@ -130,6 +130,24 @@ def test_item_vectors_are_written_where_the_caller_keeps_them(bundle: Path, data
     run(work())
 
 
+def test_readers_of_steps_hear_of_events_and_of_a_loaded_image(bundle: Path, data: Path) -> None:
+    async def work() -> None:
+        store, view = await beginning(bundle, data)
+        first, place = await store.image(), view.moves.place
+        view.apply((await send(store, random_events(20), view.position)).batches)
+        for _ in range(2):
+            moved, before = view.moves.since(place), first.arrays["vectors"]
+            way = np.linalg.norm(view.items.vectors - before, axis=1)
+            assert way.max() > 0
+            assert (np.bincount(moved.item_idx, moved.distance, minlength=N_ITEMS) * (1 + 1e-5) >= way).all()
+            first, place = await store.image(), view.moves.place
+            await send(store, random_events(20, 1, "later"), seed=1)
+            view.load(await store.image())
+        await store.close()
+
+    run(work())
+
+
 def test_a_miss_asks_the_store_once_however_many_wait(bundle: Path, data: Path) -> None:
     async def work() -> None:
         store, view = await beginning(bundle, data)

@@ -1,0 +1,1 @@
+"""The item index: exact, or approximate with an exact overlay."""

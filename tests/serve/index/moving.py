@@ -1,0 +1,47 @@
+"""Items that move, an index that follows them, and the slow obvious search that it must equal."""
+
+import numpy as np
+
+from serve.stages.index.approximate import ApproximateIndex
+from serve.stages.index.config import IndexConfig, Kind
+from serve.state.moves import Moved, Moves
+from tests.serve.index.later import Later
+
+ALL_LISTS = 10**6
+EXACT = {"nprobe": ALL_LISTS, "drift": 0.0, "rebuild": 0.1}  # settings under which approximation has no excuse
+
+
+class Moving:
+    """n items in d dimensions; every write is noted, as the view notes it."""
+
+    def __init__(self, n: int, d: int = 6, kind: Kind = "ivf", **settings: float) -> None:
+        self.rng = np.random.default_rng(0)
+        self.vectors = self.draw(n, d)
+        self.moves, self.builder, self.removed = Moves(n), Later(), np.zeros(n, dtype=bool)
+        config = IndexConfig.checked(EXACT | settings)
+        self.index = ApproximateIndex(self.vectors, self.moves, self.draw(16, d), kind, config, self.builder)
+
+    def draw(self, n: int, d: int) -> np.ndarray:
+        return self.rng.normal(size=(n, d)).astype(np.float32)
+
+    def move(self, item_idx: np.ndarray, far: float = 1.0) -> None:
+        """Let items take a random step of about this length."""
+        step = far * self.draw(len(item_idx), self.vectors.shape[1])
+        self.vectors[item_idx] += step
+        self.moves.note(Moved(item_idx, np.linalg.norm(step, axis=1)))
+
+    def remove(self, item_idx: np.ndarray) -> None:
+        self.removed[item_idx] = True
+        self.index.remove(item_idx)
+
+    def expected(self, vector: np.ndarray, k: int) -> list[int]:
+        """Return what a full sort of what is left finds, -1 beyond it."""
+        score = np.where(self.removed, -np.inf, self.vectors @ vector)
+        best = np.argsort(-score)[: min(k, np.count_nonzero(~self.removed))].tolist()
+        return best + [-1] * (k - len(best))
+
+    def check(self, *ks: int) -> None:
+        """Compare searches of these lengths with the full sort."""
+        for k in ks:
+            vector = self.draw(1, self.vectors.shape[1])[0]
+            assert self.index.search(vector, k).tolist() == self.expected(vector, k)
