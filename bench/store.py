@@ -137,7 +137,7 @@ def through_learner(world: World, size: int) -> int:
 
     def work() -> None:
         events, vectors = next(given)
-        apply(state, complete(draft(events, vectors, state.version + 1), shoppers, 10, 3_600_000))
+        apply(state, complete(draft(events, vectors, state.version + 1), shoppers, 10, state.config))
 
     return per_second(work, size, time.thread_time)
 

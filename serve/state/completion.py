@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from serve.state.events import Event, MicroBatch, Row
+from serve.state.live import LearnerConfig
 from serve.state.shoppers import AllShoppers, Shopper
 from train.data.schema import NO_ITEM
 from train.models.shopper import History
@@ -27,11 +28,11 @@ def draft(events: Sequence[Event], vectors: np.ndarray, first_seq: int) -> Micro
     )  # fmt: skip
 
 
-def complete(batch: MicroBatch, shoppers: AllShoppers, window: int, repeat_ms: int) -> MicroBatch:
+def complete(batch: MicroBatch, shoppers: AllShoppers, window: int, config: LearnerConfig) -> MicroBatch:
     """Return the batch with `previous`, `same_order` and `standing`, earlier events of the same batch counted.
 
-    Standing is what keeps a crowd of fake shoppers small: it grows with what a shopper did before, up to `window` rows,
-    and is nothing for the same item again within `repeat_ms`.
+    window: rows of a history that count here. Standing is what keeps a crowd of fake shoppers small: it grows with what
+    a shopper did before, and is nothing for the same item again within `repeat_minutes`.
     """
     same_order = np.zeros(len(batch), dtype=bool)
     standing = np.zeros(len(batch), dtype=np.float32)
@@ -41,10 +42,10 @@ def complete(batch: MicroBatch, shoppers: AllShoppers, window: int, repeat_ms: i
         if row.item_idx == NO_ITEM or batch.weight[position] == 0:
             continue
         tail = tails.get(user_id) or _tail(shoppers.get(user_id), window)
-        standing[position] = (1 + len(tail.history)) / (1 + window)
+        standing[position] = min(1, (1 + len(tail.history)) / (1 + config.trusted_rows))
         if batch.weight[position] < 0:
             continue
-        if _repeats(tail.history, row, repeat_ms):
+        if _repeats(tail.history, row, config.repeat_minutes * 60_000):
             standing[position] = 0
         newest = tail.history.newest_first(window)
         previous[position, window - len(newest) :] = newest
@@ -53,7 +54,7 @@ def complete(batch: MicroBatch, shoppers: AllShoppers, window: int, repeat_ms: i
     return replace(batch, same_order=same_order, standing=standing, previous=previous)
 
 
-def _repeats(tail: History, row: Row, repeat_ms: int) -> bool:
+def _repeats(tail: History, row: Row, repeat_ms: float) -> bool:
     seen = tail.timestamp_ms[tail.item_idx == row.item_idx]
     return len(seen) > 0 and row.timestamp_ms - int(seen[-1]) < repeat_ms
 

@@ -54,8 +54,7 @@ class Course:
 
     def completed(self, batch: MicroBatch) -> MicroBatch:
         """Return the next batch with what its shoppers did before."""
-        repeat_ms = int(self.state.config.repeat_minutes * 60_000)
-        return complete(batch, self.shoppers, self.state.items.transitions.config.window, repeat_ms)
+        return complete(batch, self.shoppers, self.state.items.transitions.config.window, self.state.config)
 
     def _rebased(self, logged: LoggedBatch) -> MicroBatch:
         """Return another bundle's batch in the words of this one; what this bundle was trained on counts no more.

@@ -25,6 +25,11 @@ class LearnerConfig(Config):
         default=0.1, ge=0, le=10, description="furthest a coordinate may move from the bundle's vector"
     )
 
+    trusted_rows: int = Field(
+        default=10,
+        ge=0,
+        description="rows of a history, up to the transitions' window, after which all counts",
+    )
     repeat_minutes: float = Field(
         default=60, ge=0, description="a shopper's same item again within this time counts for nobody else"
     )
