@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -54,6 +55,8 @@ T = TypeVar("T")
 
 STORE, WATCHDOG = "liveshelf-store-0", "liveshelf-watchdog-0"
 CALL_S = 1.0  # deadline of a call to the store: Ray itself never notices a frozen actor
+APPEND_S = 4.0  # for all calls together with which events are sent
+RETRY_S = 0.05
 PERSON_S = 4.0  # of one that reads or rewrites all that a person did
 STORE_CALLS = 10_000  # that it holds at once: more than gateways have open, so that it hears its watchdog
 REQUEST_S = 5.0
@@ -68,8 +71,18 @@ class StoreClient:
         self._actor = ray.get_actor(STORE, NAMESPACE)
 
     async def append(self, events: Sequence[Event], vectors: np.ndarray, since: Position) -> AppendResult:
-        """As Store.append. An error means: nobody knows whether the events are durable, send the same ids again."""
-        return await _answer(self._actor.append.remote(events, vectors, since), CALL_S)
+        """As Store.append. An error means: nobody knows whether the events are durable, send the same ids again.
+
+        A store that is started again, or slow, gets the same ids for a while, which cannot count twice.
+        """
+        latest = time.monotonic() + APPEND_S - CALL_S
+        while True:
+            try:
+                return await _answer(self._actor.append.remote(events, vectors, since), CALL_S)
+            except UnavailableError:
+                if time.monotonic() > latest:
+                    raise
+                await asyncio.sleep(RETRY_S)
 
     async def changes(self, since: Position, timeout_s: float) -> list[MicroBatch]:
         """As Store.changes."""
@@ -213,15 +226,21 @@ def deploy(args: StartArgs) -> None:
 
 
 def ensure_store(folder: str, args: AppArgs) -> None:
-    """Return when the store's actor serves the bundle in `folder` and its log; one of another log is replaced."""
+    """Return when the store's actor serves the bundle in `folder` and its log.
+
+    Raises RuntimeStartError where it has another log: whoever forgot to name it would go on without what happened.
+    """
     origin = folder, str(Path(args.data).absolute())
     actor, watched = find_store(), _find(WATCHDOG) is not None
     if actor is not None and watched:
         bundle, data = ray.get(actor.origin.remote(), timeout=START_S)
-        if data == origin[1]:
-            if bundle != folder:
-                ray.get(actor.adopt.remote(folder))  # takes as long as the log is: it goes on serving meanwhile
-            return
+        if data != origin[1]:
+            raise RuntimeStartError(
+                f"the running server's log is in {data}, not {origin[1]}; give data={data}, or stop it"
+            )
+        if bundle != folder:
+            ray.get(actor.adopt.remote(folder))  # takes as long as the log is: it goes on serving meanwhile
+        return
     close_store()
     (Path(args.data) / ADOPTED).unlink(missing_ok=True)
     if args.bootstrap:  # here and not in the actor: one that Ray starts again must miss a log that is gone
@@ -229,7 +248,7 @@ def ensure_store(folder: str, args: AppArgs) -> None:
     # Never retried, because Ray would repeat calls that were applied.
     actor = _start(STORE, StoreActor, *origin, max_task_retries=0, max_concurrency=STORE_CALLS)
     ray.get(actor.origin.remote(), timeout=START_S)
-    _start(WATCHDOG, WatchdogActor, actor)
+    _start(WATCHDOG, WatchdogActor, actor, origin[1])
 
 
 def served_pages(after: int) -> Iterator[list[LoggedEvent]]:

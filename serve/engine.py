@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from cluster.errors import UnavailableError
+from cluster.errors import OutOfStepError, UnavailableError
 from serve.stages.query import Found, Query, Ranked
 from serve.stages.retrieval import WAIT_S
 from serve.state.events import Ack, Event, Position
@@ -139,6 +139,13 @@ class Engine:
             return ask.excluded
         return np.union1d(history.item_idx, ask.excluded)
 
+    async def _known(self, user_id: str) -> History:
+        """Return a shopper's history; none where the store serves another bundle: then the event moves no row."""
+        try:
+            return await self.view.fetch(user_id, self.store)
+        except OutOfStepError:
+            return NO_HISTORY
+
     async def _vector(self, history: History) -> np.ndarray:
         """Return h_u (d,), zeros for a stranger."""
         if history.is_stranger:
@@ -148,7 +155,7 @@ class Engine:
     async def _vectors(self, events: Sequence[Event]) -> np.ndarray:
         """Return h_u (n, d) of each event's shopper just before the event, earlier events of the call counted."""
         user_ids = list({event.user_id for event in events if _teaches(event)})
-        known = await asyncio.gather(*(self.view.fetch(user_id, self.store) for user_id in user_ids))
+        known = await asyncio.gather(*(self._known(user_id) for user_id in user_ids))
         latest = dict(zip(user_ids, known, strict=True))
         histories = []
         for event in events:

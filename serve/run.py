@@ -93,7 +93,8 @@ def replay_command(words: list[str]) -> None:
     bundle = Registry(args.registry).find(args.bundle)
     found = replay(bundle, Path(args.data), args.until, args.excluded())
     header = found.snapshot.header
-    console.print(f"version {header.version}, state {header.state_hash}", soft_wrap=True)
+    rounded = "" if args.until in (None, header.version) else f" (the end of the commit that holds {args.until})"
+    console.print(f"version {header.version}{rounded}, state {header.state_hash}", soft_wrap=True)
     if args.exclude_users:
         console.print(f"without {found.n_silent} events; DELETE /v1/users/<id> makes it so")
 
@@ -101,6 +102,8 @@ def replay_command(words: list[str]) -> None:
 def events_command(words: list[str]) -> None:
     """Write the log's events to a file that `train/run.py fit` reads, of a running server or a stopped one."""
     args = EventsArgs.parse(words)
+    if not args.out.endswith(".parquet"):
+        raise ConfigError(f"out={args.out} does not end in .parquet, which is what is written; name it so")
     count = write_events(pages_of(args), Path(args.out))
     console.print(f"wrote {count:,} events to {args.out}", soft_wrap=True)
 

@@ -1,6 +1,7 @@
 """The store as an actor: it imports neither torch nor the server, so that it is back soon after it was killed."""
 
 import asyncio
+import json
 import logging
 import os
 from collections.abc import Awaitable, Sequence
@@ -26,6 +27,16 @@ T = TypeVar("T")
 
 FAREWELL_S = 0.2  # for the answer to leave
 ADOPTED = "bundle"  # the file that names the bundle which a running store went over to
+OPENED = "process.json"  # the file that says which process opened the log last
+
+
+def opened_by(data: Path) -> dict[int, int]:
+    """Return the process that opened the log of a data folder last, as pid → start tick; it may be gone."""
+    try:
+        pid, tick = json.loads((data / OPENED).read_text())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return {pid: tick}
 
 
 def adopted(data: Path) -> str:
@@ -46,6 +57,7 @@ class StoreActor:
         configure_logging("WARNING")
         self._bundle, self._data = adopted(Path(data)) or bundle, data
         self._store = Store.open(Path(self._bundle), Path(data))
+        write_whole(Path(data) / OPENED, json.dumps([os.getpid(), started_at(os.getpid()) or 0]))
 
     async def append(self, events: Sequence[Event], vectors: np.ndarray, since: Position) -> AppendResult:
         """As Store.append."""
@@ -101,10 +113,9 @@ class StoreActor:
         """Return the folders of the bundle and of the log that the state is made of."""
         return self._bundle, self._data
 
-    async def process(self) -> dict[int, int]:
-        """Return this process as pid → start tick: a sign that its event loop goes round."""
-        pid = os.getpid()
-        return {pid: started_at(pid) or 0}
+    async def is_alive(self) -> bool:
+        """Return true: a sign that the event loop goes round."""
+        return True
 
     async def _or_end(self, answer: Awaitable[T]) -> T:
         try:

@@ -1,7 +1,7 @@
 """The event log: micro-batches, on the disk before anyone is told of them; what both kinds of log share."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ READ_COLUMNS = "event_type, user_id, order_key, item_id, weight, timestamp_ms"
 TOLD_COLUMNS = "seq, event_id, user_id, item_id, event_type, weight, timestamp_ms, order_key, value, payload"
 SILENCE = f"""UPDATE events SET event_id = ?, fingerprint = ?, user_id = '', item_id = NULL, event_type = '{SILENT}',
     weight = 0, timestamp_ms = 0, order_key = '', value = NULL, payload = '{{}}' WHERE seq = ?"""
+MERGES = "SELECT seq, order_key, user_id FROM events WHERE event_type = ? ORDER BY seq"
 INDEXES = (
     "CREATE INDEX IF NOT EXISTS events_by_user ON events (user_id, seq)",
     f"CREATE INDEX IF NOT EXISTS merges_by_source ON events (order_key) WHERE event_type = '{MERGE}'",
@@ -102,12 +103,10 @@ class EventLog(ABC):
         """Return up to `limit` events after seq `after`, in order, under the ids of those whom they belong to now."""
         query = f"SELECT {TOLD_COLUMNS} FROM events WHERE seq > ? AND event_type NOT IN (?, ?) ORDER BY seq LIMIT ?"
         found = [LoggedEvent(*row) for row in self._all(query, (after, MERGE, SILENT, limit))]
-        merges = self._all("SELECT order_key, user_id FROM events WHERE event_type = ? ORDER BY seq", (MERGE,))
-        into: dict[str, str] = {}
-        for source, target in merges:
-            into.pop(target, None)  # who was merged away and is now merged into lives again: so there is no circle
-            into[source] = target
-        return [event._replace(user_id=_end(event.user_id, into)) for event in found]
+        merges: dict[str, list[tuple[int, str]]] = {}
+        for seq, source, target in self._all(MERGES, (MERGE,)):
+            merges.setdefault(source, []).append((seq, target))
+        return [event._replace(user_id=_owner(event.user_id, event.seq, merges)) for event in found]
 
     def person(self, user_id: str) -> list[str]:
         """Return a shopper's id and those of everybody who was merged into the shopper, at any distance."""
@@ -202,9 +201,10 @@ class EventLog(ABC):
         return LoggedBatch(bundle, batch, item_ids)
 
 
-def _end(user_id: str, into: dict[str, str]) -> str:
-    while (target := into.get(user_id)) is not None:
-        user_id = target
+def _owner(user_id: str, seq: int, merges: Mapping[str, list[tuple[int, str]]]) -> str:
+    """Return whose an event is: at each merge after it, whatever was its shopper's became the other one's."""
+    while (after := next((merge for merge in merges.get(user_id, []) if merge[0] > seq), None)) is not None:
+        seq, user_id = after
     return user_id
 
 

@@ -121,8 +121,13 @@ class Store:
         return [batch for batch in batches if batch.first_seq <= since.version + self._config.changes_events]
 
     async def user(self, user_id: str, since: Position) -> Shopper:
-        """Return a shopper's history, with every event that was acknowledged before the call; a stranger has none."""
-        self._check(since)
+        """Return a shopper's history, with every event that was acknowledged before the call; a stranger has none.
+
+        since: only its bundle matters, which says what item_idx means.
+        """
+        self._require_open()
+        if since.bundle != self.position.bundle:
+            raise OutOfStepError(f"bundle {self.position.bundle} is served, not {since.bundle}; load the store's image")
         return self._machine.shoppers.get(user_id)
 
     async def merge(self, user_id: str, source: str) -> int:

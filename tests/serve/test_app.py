@@ -21,6 +21,7 @@ from ray import cloudpickle
 from bench.client import Client
 from bench.ledger import Ledger, audit, load
 from bench.processes import GATEWAY, STORE, WATCHDOG, kill_one, named, signal_one
+from cluster.errors import RuntimeStartError
 from cluster.haproxy import free_port
 from serve.api.routes import make_api
 from serve.app import Gateway, close_store, deploy, ensure_store, find_store, replica_api
@@ -174,6 +175,13 @@ def test_a_killed_gateway_fails_only_what_it_was_answering(server: Server) -> No
     assert until(server.answers, in_a_row=50) <= 5
 
 
+def test_a_running_server_keeps_its_log(server: Server, tmp_path: Path) -> None:
+    args = AppArgs.checked({"registry": str(server.registry), "data": str(tmp_path / "another")})
+    with pytest.raises(RuntimeStartError, match="log is in .*served.*give data="):
+        ensure_store(str(Registry(server.registry).find("current")), args)
+    assert server.answers()
+
+
 def test_another_bundle_is_promoted_and_taken_back_without_a_failed_request(server: Server, tmp_path: Path) -> None:
     old = Registry(server.registry).find("current")
     new = copied(old, tmp_path / "promoted")
@@ -214,12 +222,13 @@ def test_a_frozen_store_is_replaced_and_loses_nothing_that_was_acknowledged(serv
     with load(server.port, ledger, callers=3, name=1):
         assert ledger.wait_for_more(30, timeout_s=30) < 30
         frozen = signal_one(STORE, os.getpid(), signal.SIGSTOP)
-        assert Client(server.port).post("/v1/events", {"type": "click", "user": "u", "item": "i0003"}).status == 503
         assert server.answers()
+        meanwhile = Client(server.port).post("/v1/events", {"type": "click", "user": "u", "item": "i0003"})
+        assert meanwhile.status in (200, 503)  # the gateway sends it again for a while, perhaps until the store is back
         assert ledger.wait_for_more(30, timeout_s=60) < 60
     assert named(STORE, os.getpid()) != [frozen]
     assert audit(server.port, ledger) == (0, 0)
-    # Each once: beside the ledger's there are the click that was refused, which may be in, and the one that tells.
+    # Each once: beside the ledger's there are the click of meanwhile, which may be in, and the one that tells.
     assert server.click("after", ITEMS[0]) - before - len(ledger.acks) in (1, 2)
 
 
@@ -251,7 +260,6 @@ def test_lost_calls_and_lost_answers_lose_no_event_and_apply_none_twice(server: 
     ledger, callers, (before, _) = Ledger(ITEMS), 3, live_state_hash()
     with load(server.port, ledger, callers, name=2):
         assert ledger.wait_for_more(150, timeout_s=60) < 60
-    assert ledger.refusals > 0
     assert audit(server.port, ledger) == (0, 0)
     after = live_state_hash()
     assert after[0] - before - len(ledger.acks) in range(callers + 1)  # each may have left before its last ack

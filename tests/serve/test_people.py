@@ -37,6 +37,13 @@ def test_a_replica_forgets_whom_the_store_forgot(shop: Shop) -> None:
     assert slate["fallback"] == "popular"
 
 
+def test_events_go_on_right_after_an_erasure(shop: Shop) -> None:
+    shop.click("new", "i0003")
+    for turn in range(5):
+        shop.client.delete("/v1/users/new")
+        assert shop.click(f"other{turn}", "i0004") > 0
+
+
 def test_a_guest_joins_an_account_and_parts_again(shop: Shop) -> None:
     shop.click("guest", "i0003")
     merged = shop.post("/v1/users/account:merge", source="guest")

@@ -12,17 +12,20 @@ from serve.watchdog import PATIENCE, Watchdog
 
 
 class Asked:
-    """A process that gives its sign of life, or does not."""
+    """A process that has the log open, and gives its sign of life or does not."""
 
     def __init__(self, pid: int) -> None:
         self.process = {pid: started_at(pid) or 0}
         self.silent = False
 
-    def __call__(self) -> dict[int, int]:
+    def answer(self) -> None:
         """Answer, or fail as a deadline does."""
         if self.silent:
             raise TimeoutError
-        return self.process
+
+    def watched(self) -> Watchdog:
+        """Return a watchdog over it."""
+        return Watchdog(self.answer, lambda: self.process)
 
 
 @pytest.fixture
@@ -41,7 +44,7 @@ def look(watchdog: Watchdog, times: int) -> None:
 
 def test_a_frozen_process_is_ended_after_the_last_question_in_vain(frozen: subprocess.Popen[bytes]) -> None:
     asked = Asked(frozen.pid)
-    watchdog = Watchdog(asked)
+    watchdog = asked.watched()
     watchdog.look()
     asked.silent = True
     look(watchdog, PATIENCE - 1)
@@ -52,7 +55,7 @@ def test_a_frozen_process_is_ended_after_the_last_question_in_vain(frozen: subpr
 
 def test_one_answer_makes_it_patient_again(frozen: subprocess.Popen[bytes]) -> None:
     asked = Asked(frozen.pid)
-    watchdog = Watchdog(asked)
+    watchdog = asked.watched()
     for _ in range(3):
         asked.silent = False
         watchdog.look()
@@ -61,17 +64,29 @@ def test_one_answer_makes_it_patient_again(frozen: subprocess.Popen[bytes]) -> N
     assert frozen.poll() is None
 
 
-def test_a_process_that_has_not_answered_yet_is_left_to_start(frozen: subprocess.Popen[bytes]) -> None:
+def test_a_process_that_froze_before_its_first_answer_is_ended(frozen: subprocess.Popen[bytes]) -> None:
     asked = Asked(frozen.pid)
     asked.silent = True
-    look(Watchdog(asked), 3 * PATIENCE)
+    look(asked.watched(), PATIENCE + 1)  # the first look finds out whom it watches
+    assert frozen.wait() < 0
+
+
+def test_a_process_that_has_not_opened_the_log_yet_is_left_to_start(frozen: subprocess.Popen[bytes]) -> None:
+    asked = Asked(frozen.pid)
+    process, asked.process, asked.silent = asked.process, {}, True
+    watchdog = asked.watched()
+    look(watchdog, 3 * PATIENCE)
+    asked.process = process
+    look(watchdog, PATIENCE)
     assert frozen.poll() is None
+    watchdog.look()
+    assert frozen.wait() < 0
 
 
 def test_another_process_with_the_pid_is_left_alone(frozen: subprocess.Popen[bytes]) -> None:
     asked = Asked(frozen.pid)
     asked.process[frozen.pid] -= 1  # the one that answered began earlier, and is gone
-    watchdog = Watchdog(asked)
+    watchdog = asked.watched()
     watchdog.look()
     asked.silent = True
     look(watchdog, PATIENCE)
@@ -82,7 +97,7 @@ def test_the_next_process_is_watched_as_the_first_was(frozen: subprocess.Popen[b
     gone = subprocess.Popen(["true"])
     asked = Asked(gone.pid)
     gone.wait()
-    watchdog = Watchdog(asked)
+    watchdog = asked.watched()
     watchdog.look()
     asked.silent = True
     look(watchdog, 2 * PATIENCE)

@@ -70,8 +70,9 @@ def test_of_two_merged_into_each_other_the_last_one_has_it_all(bundle: Path, dat
         await send(store, [event("e1", "a", 1), event("e2", "b", 2), event("e3", "c", 3)])
         for user_id, source in (("a", "b"), ("b", "a"), ("b", "c")):
             await store.merge(user_id, source)
+        await send(store, [event("e4", "c", 4), event("e5", "a", 5)])  # old ids, used anew
         await store.close()
 
     run(merged())
     frame = written(bundle, data, tmp_path / "live.parquet")
-    assert frame["user_id"].tolist() == ["b", "b", "b"]
+    assert frame["user_id"].tolist() == ["b", "b", "b", "c", "a"]
