@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-import time
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +21,7 @@ from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from cluster.errors import LiveshelfError, RuntimeStartError, UnavailableError
+from cluster.errors import RuntimeStartError, UnavailableError
 from cluster.telemetry import configure_logging
 from serve.api.routes import make_api
 from serve.config import AppArgs, StartArgs
@@ -34,15 +33,11 @@ from serve.stages.ranking import Ranking
 from serve.stages.retrieval import Retriever
 from serve.state.actor import ADOPTED, StoreActor
 from serve.state.event_log import LoggedEvent
-from serve.state.events import Event, MicroBatch, Position
 from serve.state.folder import begin
 from serve.state.follower import Follower
 from serve.state.history_file import PAGE
-from serve.state.image import Image
-from serve.state.machine import Held, Receipt
-from serve.state.shoppers import Shopper
-from serve.state.store import AppendResult
 from serve.state.view import View
+from serve.store_client import START_S, STORE, WATCHDOG, StoreClient, find_actor, find_store
 from serve.watchdog import WatchdogActor
 from train.bundle import read_bundle
 from train.bundle_state import read_manifest
@@ -53,74 +48,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-STORE, WATCHDOG = "liveshelf-store-0", "liveshelf-watchdog-0"
-CALL_S = 1.0  # deadline of a call to the store: Ray itself never notices a frozen actor
-APPEND_S = 4.0  # for all calls together with which events are sent
-RETRY_S = 0.05
-PERSON_S = 4.0  # of one that reads or rewrites all that a person did
 STORE_CALLS = 10_000  # that it holds at once: more than gateways have open, so that it hears its watchdog
 REQUEST_S = 5.0
 CLOSE_S = 10.0
-START_S = 120.0  # the store may have a long log to replay
-
-
-class StoreClient:
-    """The store's actor, with a deadline on every call, and our own errors instead of Ray's."""
-
-    def __init__(self) -> None:
-        self._actor = ray.get_actor(STORE, NAMESPACE)
-
-    async def append(self, events: Sequence[Event], vectors: np.ndarray, since: Position) -> AppendResult:
-        """As Store.append. An error means: nobody knows whether the events are durable, send the same ids again.
-
-        A store that is started again, or slow, gets the same ids for a while, which cannot count twice.
-        """
-        latest = time.monotonic() + APPEND_S - CALL_S
-        while True:
-            try:
-                return await _answer(self._actor.append.remote(events, vectors, since), CALL_S)
-            except UnavailableError:
-                if time.monotonic() > latest:
-                    raise
-                await asyncio.sleep(RETRY_S)
-
-    async def changes(self, since: Position, timeout_s: float) -> list[MicroBatch]:
-        """As Store.changes."""
-        return await _answer(self._actor.changes.remote(since, timeout_s), timeout_s + CALL_S)
-
-    async def user(self, user_id: str, since: Position) -> Shopper:
-        """As Store.user."""
-        return await _answer(self._actor.user.remote(user_id, since), CALL_S)
-
-    async def merge(self, user_id: str, source: str) -> int:
-        """As Store.merge."""
-        return await _answer(self._actor.merge.remote(user_id, source), PERSON_S)
-
-    async def take_back_merge(self, user_id: str, source: str) -> int:
-        """As Store.take_back_merge."""
-        return await _answer(self._actor.take_back_merge.remote(user_id, source), PERSON_S)
-
-    async def export(self, user_id: str) -> Held:
-        """As Store.export."""
-        return await _answer(self._actor.export.remote(user_id), PERSON_S)
-
-    async def erase(self, user_id: str) -> Receipt:
-        """As Store.erase."""
-        return await _answer(self._actor.erase.remote(user_id), PERSON_S)
-
-    async def image(self) -> Image:
-        """As Store.image."""
-        return await _answer(self._actor.image.remote(), START_S)
-
-
-async def _answer(reference: Awaitable[T], timeout_s: float) -> T:
-    try:
-        # Shielded: a caller that goes away does not take back what is on its way to the disk.
-        return await asyncio.wait_for(asyncio.shield(reference), timeout_s)
-    except (RayActorError, TimeoutError) as error:
-        raise UnavailableError("the store does not answer; send the same request again in a second") from error
-    except RayTaskError as error:
-        raise (error.cause if isinstance(error.cause, LiveshelfError) else error) from None
 
 
 class Replica:
@@ -231,7 +161,7 @@ def ensure_store(folder: str, args: AppArgs) -> None:
     Raises RuntimeStartError where it has another log: whoever forgot to name it would go on without what happened.
     """
     origin = folder, str(Path(args.data).absolute())
-    actor, watched = find_store(), _find(WATCHDOG) is not None
+    actor, watched = find_store(), find_actor(WATCHDOG) is not None
     if actor is not None and watched:
         bundle, data = ray.get(actor.origin.remote(), timeout=START_S)
         if data != origin[1]:
@@ -260,11 +190,6 @@ def served_pages(after: int) -> Iterator[list[LoggedEvent]]:
         after = page[-1].seq
 
 
-def find_store() -> ActorHandle | None:
-    """Return the store's actor, or None when there is none."""
-    return _find(STORE)
-
-
 def close_store() -> None:
     """End the store's actor, if there is one, after what it has queued is on the disk, and its watchdog."""
     if (actor := find_store()) is not None:
@@ -274,15 +199,8 @@ def close_store() -> None:
             # Whatever it acknowledged is on the disk already; the next start replays it.
             log.warning("store not closed cleanly error=%s", error)
         ray.kill(actor)
-    if (watchdog := _find(WATCHDOG)) is not None:  # last, since a store that froze closes no better
+    if (watchdog := find_actor(WATCHDOG)) is not None:  # last, since a store that froze closes no better
         ray.kill(watchdog)
-
-
-def _find(name: str) -> ActorHandle | None:
-    try:
-        return ray.get_actor(name, NAMESPACE)
-    except ValueError:
-        return None
 
 
 def _start(name: str, room: Any, *args: Any, **options: Any) -> ActorHandle:

@@ -1,0 +1,102 @@
+"""The store as the gateways reach it: its actor, with a deadline on every call and our own errors instead of Ray's."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar
+
+from cluster.runtime import NAMESPACE  # before Ray, which reads its environment on import
+
+# isort: split
+import numpy as np
+import ray
+from ray.actor import ActorHandle
+from ray.exceptions import RayActorError, RayTaskError
+
+from cluster.errors import LiveshelfError, UnavailableError
+from serve.state.events import Event, MicroBatch, Position
+from serve.state.image import Image
+from serve.state.machine import Held, Receipt
+from serve.state.shoppers import Shopper
+from serve.state.store import AppendResult
+
+T = TypeVar("T")
+
+STORE, WATCHDOG = "liveshelf-store-0", "liveshelf-watchdog-0"
+CALL_S = 1.0  # deadline of a call to the store: Ray itself never notices a frozen actor
+APPEND_S = 4.0  # for all calls together with which events are sent
+RETRY_S = 0.05
+PERSON_S = 4.0  # of one that reads or rewrites all that a person did
+START_S = 120.0  # the store may have a long log to replay
+
+
+class StoreClient:
+    """The store's actor, with a deadline on every call, and our own errors instead of Ray's."""
+
+    def __init__(self) -> None:
+        self._actor = ray.get_actor(STORE, NAMESPACE)
+
+    async def append(self, events: Sequence[Event], vectors: np.ndarray, since: Position) -> AppendResult:
+        """As Store.append. An error means: nobody knows whether the events are durable, send the same ids again.
+
+        A store that is started again, or slow, gets the same ids for a while, which cannot count twice.
+        """
+        latest = time.monotonic() + APPEND_S - CALL_S
+        while True:
+            try:
+                return await _answer(self._actor.append.remote(events, vectors, since), CALL_S)
+            except UnavailableError:
+                if time.monotonic() > latest:
+                    raise
+                await asyncio.sleep(RETRY_S)
+
+    async def changes(self, since: Position, timeout_s: float) -> list[MicroBatch]:
+        """As Store.changes."""
+        return await _answer(self._actor.changes.remote(since, timeout_s), timeout_s + CALL_S)
+
+    async def user(self, user_id: str, since: Position) -> Shopper:
+        """As Store.user."""
+        return await _answer(self._actor.user.remote(user_id, since), CALL_S)
+
+    async def merge(self, user_id: str, source: str) -> int:
+        """As Store.merge."""
+        return await _answer(self._actor.merge.remote(user_id, source), PERSON_S)
+
+    async def take_back_merge(self, user_id: str, source: str) -> int:
+        """As Store.take_back_merge."""
+        return await _answer(self._actor.take_back_merge.remote(user_id, source), PERSON_S)
+
+    async def export(self, user_id: str) -> Held:
+        """As Store.export."""
+        return await _answer(self._actor.export.remote(user_id), PERSON_S)
+
+    async def erase(self, user_id: str) -> Receipt:
+        """As Store.erase."""
+        return await _answer(self._actor.erase.remote(user_id), PERSON_S)
+
+    async def image(self) -> Image:
+        """As Store.image."""
+        return await _answer(self._actor.image.remote(), START_S)
+
+
+async def _answer(reference: Awaitable[T], timeout_s: float) -> T:
+    try:
+        # Shielded: a caller that goes away does not take back what is on its way to the disk.
+        return await asyncio.wait_for(asyncio.shield(reference), timeout_s)
+    except (RayActorError, TimeoutError) as error:
+        raise UnavailableError("the store does not answer; send the same request again in a second") from error
+    except RayTaskError as error:
+        raise (error.cause if isinstance(error.cause, LiveshelfError) else error) from None
+
+
+def find_store() -> ActorHandle | None:
+    """Return the store's actor, or None when there is none."""
+    return find_actor(STORE)
+
+
+def find_actor(name: str) -> ActorHandle | None:
+    """Return a detached actor of the server, or None when there is none."""
+    try:
+        return ray.get_actor(name, NAMESPACE)
+    except ValueError:
+        return None
