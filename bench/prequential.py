@@ -62,6 +62,14 @@ def log_named(config: PrequentialConfig, fit: FitRun) -> Log:
     return log_of_two(config.history, config.stream, config.between_share, fit.rejects)
 
 
+def fit_run(data: str, registry: str, place: Path, passed: list[str]) -> FitRun:
+    """Return the settings of the bench's own fit, into a registry that is kept or, when empty, one below `place`."""
+    return FitRun.parse([
+        f"data={data}", *SETTINGS, f"registry={registry or place / 'registry'}",
+        f"checkpoints={place / 'checkpoints'}", *passed,
+    ])  # fmt: skip
+
+
 def bundle_of(log: Log, fit: FitRun) -> Bundle:
     """Return the bundle fitted on the log's oldest part, a kept one where there is one."""
     registry = Registry(fit.registry)
@@ -111,10 +119,7 @@ def main(words: list[str]) -> int:
     mine, passed = split_words(words, PrequentialConfig)
     config = PrequentialConfig.parse(mine)
     with tempfile.TemporaryDirectory() as place:
-        fit = FitRun.parse([
-            f"data={config.data or config.history}", *SETTINGS, f"registry={config.bundle or Path(place) / 'registry'}",
-            f"checkpoints={Path(place) / 'checkpoints'}", *passed,
-        ])  # fmt: skip
+        fit = fit_run(config.data or config.history, config.bundle, Path(place), passed)
         log = log_named(config, fit)
         engine = LiveEngine(bundle_of(log, fit), log, Path(place) / "log", config.learner)
         found = measure(log, engine, config)

@@ -20,7 +20,7 @@ from pydantic import Field
 from bench.commands import split_words
 from bench.online.engine import LiveEngine
 from bench.online.stream import log_of
-from bench.prequential import SETTINGS, bundle_of
+from bench.prequential import bundle_of, fit_run
 from bench.report import keep, show
 from cluster.config import Config
 from serve.state.events import Event
@@ -28,7 +28,6 @@ from serve.state.image import digest, item_arrays
 from serve.state.live import LearnerConfig
 from serve.state.machine import Request
 from serve.state.snapshot import write_snapshot
-from train.config import FitRun
 from train.data.source import prepare_data
 from train.models.shopper import NO_HISTORY, History
 from train.progress import OwnBar
@@ -140,10 +139,7 @@ def main(words: list[str]) -> int:
     mine, passed = split_words(words, ShillingConfig)
     config = ShillingConfig.parse(mine)
     with tempfile.TemporaryDirectory() as place:
-        fit = FitRun.parse([
-            f"data={config.data}", *SETTINGS, f"registry={config.bundle or Path(place) / 'registry'}",
-            f"checkpoints={Path(place) / 'checkpoints'}", *passed,
-        ])  # fmt: skip
+        fit = fit_run(config.data, config.bundle, Path(place), passed)
         log = log_of(prepare_data(fit), 0.5, 0.25)
         engine = LiveEngine(bundle_of(log, fit), log, Path(place) / "log", config.learner)
         engine.learn_until(len(log))

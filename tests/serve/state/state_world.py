@@ -101,3 +101,10 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 def opened(bundle: Path, data: Path, config: StoreConfig = FAST) -> Store:
     """Return the store of a folder, which begins a log where there is none."""
     return Store.open(bundle, data, bootstrap=not data.exists(), config=config)
+
+
+async def closed_hash(store: Store) -> tuple[int, str]:
+    """Return version and hash of a store's state, and close it."""
+    hashed = await store.state_hash()
+    await store.close()
+    return hashed

@@ -14,6 +14,7 @@ from tests.serve.state.state_world import (
     DIM,
     FAST,
     N_ITEMS,
+    closed_hash,
     event,
     opened,
     random_events,
@@ -37,12 +38,6 @@ def named(events: list[Event]) -> list[Event]:
         event(one.event_id, one.user_id, one.item_idx, item_id=f"i{one.item_idx}" if one.item_idx >= 0 else "")
         for one in events
     ]
-
-
-async def closed_hash(store: Store) -> tuple[int, str]:
-    hashed = await store.state_hash()
-    await store.close()
-    return hashed
 
 
 def test_an_adopted_bundle_comes_to_what_opening_the_log_with_it_does(bundle: Path, other: Path, data: Path) -> None:

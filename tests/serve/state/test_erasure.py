@@ -17,6 +17,7 @@ from tests.serve.state.state_world import (
     DIM,
     FAST,
     N_ITEMS,
+    closed_hash,
     event,
     opened,
     random_events,
@@ -44,12 +45,6 @@ async def filled(bundle: Path, data: Path, parts: list[list[Event]], config: Sto
         if seed < len(parts) - 1:
             await store.snapshot()
     return store
-
-
-async def closed_hash(store: Store) -> tuple[int, str]:
-    hashed = await store.state_hash()
-    await store.close()
-    return hashed
 
 
 def in_parts(n: int, parts: int) -> list[list[Event]]:
