@@ -71,6 +71,10 @@ class UnavailableError(LiveshelfError):
     status = 503
 
 
+class OverloadedError(UnavailableError):
+    """More waits already than is answered in time; whoever sends again at once only makes it longer."""
+
+
 class LogError(LiveshelfError):
     """The event log is missing, damaged, or held by another process."""
 

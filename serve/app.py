@@ -158,7 +158,8 @@ def deploy(args: StartArgs) -> None:
 def ensure_store(folder: str, args: AppArgs) -> None:
     """Return when the store's actor serves the bundle in `folder` and its log.
 
-    Raises RuntimeStartError where it has another log: whoever forgot to name it would go on without what happened.
+    Raises RuntimeStartError where it has another log, without which one would go on without what happened, or other
+    settings, which a store keeps for life.
     """
     origin = folder, str(Path(args.data).absolute())
     actor, watched = find_store(), find_actor(WATCHDOG) is not None
@@ -168,6 +169,8 @@ def ensure_store(folder: str, args: AppArgs) -> None:
             raise RuntimeStartError(
                 f"the running server's log is in {data}, not {origin[1]}; give data={data}, or stop it"
             )
+        if ray.get(actor.settings.remote(), timeout=START_S) != args.store:
+            raise RuntimeStartError("the running store has other settings; name them all again, or stop it first")
         if bundle != folder:
             ray.get(actor.adopt.remote(folder))  # takes as long as the log is: it goes on serving meanwhile
         return
@@ -176,7 +179,7 @@ def ensure_store(folder: str, args: AppArgs) -> None:
     if args.bootstrap:  # here and not in the actor: one that Ray starts again must miss a log that is gone
         begin(Path(args.data), read_manifest(Path(folder)).version)
     # Never retried, because Ray would repeat calls that were applied.
-    actor = _start(STORE, StoreActor, *origin, max_task_retries=0, max_concurrency=STORE_CALLS)
+    actor = _start(STORE, StoreActor, *origin, args.store, max_task_retries=0, max_concurrency=STORE_CALLS)
     ray.get(actor.origin.remote(), timeout=START_S)
     _start(WATCHDOG, WatchdogActor, actor, origin[1])
 

@@ -7,6 +7,8 @@ from pydantic import Field
 
 from cluster.config import Config
 from serve.stages.index.config import IndexConfig
+from serve.state.live import LearnerConfig
+from serve.state.store import StoreConfig
 
 
 class AppArgs(Config):
@@ -25,6 +27,7 @@ class AppArgs(Config):
     max_shoppers: int = Field(10_000, ge=1, description="histories that a replica keeps in memory")
     max_queued_requests: int = Field(200, ge=1, description="requests waiting for a replica before 503 is answered")
     index: IndexConfig = IndexConfig.parse([])
+    store: StoreConfig = StoreConfig.parse([])
 
 
 class StartArgs(AppArgs):
@@ -53,6 +56,7 @@ class ReplayArgs(Config):
     data: str = Field("var/store", description="folder of the event log")
     until: int | None = Field(None, ge=0, description="version to stop at; the newest when left out")
     exclude_users: str = Field("", description="ids with commas, or a file with one in each line")
+    learner: LearnerConfig = LearnerConfig.parse([])
 
     def excluded(self) -> list[str]:
         """Return the ids."""

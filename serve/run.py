@@ -91,7 +91,7 @@ def replay_command(words: list[str]) -> None:
     """Say what the log of a stopped server comes to, up to any event, and without the shoppers that one names."""
     args = ReplayArgs.parse(words)
     bundle = Registry(args.registry).find(args.bundle)
-    found = replay(bundle, Path(args.data), args.until, args.excluded())
+    found = replay(bundle, Path(args.data), args.until, args.excluded(), args.learner)
     header = found.snapshot.header
     rounded = "" if args.until in (None, header.version) else f" (the end of the commit that holds {args.until})"
     console.print(f"version {header.version}{rounded}, state {header.state_hash}", soft_wrap=True)

@@ -13,7 +13,7 @@ import ray
 from ray.actor import ActorHandle
 from ray.exceptions import RayActorError, RayTaskError
 
-from cluster.errors import LiveshelfError, UnavailableError
+from cluster.errors import LiveshelfError, OverloadedError, UnavailableError
 from serve.state.events import Event, MicroBatch, Position
 from serve.state.image import Image
 from serve.state.machine import Held, Receipt
@@ -33,18 +33,21 @@ START_S = 120.0  # the store may have a long log to replay
 class StoreClient:
     """The store's actor, with a deadline on every call, and our own errors instead of Ray's."""
 
-    def __init__(self) -> None:
-        self._actor = ray.get_actor(STORE, NAMESPACE)
+    def __init__(self, actor: ActorHandle | None = None) -> None:
+        self._actor = actor or ray.get_actor(STORE, NAMESPACE)
 
     async def append(self, events: Sequence[Event], vectors: np.ndarray, since: Position) -> AppendResult:
         """As Store.append. An error means: nobody knows whether the events are durable, send the same ids again.
 
-        A store that is started again, or slow, gets the same ids for a while, which cannot count twice.
+        A store that is started again, or slow, gets the same ids for a while, which cannot count twice; one that says
+        that too much waits already does not.
         """
         latest = time.monotonic() + APPEND_S - CALL_S
         while True:
             try:
                 return await _answer(self._actor.append.remote(events, vectors, since), CALL_S)
+            except OverloadedError:
+                raise
             except UnavailableError:
                 if time.monotonic() > latest:
                     raise

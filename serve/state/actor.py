@@ -19,7 +19,7 @@ from serve.state.events import Event, MicroBatch, Position
 from serve.state.image import Image
 from serve.state.machine import Held, Receipt
 from serve.state.shoppers import Shopper
-from serve.state.store import AppendResult, Store
+from serve.state.store import AppendResult, Store, StoreConfig
 
 logger = logging.getLogger(__name__)
 
@@ -53,10 +53,10 @@ class StoreActor:
     It dies by itself when nobody knows any more what is in its log: only reading the log again tells.
     """
 
-    def __init__(self, bundle: str, data: str) -> None:
+    def __init__(self, bundle: str, data: str, config: StoreConfig | None = None) -> None:
         configure_logging("WARNING")
-        self._bundle, self._data = adopted(Path(data)) or bundle, data
-        self._store = Store.open(Path(self._bundle), Path(data))
+        self._bundle, self._data, self._config = adopted(Path(data)) or bundle, data, config or StoreConfig()
+        self._store = Store.open(Path(self._bundle), Path(data), config=self._config)
         write_whole(Path(data) / OPENED, json.dumps([os.getpid(), started_at(os.getpid()) or 0]))
 
     async def append(self, events: Sequence[Event], vectors: np.ndarray, since: Position) -> AppendResult:
@@ -112,6 +112,10 @@ class StoreActor:
     async def origin(self) -> tuple[str, str]:
         """Return the folders of the bundle and of the log that the state is made of."""
         return self._bundle, self._data
+
+    async def settings(self) -> StoreConfig:
+        """Return what the store was started with."""
+        return self._config
 
     async def is_alive(self) -> bool:
         """Return true: a sign that the event loop goes round."""

@@ -1,17 +1,37 @@
-"""Group commit: appends that arrive while the disk is busy share the next flush."""
+"""Group commit: appends that arrive while the disk is busy share the next flush; beyond a bound they are refused."""
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from pydantic import Field
+
+from cluster.config import Config
+from cluster.errors import OverloadedError, RequestError
 from serve.state.events import Ack
 from serve.state.machine import Request
+
+
+class QueueConfig(Config):
+    """How much may wait for its commit, and how much of it goes at once."""
+
+    commit_events: int = Field(
+        default=512, ge=1, le=10_000, description="a group commit takes no more requests after so many"
+    )
+    queue_events: int = Field(
+        default=10_000, ge=1, description="events that may wait for their acks, what the store takes in about a second"
+    )
+    queue_bytes: int = Field(
+        default=64 << 20, ge=1, description="of their payloads and vectors, so that memory is bounded, too"
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     request: Request
+    n_bytes: int
     acks: asyncio.Future[list[Ack]]
 
 
@@ -22,15 +42,21 @@ class GroupCommit:
     not wait, and under load the groups grow.
     """
 
-    def __init__(self, commit: Callable[[list[Request]], Awaitable[list[list[Ack]]]], max_events: int) -> None:
+    def __init__(self, commit: Callable[[list[Request]], Awaitable[list[list[Ack]]]], config: QueueConfig) -> None:
         self._commit = commit
-        self._max_events = max_events
+        self._config = config
         self._queue: deque[_Waiting] = deque()
         self._worker: asyncio.Task[None] | None = None
+        self.n_events = self.n_bytes = 0  # of all that wait for their acks, those on their way to the disk among them
 
     async def submit(self, request: Request) -> list[Ack]:
-        """Return the acks of a request when its group is durable and applied."""
-        waiting = _Waiting(request, asyncio.get_running_loop().create_future())
+        """Return the acks of a request when its group is durable and applied.
+
+        Raises OverloadedError at once when too much waits already; nothing of the request is queued then.
+        """
+        waiting = _Waiting(request, size_of(request), asyncio.get_running_loop().create_future())
+        self._require_room(waiting)
+        self._count(waiting, 1)
         self._queue.append(waiting)
         if self._worker is None or self._worker.done():
             self._worker = asyncio.create_task(self._work())
@@ -42,29 +68,50 @@ class GroupCommit:
         if self._worker is not None:
             await self._worker
 
+    def _require_room(self, waiting: _Waiting) -> None:
+        for name, used, more, most in (
+            ("events", self.n_events, len(waiting.request.events), self._config.queue_events),
+            ("bytes", self.n_bytes, waiting.n_bytes, self._config.queue_bytes),
+        ):
+            if more > most:
+                raise RequestError(f"{more} {name} at once are more than the {most} that may ever wait; send fewer")
+            if used + more > most:
+                raise OverloadedError(
+                    f"the store is busy: {used} of {most} {name} wait already; send the same events again in a second"
+                )
+
+    def _count(self, waiting: _Waiting, sign: int) -> None:
+        self.n_events += sign * len(waiting.request.events)
+        self.n_bytes += sign * waiting.n_bytes
+
     async def _work(self) -> None:
         while self._queue:
             group = self._take()
             try:
                 acks = await self._commit([waiting.request for waiting in group])
             except Exception as error:
-                _settle(group, [error] * len(group))
+                self._settle(group, [error] * len(group))
             else:
-                _settle(group, acks)
+                self._settle(group, acks)
 
     def _take(self) -> list[_Waiting]:
         group, n_events = [], 0
-        while self._queue and n_events < self._max_events:
+        while self._queue and n_events < self._config.commit_events:
             group.append(self._queue.popleft())
             n_events += len(group[-1].request.events)
         return group
 
+    def _settle(self, group: list[_Waiting], outcomes: Sequence[list[Ack] | Exception]) -> None:
+        for waiting, outcome in zip(group, outcomes, strict=True):
+            self._count(waiting, -1)
+            if waiting.acks.cancelled():
+                continue
+            if isinstance(outcome, Exception):
+                waiting.acks.set_exception(outcome)
+            else:
+                waiting.acks.set_result(outcome)
 
-def _settle(group: list[_Waiting], outcomes: Sequence[list[Ack] | Exception]) -> None:
-    for waiting, outcome in zip(group, outcomes, strict=True):
-        if waiting.acks.cancelled():
-            continue
-        if isinstance(outcome, Exception):
-            waiting.acks.set_exception(outcome)
-        else:
-            waiting.acks.set_result(outcome)
+
+def size_of(request: Request) -> int:
+    """Return about how many bytes of memory a request holds; cheap, since a text knows its own size."""
+    return request.vectors.nbytes + sum(sys.getsizeof(event.payload) for event in request.events)

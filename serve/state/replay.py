@@ -20,8 +20,9 @@ class Replayed(NamedTuple):
 
 
 def replay(
-    bundle_folder: Path, data_folder: Path, until: int | None = None, exclude_users: Sequence[str] = ()
-) -> Replayed:
+    bundle_folder: Path, data_folder: Path, until: int | None = None, exclude_users: Sequence[str] = (),
+    learner: LearnerConfig | None = None,
+) -> Replayed:  # fmt: skip
     """Return the state as of event `until` (the newest when None), as if some shoppers had never been there.
 
     Whoever was merged into one of them was not there, either. It begins at the newest snapshot that is old enough.
@@ -35,7 +36,7 @@ def replay(
         people = [one for user_id in exclude_users for one in log.person(user_id)]
         silent = sorted({event.seq for one in people for event in log.events_of(one)})
         last = log.last_seq if until is None else until
-        course = Course.begin(bundle, log, LearnerConfig(), min([last, *[seq - 1 for seq in silent]]))
+        course = Course.begin(bundle, log, learner or LearnerConfig(), min([last, *[seq - 1 for seq in silent]]))
         if course.state.version < last:
             course.advance(log, last, silent)
         return Replayed(course.snapshot(log).sealed(), sum(seq <= course.state.version for seq in silent))

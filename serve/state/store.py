@@ -16,7 +16,7 @@ from cluster.errors import OutOfStepError, StorageError, UnavailableError
 from serve.state.event_log import LoggedEvent
 from serve.state.events import Ack, Event, MicroBatch, Position
 from serve.state.folder import open_folder
-from serve.state.group_commit import GroupCommit
+from serve.state.group_commit import GroupCommit, QueueConfig
 from serve.state.image import Image
 from serve.state.live import LearnerConfig
 from serve.state.machine import Held, Receipt, Request, StateMachine
@@ -34,9 +34,7 @@ class StoreConfig(Config):
     """How the store groups, remembers and saves."""
 
     learner: LearnerConfig = LearnerConfig()
-    commit_events: int = Field(
-        default=512, ge=1, le=10_000, description="a group commit takes no more requests after so many"
-    )
+    queue: QueueConfig = QueueConfig()
     recent_events: int = Field(default=16_384, ge=1, description="events kept in memory for replicas that lag")
     snapshot_events: int = Field(
         default=10_000, ge=1, description="events between snapshots, replayed in about a second"
@@ -64,7 +62,7 @@ class Store:
         self._config = config
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._recent = Recent(machine.state.version, config.recent_events)
-        self._group_commit = GroupCommit(self._commit, config.commit_events)
+        self._group_commit = GroupCommit(self._commit, config.queue)
         self._one_writer = asyncio.Lock()
         self._one_snapshot = asyncio.Lock()
         self._catching_up: asyncio.Task[None] | None = None
@@ -98,8 +96,8 @@ class Store:
         """Return when each event is durable and applied, or refused.
 
         vectors: (n, d) float32, h_u of each event's shopper, zeros for none; since: where the caller's view stands, of
-        this bundle or another one. An error means that nobody knows whether the events are durable: send the same ids
-        again.
+        this bundle or another one. Of an OverloadedError nothing was taken. Any other error means that nobody knows
+        whether the events are durable: send the same ids again.
         """
         self._require_open()
         request = Request(events, vectors, since.bundle)

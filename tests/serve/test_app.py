@@ -175,9 +175,13 @@ def test_a_killed_gateway_fails_only_what_it_was_answering(server: Server) -> No
     assert until(server.answers, in_a_row=50) <= 5
 
 
-def test_a_running_server_keeps_its_log(server: Server, tmp_path: Path) -> None:
-    args = AppArgs.checked({"registry": str(server.registry), "data": str(tmp_path / "another")})
-    with pytest.raises(RuntimeStartError, match="log is in .*served.*give data="):
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"data": "another"}, "log is in .*served.*give data="), ({"store": {"recent_events": 7}}, "has other settings")],
+)
+def test_a_running_server_keeps_its_log_and_its_settings(server: Server, change: dict[str, Any], said: str) -> None:
+    args = AppArgs.checked({"registry": str(server.registry), "data": str(server.data)} | change)
+    with pytest.raises(RuntimeStartError, match=said):
         ensure_store(str(Registry(server.registry).find("current")), args)
     assert server.answers()
 

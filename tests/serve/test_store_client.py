@@ -1,0 +1,55 @@
+"""What a gateway does with the store's refusals: it sends again to one that restarts, not to a busy one."""
+
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from ray.exceptions import RayTaskError
+
+from cluster.errors import OverloadedError, UnavailableError
+from serve.state.events import Position
+from serve.state.store import AppendResult
+from serve.store_client import StoreClient
+from tests.serve.shop import Shop
+from tests.serve.state.state_world import event, run
+
+TAKEN = AppendResult([], [], 1)
+
+
+class Actor:
+    """A store's handle that fails with each of `errors`, and then answers."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors, self.calls = list(errors), 0
+        self.append = self
+
+    async def remote(self, *_: Any) -> AppendResult:
+        self.calls += 1
+        if self.errors:
+            raise RayTaskError("append", "", self.errors.pop(0))
+        return TAKEN
+
+
+async def sent(actor: Actor) -> AppendResult:
+    client = StoreClient(cast(Any, actor))
+    return await client.append([event("e1")], np.zeros((1, 2), np.float32), Position("log/b1/rule/0", 0))
+
+
+def test_events_are_sent_again_to_a_store_that_is_away() -> None:
+    actor = Actor(UnavailableError("closing"), UnavailableError("closing"))
+    assert run(sent(actor)) == TAKEN
+    assert actor.calls == 3
+
+
+def test_events_are_not_sent_again_to_a_store_that_is_busy() -> None:
+    actor = Actor(OverloadedError("busy"))
+    with pytest.raises(OverloadedError):
+        run(sent(actor))
+    assert actor.calls == 1
+
+
+def test_a_busy_store_is_a_503_that_says_when_to_come_again(shop: Shop) -> None:
+    shop.broken.append(OverloadedError("the store is busy"))
+    answer = shop.client.post("/v1/events", json={"type": "click", "user": "u", "item": "i0003"})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert "busy" in answer.json()["detail"]
