@@ -32,6 +32,7 @@ from serve.stages.query import Found, Query, Ranked
 from serve.stages.ranking import Ranking
 from serve.stages.retrieval import Retriever
 from serve.state.actor import ADOPTED, StoreActor
+from serve.state.dead_letters import DeadLetter
 from serve.state.event_log import LoggedEvent
 from serve.state.folder import begin
 from serve.state.follower import Follower
@@ -191,6 +192,13 @@ def served_pages(after: int) -> Iterator[list[LoggedEvent]]:
     while page := ray.get(actor.events.remote(after, PAGE)):
         yield page
         after = page[-1].seq
+
+
+def served_letters() -> list[DeadLetter]:
+    """Return the running store's refused events."""
+    if (actor := find_store()) is None:
+        raise UnavailableError("no store runs on this cluster; start the server first")
+    return ray.get(actor.dead_letters.remote())
 
 
 def close_store() -> None:

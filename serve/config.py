@@ -38,13 +38,24 @@ class StartArgs(AppArgs):
     timeout_s: float = Field(120, gt=0, description="longest wait until the first answer")
 
 
-class EventsArgs(Config):
-    """What `serve/run.py events` takes."""
+class LogArgs(Config):
+    """Where the log is, where no server runs that has it."""
 
-    out: str = Field("live.parquet", description="file to write; `live.parquet` in a data folder is read by `fit`")
     registry: str = Field("var/registry", description="of a stopped server: folder or pyarrow.fs URL of bundles")
     bundle: str = Field("current", description="of a stopped server: `current`, a version, or a bundle's folder")
     data: str = Field("var/store", description="of a stopped server: folder of the event log")
+
+
+class DeadLettersArgs(LogArgs):
+    """What `serve/run.py dead_letters` takes."""
+
+    out: str = Field("", description="file to write instead of printing")
+
+
+class EventsArgs(LogArgs):
+    """What `serve/run.py events` takes."""
+
+    out: str = Field("live.parquet", description="file to write; `live.parquet` in a data folder is read by `fit`")
     after: int = Field(0, ge=0, description="version after which to begin")
 
 

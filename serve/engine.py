@@ -16,7 +16,6 @@ from serve.state.machine import Held, Receipt
 from serve.state.store import AppendResult
 from serve.state.view import Source
 from train.bundle import Bundle
-from train.data.schema import NO_ITEM
 from train.models.candidates import Candidates
 from train.models.shopper import NO_HISTORY, History
 
@@ -166,4 +165,4 @@ class Engine:
 
 
 def _teaches(event: Event) -> bool:
-    return event.item_idx != NO_ITEM and event.weight != 0
+    return event.item_idx >= 0 and event.weight != 0

@@ -1,4 +1,4 @@
-"""`python serve/run.py start|stop|status|replay|events key=value …`: the server on this machine, and its past."""
+"""`python serve/run.py start|stop|status|replay|events|dead_letters key=value …`: the server here, and its past."""
 
 import json
 import logging
@@ -20,9 +20,12 @@ from cluster.command import run_one_of
 from cluster.errors import ConfigError, RuntimeStartError
 from cluster.head import running_head, start_head, stop_head
 from cluster.runtime import RuntimeConfig, connect, disconnect
-from serve.app import close_store, deploy, served_pages
-from serve.config import EventsArgs, ReplayArgs, StartArgs
+from cluster.storage import write_whole
+from serve.app import close_store, deploy, served_letters, served_pages
+from serve.config import DeadLettersArgs, EventsArgs, LogArgs, ReplayArgs, StartArgs
+from serve.state.dead_letters import DeadLetter
 from serve.state.event_log import LoggedEvent
+from serve.state.folder import opened_log
 from serve.state.history_file import logged_pages, write_events
 from serve.state.replay import replay
 from train.bundle_state import check_bundle
@@ -108,6 +111,30 @@ def events_command(words: list[str]) -> None:
     console.print(f"wrote {count:,} events to {args.out}", soft_wrap=True)
 
 
+def dead_letters_command(words: list[str]) -> None:
+    """Print the newest refused events as JSON lines, of a running server or a stopped one."""
+    args = DeadLettersArgs.parse(words)
+    letters = letters_of(args)
+    lines = "".join(f"{letter.as_line()}\n" for letter in letters)
+    if not args.out:
+        sys.stdout.write(lines)
+        return
+    write_whole(Path(args.out), lines)
+    console.print(f"wrote {len(letters):,} refused events to {args.out}", soft_wrap=True)
+
+
+def letters_of(args: LogArgs) -> list[DeadLetter]:
+    """Return the refused events from the store's process where one runs, else from the log itself."""
+    if running_head() is None:
+        with opened_log(Registry(args.registry).find(args.bundle), Path(args.data)) as log:
+            return log.letters.all()
+    connect(RuntimeConfig(address="head"))
+    try:
+        return served_letters()
+    finally:
+        disconnect()
+
+
 def pages_of(args: EventsArgs) -> Iterator[list[LoggedEvent]]:
     """Yield the log's events from the store's process where one runs, else from the log itself."""
     if running_head() is None:
@@ -122,7 +149,7 @@ def pages_of(args: EventsArgs) -> Iterator[list[LoggedEvent]]:
 
 COMMANDS = {
     "start": start_command, "stop": stop_command, "status": status_command, "replay": replay_command,
-    "events": events_command,
+    "events": events_command, "dead_letters": dead_letters_command,
 }  # fmt: skip
 
 

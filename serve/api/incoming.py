@@ -10,7 +10,7 @@ import orjson
 from cluster.errors import RequestError
 from serve.api.problems import InvalidError, problem, read
 from serve.api.schemas import MAX_EVENTS, EventBody, EventResult, EventsAnswer, ProblemBody
-from serve.state.events import Ack, Event, Problem
+from serve.state.events import UNKNOWN, Ack, Event, Problem
 from train.data.schema import NO_ITEM
 from train.data.steps.events import EVENT_WEIGHTS, VALUED_TYPES
 
@@ -34,18 +34,18 @@ def read_bodies(content: Any) -> list[EventBody | Problem]:
 
 
 def to_event(body: EventBody, index: dict[str, int], now: datetime) -> Event | Problem:
-    """Return what the store takes of a body, or why it means nothing here; index: item_id → item_idx."""
+    """Return what the store takes of a body, or why it means nothing anywhere; index: item_id → item_idx.
+
+    An item that is not known here may be known to the store, which keeps the event for later where it is not.
+    """
     user_id = body.user or body.session
     if user_id is None:
         return Problem(422, "an event needs a user, or a session for a guest")
     if body.item is None and body.type not in NEEDS_NO_ITEM:
         return Problem(422, f"an event of type {body.type!r} needs an item")
-    if body.item is not None and body.item not in index:
-        return Problem(422, f"item {body.item!r} is not in the catalogue; fit and promote a bundle that has it")
     return Event(
-        event_id=body.id or f"evt_{uuid4().hex}", user_id=user_id,
-        item_idx=NO_ITEM if body.item is None else index[body.item], event_type=body.type, weight=_weight(body),
-        item_id=body.item or "",
+        event_id=body.id or f"evt_{uuid4().hex}", user_id=user_id, event_type=body.type, weight=_weight(body),
+        item_idx=NO_ITEM if body.item is None else index.get(body.item, UNKNOWN), item_id=body.item or "",
         timestamp_ms=body.time_ms(now), order_key=body.order_id or "", value=body.value, payload=_payload(body),
     )  # fmt: skip
 

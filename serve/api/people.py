@@ -18,8 +18,10 @@ from serve.api.schemas import (
     HistoryRow,
     MergeAnswer,
     MergeBody,
+    RefusedEvent,
 )
 from serve.engine import Engine
+from serve.state.dead_letters import DeadLetter
 from serve.state.event_log import LoggedEvent
 from train.data.ids import id_problem
 
@@ -38,6 +40,7 @@ def people_routes(engine_of: Callable[[], Engine]) -> APIRouter:
         return ExportAnswer(
             user=user_id, ids=held.user_ids, events=[tell(event) for event in held.events],
             history=[HistoryRow(item=engine.item_ids[item_idx], time=moment(time)) for item_idx, time in rows],
+            refused=[tell_refused(letter) for letter in held.letters],
         )  # fmt: skip
 
     @routes.delete("/{user_id:path}")
@@ -80,6 +83,11 @@ def tell(event: LoggedEvent) -> HeldEvent:
         time=moment(event.timestamp_ms), orderId=event.order_key or None, value=event.value, weight=event.weight,
         more=orjson.loads(event.payload),
     )  # fmt: skip
+
+
+def tell_refused(letter: DeadLetter) -> RefusedEvent:
+    """Return a refused event as its shopper gets it."""
+    return RefusedEvent(time=moment(letter.at_ms), reason=letter.reason, event=orjson.loads(letter.content))
 
 
 def moment(timestamp_ms: int) -> datetime:

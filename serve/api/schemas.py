@@ -175,6 +175,14 @@ class HistoryRow(BaseModel):
     time: datetime
 
 
+class RefusedEvent(BaseModel):
+    """An event that was refused for what it says, and is kept for a while to be mended."""
+
+    time: datetime = Field(description="of the refusal")
+    reason: str
+    event: dict[str, Any] = Field(description="as it was sent")
+
+
 class ExportAnswer(BaseModel):
     """All that is held of a person."""
 
@@ -182,6 +190,7 @@ class ExportAnswer(BaseModel):
     ids: list[str] = Field(description="the asked one first, then the guests merged into it")
     events: list[HeldEvent] = Field(description="in the order in which they were acknowledged")
     history: list[HistoryRow] = Field(description="what answers follow from, oldest first; also of before the log")
+    refused: list[RefusedEvent] = Field(description="of late, oldest first")
 
 
 class Context(Wire):

@@ -14,6 +14,7 @@ from cluster.errors import LogError, UnavailableError
 from cluster.processes import started_at
 from cluster.storage import write_whole
 from cluster.telemetry import configure_logging
+from serve.state.dead_letters import DeadLetter
 from serve.state.event_log import LoggedEvent
 from serve.state.events import Event, MicroBatch, Position
 from serve.state.image import Image
@@ -86,6 +87,10 @@ class StoreActor:
     async def events(self, after: int, limit: int) -> list[LoggedEvent]:
         """As Store.events."""
         return await self._or_end(self._store.events(after, limit))
+
+    async def dead_letters(self) -> list[DeadLetter]:
+        """As Store.dead_letters."""
+        return await self._or_end(self._store.dead_letters())
 
     async def erase(self, user_id: str) -> Receipt:
         """As Store.erase."""

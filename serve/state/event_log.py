@@ -1,7 +1,7 @@
 """The event log: micro-batches, on the disk before anyone is told of them; what both kinds of log share."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +11,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from cluster.errors import LogError
+from serve.state.dead_letters import Execute, LetterBox
 from serve.state.events import MERGE, SILENT, Event, MicroBatch
+from serve.state.shoppers import digest_of
 from train.data.schema import NO_ITEM
 
 COLUMNS = "seq, event_id, fingerprint, user_id, item_id, event_type, weight, timestamp_ms, order_key, value, payload"
@@ -24,8 +26,6 @@ INDEXES = (
     "CREATE INDEX IF NOT EXISTS events_by_user ON events (user_id, seq)",
     f"CREATE INDEX IF NOT EXISTS merges_by_source ON events (order_key) WHERE event_type = '{MERGE}'",
 )
-
-Execute = Callable[[str, tuple[Any, ...]], Any]
 
 
 class LogEntry(NamedTuple):
@@ -79,6 +79,7 @@ class EventLog(ABC):
     def __init__(self, folder: Path, place: str) -> None:
         self.folder, self.place = folder, place
         self.failure: str | None = None
+        self.letters = LetterBox(self.check, self._transaction, self._all)
         self.forgotten: dict[str, int] = {}  # digest of the user_id → when, in epoch milliseconds; grows in place
 
     def check(self) -> None:
@@ -116,10 +117,11 @@ class EventLog(ABC):
             found += sorted({source for (source,) in merged} - set(found))
         return found
 
-    def silence(self, seqs: Sequence[int], digests: Sequence[str], at_ms: int) -> None:
+    def silence(self, seqs: Sequence[int], user_ids: Sequence[str], at_ms: int) -> None:
         """Make events say nothing, on the disk and in every replay; nothing of what they said can be read any more.
 
-        seqs: ascending; digests: of the shoppers whom the bundle shall know no more either, as of `at_ms`.
+        seqs: ascending; user_ids: of shoppers whom the bundle shall know no more either, as of `at_ms`, and of whom no
+        dead letter shall stay.
         """
         self.check()
         touched = list(self._holding(seqs))
@@ -129,7 +131,8 @@ class EventLog(ABC):
             for batch in touched:
                 content = encode(silenced(batch, seqs))
                 execute("UPDATE batches SET content = ? WHERE version = ?", (content, batch.version))
-            for digest in digests:
+            self.letters.burn(execute, user_ids)
+            for digest in map(digest_of, user_ids):
                 execute("DELETE FROM forgotten WHERE digest = ?", (digest,))
                 execute("INSERT INTO forgotten VALUES (?, ?)", (digest, at_ms))
             execute("INSERT INTO rewrites VALUES (?, ?, ?)", (self.revision + 1, at_ms, len(seqs)))

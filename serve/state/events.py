@@ -9,6 +9,7 @@ import numpy as np
 RESERVED = "$"  # what types and ids of the store's own rows begin with
 MERGE = "$merge"  # the type of a row by which one shopper's history joins another's
 SILENT = "$silent"  # the type of a row that was forgotten or taken back
+UNKNOWN = -2  # item_idx of an item that the sender's bundle does not have; the store judges it by its id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +18,7 @@ class Event:
 
     event_id: str
     user_id: str
-    item_idx: int  # NO_ITEM for an event without an item
+    item_idx: int  # NO_ITEM for an event without an item, UNKNOWN for one whose item the gateway does not know
     event_type: str
     weight: float  # what the type says about liking the item: > 0 is learned from, < 0 pushes away, 0 is only logged
     timestamp_ms: int  # the client's time, clamped, or the gateway's

@@ -2,6 +2,8 @@
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -12,6 +14,7 @@ from cluster.storage import write_whole
 from serve.state.event_log import EventLog
 from serve.state.postgres_log import PostgresLog, connect, holds_log
 from serve.state.sqlite_log import FILE, SqliteLog
+from train.bundle_state import read_manifest
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +46,16 @@ def open_folder(folder: Path, bundle: str, bootstrap: bool) -> EventLog:
         )
     describe(log, bundle)
     return log
+
+
+@contextmanager
+def opened_log(bundle_folder: Path, data_folder: Path) -> Iterator[EventLog]:
+    """Yield a log that no store holds, and let go of it."""
+    log = open_folder(data_folder, read_manifest(bundle_folder).version, bootstrap=False)
+    try:
+        yield log
+    finally:
+        log.close()
 
 
 def begin(folder: Path, bundle: str) -> None:

@@ -10,8 +10,7 @@ import pyarrow.parquet as pq
 from cluster.errors import DataError
 from cluster.storage import whole_file
 from serve.state.event_log import LoggedEvent
-from serve.state.folder import open_folder
-from train.bundle_state import read_manifest
+from serve.state.folder import opened_log
 
 PAGE = 10_000  # events at a time
 SCHEMA = pa.schema([
@@ -41,13 +40,10 @@ def write_events(pages: Iterable[list[LoggedEvent]], path: Path) -> int:
 
 def logged_pages(bundle_folder: Path, data_folder: Path, after: int) -> Iterator[list[LoggedEvent]]:
     """Yield the events after version `after` of a log that no store holds."""
-    log = open_folder(data_folder, read_manifest(bundle_folder).version, bootstrap=False)
-    try:
+    with opened_log(bundle_folder, data_folder) as log:
         while page := log.events(after, PAGE):
             yield page
             after = page[-1].seq
-    finally:
-        log.close()
 
 
 def _row(event: LoggedEvent) -> dict[str, object]:

@@ -11,19 +11,19 @@ from cluster.errors import LogError, NotFoundError, RequestError, UnprocessableE
 from serve.state.admission import event_problem, fingerprint, judge
 from serve.state.completion import draft
 from serve.state.course import Course, history_name
+from serve.state.dead_letters import DeadLetter
 from serve.state.event_log import EventLog, LogEntry, LoggedEvent
-from serve.state.events import MERGE, Ack, Event, MicroBatch, Position, Problem
+from serve.state.events import MERGE, UNKNOWN, Ack, Event, MicroBatch, Position, Problem
 from serve.state.folder import describe
 from serve.state.image import Image, item_arrays
 from serve.state.learner import apply
 from serve.state.live import LearnerConfig, LiveState
-from serve.state.shoppers import AllShoppers, Shopper, digest_of
+from serve.state.shoppers import AllShoppers, Shopper
 from serve.state.snapshot import Snapshot, drop_snapshots
 from train.bundle_state import BundleState
 from train.data.schema import NO_ITEM
 from train.models.item_state import DAY_MS
 
-UNKNOWN = -2  # item_idx of an item that the bundle does not have
 MAX_HALF_LIVES = 500  # events later than this after the bundle would count more than a float can sum
 
 
@@ -48,6 +48,7 @@ class Held(NamedTuple):
     user_ids: list[str]  # the asked one first, then those merged into it
     events: list[LoggedEvent]
     shopper: Shopper  # what the engine knows at this moment
+    letters: list[DeadLetter]  # what was refused of late
 
 
 class Receipt(NamedTuple):
@@ -160,15 +161,16 @@ class StateMachine:
         """Return all that is held of a shopper and of those who were merged into the shopper."""
         user_ids = self.log.person(user_id)
         events = {event.seq: event for one in user_ids for event in self.log.events_of(one)}
-        return Held(user_ids, [events[seq] for seq in sorted(events)], self.shoppers.get(user_id))
+        ordered = [events[seq] for seq in sorted(events)]
+        return Held(user_ids, ordered, self.shoppers.get(user_id), self.log.letters.of(user_ids))
 
     def erase(self, user_id: str, now_ms: int) -> Receipt:
         """Silence all that a person did, in every name; the bundle's histories of the person count no more, too."""
-        user_ids, events, _ = self.held(user_id)
-        self._silence([event.seq for event in events], [digest_of(one) for one in user_ids], now_ms)
-        for one in user_ids:
+        held = self.held(user_id)
+        self._silence([event.seq for event in held.events], held.user_ids, now_ms)
+        for one in held.user_ids:
             self.shoppers.live.pop(one, None)  # at once, before the state is made anew
-        return Receipt(len(user_ids), len(events), self.log.revision)
+        return Receipt(len(held.user_ids), len(held.events), self.log.revision)
 
     def adopt(self, bundle: BundleState) -> None:
         """Begin to make the state of another bundle."""
@@ -208,7 +210,8 @@ class StateMachine:
 
     def _admitted(self, event: Event, vector: np.ndarray) -> LogEntry | Problem:
         if event.item_idx == UNKNOWN:
-            return Problem(422, f"item {event.item_id!r} is not in the catalogue of bundle {self.state.bundle}")
+            said = f"item {event.item_id!r} is not in the catalogue of bundle {self.state.bundle}"
+            return Problem(422, f"{said}; fit and promote one that has it, then send the event again")
         if problem := event_problem(event, vector, len(self._item_ids), self._latest_ms):
             return problem
         item_id = None if event.item_idx == NO_ITEM else self._item_ids[event.item_idx]
@@ -241,8 +244,8 @@ class StateMachine:
         apply(self.state, batch)
         return batch
 
-    def _silence(self, seqs: Sequence[int], digests: Sequence[str], at_ms: int) -> None:
+    def _silence(self, seqs: Sequence[int], user_ids: Sequence[str], at_ms: int) -> None:
         # First the snapshots that hold what shall be silent: were the power to fail between the two, only time is lost.
         drop_snapshots(self.log.folder, first=min(seqs, default=self.log.last_seq + 1))
-        self.log.silence(seqs, digests, at_ms)
+        self.log.silence(seqs, user_ids, at_ms)
         self._next = None

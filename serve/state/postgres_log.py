@@ -8,7 +8,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cluster.errors import ConfigError, LogError, StorageError
-from serve.state.event_log import COLUMNS, INDEXES, READ_COLUMNS, EventLog, Execute, LogEntry, LoggedBatch, encode, rows
+from serve.state.dead_letters import Execute
+from serve.state.event_log import COLUMNS, INDEXES, READ_COLUMNS, EventLog, LogEntry, LoggedBatch, encode, rows
 from serve.state.events import MicroBatch
 
 SCHEMA = """
@@ -23,7 +24,10 @@ SCHEMA = """
         content bytea NOT NULL);
     CREATE TABLE IF NOT EXISTS forgotten (digest text PRIMARY KEY, at_ms bigint NOT NULL);
     CREATE TABLE IF NOT EXISTS rewrites (
-        revision bigint PRIMARY KEY, at_ms bigint NOT NULL, n_events bigint NOT NULL);""" + ";".join(INDEXES)
+        revision bigint PRIMARY KEY, at_ms bigint NOT NULL, n_events bigint NOT NULL);
+    CREATE TABLE IF NOT EXISTS dead_letters (
+        number bigint PRIMARY KEY, at_ms bigint NOT NULL, event_id text NOT NULL UNIQUE, user_id text NOT NULL,
+        status bigint NOT NULL, reason text NOT NULL, content text NOT NULL);""" + ";".join(INDEXES)
 BEGIN_LOCK = 0x6C69766573686C66  # of whoever makes the tables: CREATE IF NOT EXISTS alone may fail beside another's
 PAGE = 256  # batches read at once
 
@@ -107,7 +111,7 @@ class PostgresLog(EventLog):
     def _scrub(self) -> None:
         """Let the server overwrite old rows; its own write-ahead log and its backups go by the operator's rules."""
         with self._watched():
-            self._execute("VACUUM events, batches")
+            self._execute("VACUUM events, batches, dead_letters")
 
     @contextmanager
     def _watched(self) -> Iterator[None]:

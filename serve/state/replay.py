@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from cluster.errors import UnprocessableError
 from serve.state.course import Course
-from serve.state.folder import open_folder
+from serve.state.folder import opened_log
 from serve.state.live import LearnerConfig
 from serve.state.snapshot import Snapshot
 from train.bundle_state import read_bundle_state
@@ -29,8 +29,7 @@ def replay(
     Raises LogError where a running store has the log, UnprocessableError for an event that is not there yet.
     """
     bundle = read_bundle_state(bundle_folder)
-    log = open_folder(data_folder, bundle.manifest.version, bootstrap=False)
-    try:
+    with opened_log(bundle_folder, data_folder) as log:
         if until is not None and not 0 <= until <= log.last_seq:
             raise UnprocessableError(f"until={until} is not between 0 and {log.last_seq}, the newest event")
         people = [one for user_id in exclude_users for one in log.person(user_id)]
@@ -40,5 +39,3 @@ def replay(
         if course.state.version < last:
             course.advance(log, last, silent)
         return Replayed(course.snapshot(log).sealed(), sum(seq <= course.state.version for seq in silent))
-    finally:
-        log.close()

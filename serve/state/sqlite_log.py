@@ -9,7 +9,8 @@ from typing import Any
 
 from cluster.errors import LogError, StorageError
 from cluster.storage import sync
-from serve.state.event_log import COLUMNS, INDEXES, READ_COLUMNS, EventLog, Execute, LogEntry, LoggedBatch, encode, rows
+from serve.state.dead_letters import Execute
+from serve.state.event_log import COLUMNS, INDEXES, READ_COLUMNS, EventLog, LogEntry, LoggedBatch, encode, rows
 from serve.state.events import MicroBatch
 
 FILE = "events.sqlite"
@@ -25,6 +26,9 @@ SCHEMA = (
     "CREATE TABLE IF NOT EXISTS forgotten (digest TEXT PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT",
     """CREATE TABLE IF NOT EXISTS rewrites (
         revision INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, n_events INTEGER NOT NULL) STRICT""",
+    """CREATE TABLE IF NOT EXISTS dead_letters (
+        number INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, event_id TEXT NOT NULL UNIQUE, user_id TEXT NOT NULL,
+        status INTEGER NOT NULL, reason TEXT NOT NULL, content TEXT NOT NULL) STRICT""",
     *INDEXES,
 )
 MAX_VARIABLES = 500  # ids per SELECT

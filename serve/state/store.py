@@ -13,6 +13,7 @@ from pydantic import Field
 
 from cluster.config import Config
 from cluster.errors import OutOfStepError, StorageError, UnavailableError
+from serve.state.dead_letters import DeadLetter, Outbox
 from serve.state.event_log import LoggedEvent
 from serve.state.events import Ack, Event, MicroBatch, Position
 from serve.state.folder import open_folder
@@ -43,6 +44,7 @@ class StoreConfig(Config):
     catch_up_events: int = Field(
         default=64, ge=1, description="replayed at once after an erasure, while new events wait: some 5 ms"
     )
+    dead_letters: int = Field(default=1_000, ge=1, description="refused events kept, the newest")
     undo_hours: float = Field(default=24, ge=0, description="how long a merge of two shoppers can be taken back")
 
 
@@ -63,6 +65,7 @@ class Store:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._recent = Recent(machine.state.version, config.recent_events)
         self._group_commit = GroupCommit(self._commit, config.queue)
+        self._outbox = Outbox(self._put_letters, config.dead_letters)
         self._one_writer = asyncio.Lock()
         self._one_snapshot = asyncio.Lock()
         self._catching_up: asyncio.Task[None] | None = None
@@ -145,12 +148,19 @@ class Store:
     async def export(self, user_id: str) -> Held:
         """Return all that is held of a shopper."""
         self._require_open()
+        await self._outbox.empty()
         return await self._in_thread(self._machine.held, user_id)
 
     async def events(self, after: int, limit: int) -> list[LoggedEvent]:
         """Return up to `limit` events after version `after`, under the ids of those whom they belong to now."""
         self._require_open()
         return await self._in_thread(self._machine.log.events, after, limit)
+
+    async def dead_letters(self) -> list[DeadLetter]:
+        """Return the newest refused events, oldest first."""
+        self._require_open()
+        await self._outbox.empty()
+        return await self._in_thread(self._machine.log.letters.all)
 
     async def erase(self, user_id: str) -> Receipt:
         """Return when nothing that a person did is on the disk or told to anybody; what was learned from it goes soon.
@@ -208,6 +218,7 @@ class Store:
             self._catching_up.cancel()
         if self._saving is not None:
             await self._saving
+        await self._outbox.close()
         await self._in_thread(self._machine.close)
         self._thread.shutdown()
 
@@ -217,12 +228,18 @@ class Store:
             if commit.batch is not None:
                 self._recent.append(commit.batch)
                 self._save_when_due()
+        for request, acks in zip(requests, commit.acks, strict=True):
+            self._outbox.note(request.events, acks, now_ms())
         return commit.acks
+
+    async def _put_letters(self, letters: list[DeadLetter]) -> None:
+        await self._in_thread(self._machine.log.letters.put, letters, self._config.dead_letters)
 
     async def _rewrite(self, work: Callable[..., T], *arguments: object) -> T:
         """Return what rewriting a part of the log gives; the state follows in the background."""
         self._require_open()
         async with self._one_snapshot, self._one_writer:  # a snapshot under way would bring back what goes
+            await self._outbox.empty()  # so that an erasure finds every letter
             done = await self._in_thread(work, *arguments)
             self._recent.restart()
             self._begin_catching_up()

@@ -17,6 +17,18 @@ def test_an_export_holds_the_events_and_the_history(shop: Shop) -> None:
     assert [row["item"] for row in answer.json()["history"]] == [*before, "i0003"]
 
 
+def test_an_export_holds_what_was_refused_and_an_erasure_takes_it_away(shop: Shop) -> None:
+    sent = {"type": "click", "user": "new", "item": "later", "id": "e1", "time": 1_700_000_000_000, "price": 4.5}
+    assert shop.client.post("/v1/events", json=sent).status_code == 422
+    shop.client.post("/v1/events", json={"type": "click", "item": "i0003", "id": "nobody's"})
+    [refused] = shop.client.get("/v1/users/new/export").json()["refused"]
+    assert "'later' is not in the catalogue" in refused["reason"]
+    time = refused["event"].pop("time")
+    assert (refused["event"], time) == ({key: sent[key] for key in sent if key != "time"}, "2023-11-14T22:13:20Z")
+    shop.client.delete("/v1/users/new")
+    assert shop.client.get("/v1/users/new/export").json()["refused"] == []
+
+
 @pytest.mark.parametrize("user", [KNOWN, "new", "a/b", "ü 1", "x/export", "x:merge"])
 def test_an_erased_shopper_is_a_stranger(shop: Shop, user: str) -> None:
     shop.click(user, "i0003")

@@ -16,6 +16,7 @@ from cluster.environment import ROOT, scratch
 from cluster.haproxy import free_port
 from cluster.head import running_head
 from serve.run import main
+from tests.serve.shop import open_shop
 from train.registry import Registry
 
 
@@ -76,6 +77,25 @@ def test_without_a_server_status_fails_and_stop_does_not(capsys: pytest.CaptureF
 @pytest.mark.parametrize("words", [["start", "prot=1"], ["start", "port=0"], ["start", "port"], ["stop", "now"]])
 def test_a_wrong_setting_is_one_clear_sentence(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert words[1].partition("=")[0] in refused(words, capsys)
+
+
+@pytest.mark.usefixtures("home")
+def test_the_refused_events_of_a_stopped_server_are_lines_that_can_be_sent_again(
+    registry: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_shop(registry, tmp_path / "data") as shop:
+        shop.client.post("/v1/events", json={"type": "click", "user": "u", "item": "later", "id": "e1"})
+        shop.client.post("/v1/events", json={"type": "click", "user": "u", "item": "i0003", "id": "e2"})
+    words = ["dead_letters", f"registry={registry}", f"data={tmp_path / 'data'}"]
+    assert main(words) == 0
+    [line] = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (line["user"], line["status"], line["event"]["item"]) == ("u", 422, "later")
+    assert main([*words, f"out={tmp_path / 'letters.jsonl'}"]) == 0
+    assert json.loads((tmp_path / "letters.jsonl").read_text()) == line
+    with open_shop(registry, tmp_path / "data") as shop:
+        assert shop.post("/v1/events", **line["event"] | {"item": "i0003"})["applied"] == 1
+    assert main([*words, f"out={tmp_path / 'letters.jsonl'}"]) == 0
+    assert (tmp_path / "letters.jsonl").read_text() == ""
 
 
 @pytest.mark.ray

@@ -12,8 +12,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from cluster.errors import LogError
 from serve.state.admission import fingerprint
 from serve.state.completion import draft
+from serve.state.dead_letters import DeadLetter
 from serve.state.event_log import EventLog, LogEntry, silenced
-from serve.state.events import Event, MicroBatch
+from serve.state.events import Event, MicroBatch, Problem
+from serve.state.shoppers import digest_of
 from tests.serve.state.state_world import event, vectors_for
 
 PRINTED = st.characters(exclude_categories=("Cc", "Cs"))  # what admission lets into ids
@@ -41,6 +43,7 @@ class LogMachine(RuleBasedStateMachine):
         self.log = open_log(bootstrap=True)
         self.batches: list[MicroBatch] = []
         self.seqs: dict[str, int] = {}
+        self.letters: list[DeadLetter] = []
 
     @rule(size=st.integers(1, 6), item_idx=st.integers(-1, 9), user_id=st.text(PRINTED, min_size=1, max_size=5))
     def append(self, size: int, item_idx: int, user_id: str) -> None:
@@ -83,12 +86,29 @@ class LogMachine(RuleBasedStateMachine):
         gone = data.draw(st.sets(st.sampled_from(sorted(self.seqs)), min_size=1, max_size=3))
         seqs = sorted(self.seqs[event_id] for event_id in gone)
         revision = self.log.revision
-        self.log.silence(seqs, ["digest"], 7)
+        self.log.silence(seqs, ["gone"], 7)
         self.batches = [silenced(batch, seqs) for batch in self.batches]
+        self.letters = [one for one in self.letters if one.user_id != "gone"]
         for event_id in gone:
             del self.seqs[event_id]
         assert self.log.revision == revision + 1
-        assert self.log.forgotten == {"digest": 7}
+        assert self.log.forgotten == {digest_of("gone"): 7}
+
+    @rule(
+        event_id=st.sampled_from(["e1", "e2", "x", "\0", "\ud800"]), user_id=st.sampled_from(["gone", "u", "\0\ud800"]),
+        status=st.sampled_from([409, 422]), text=st.text(st.characters(), max_size=3),
+    )  # fmt: skip
+    def refuse(self, event_id: str, user_id: str, status: int, text: str) -> None:
+        letter = DeadLetter.of(event(event_id, user_id, payload=text), Problem(status, text), 7)
+        self.log.letters.put([letter], newest=3)
+        others = [one for one in self.letters if one.event_id != letter.event_id]
+        self.letters = [*others, letter][-3:]
+
+    @invariant()
+    def tells_the_newest_letters_of_events_that_never_came_in(self) -> None:
+        told = [one for one in self.letters if one.status == 409 or one.event_id not in self.seqs]
+        assert self.log.letters.all() == told
+        assert self.log.letters.of(["u"]) == [one for one in self.letters if one.user_id == "u"]
 
     @rule(user_id=st.text(PRINTED, min_size=1, max_size=1))
     def tells_a_shoppers_events(self, user_id: str) -> None:
