@@ -25,6 +25,9 @@ class AppArgs(Config):
     retriever_replicas: int = Field(1, ge=1, le=1_000, description="staged only")
     ranker_replicas: int = Field(1, ge=1, le=1_000, description="staged only")
     max_shoppers: int = Field(10_000, ge=1, description="histories that a replica keeps in memory")
+    judged_share: float = Field(
+        0.05, ge=0, le=1, description="of events, to ask first how well answers foresee them; some ms each"
+    )
     max_queued_requests: int = Field(200, ge=1, description="requests waiting for a replica before 503 is answered")
     index: IndexConfig = IndexConfig.parse([])
     store: StoreConfig = StoreConfig.parse([])

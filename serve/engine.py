@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from cluster.errors import OutOfStepError, UnavailableError
+from serve.judge import Judge
 from serve.stages.query import Found, Query, Ranked
 from serve.stages.retrieval import WAIT_S
 from serve.state.events import Ack, Event, Position
@@ -20,6 +21,8 @@ from train.models.candidates import Candidates
 from train.models.shopper import NO_HISTORY, History
 
 FACTS = {"title": "title", "brand": "brand", "category_path": "categoryPath", "price": "price"}
+
+NOTHING = np.empty(0, dtype=np.int64)
 
 Encode = Callable[[History], Awaitable[np.ndarray]]  # history → h_u (d,)
 Retrieve = Callable[[Query], Awaitable[Found]]
@@ -78,10 +81,12 @@ class Engine:
     """Answers from its replica's memory; the stages may be rooms of this process or deployments of their own."""
 
     def __init__(
-        self, bundle: Bundle, follower: Follower, store: Store, encode: Encode, retrieve: Retrieve, rank: Rank
-    ) -> None:
+        self, bundle: Bundle, follower: Follower, store: Store, encode: Encode, retrieve: Retrieve, rank: Rank,
+        judged_share: float = 0.0,
+    ) -> None:  # fmt: skip
         self.bundle, self.follower, self.view, self.store = bundle, follower, follower.view, store
         self._encode, self._retrieve, self._rank = encode, retrieve, rank
+        self._judge = Judge(self._ranked, self._vector, bundle.manifest, judged_share)
         self.item_ids: list[str] = bundle.items["item_id"].tolist()
         self.index = {item_id: item_idx for item_idx, item_id in enumerate(self.item_ids)}
         self._facts = {
@@ -93,11 +98,7 @@ class Engine:
         """Return the shopper's slate, reflecting `ask.min_version` or saying that it does not."""
         await self.view.wait_for(ask.min_version, WAIT_S)
         history, degraded = await self._history(ask)
-        query = Query(
-            bundle=self.bundle.manifest.version, history=history, vector=await self._vector(history),
-            blocked=self._blocked(history, ask), min_version=self.view.version,
-        )  # fmt: skip
-        ranked = await self._rank(query, await self._retrieve(query))
+        ranked = await self._ranked(history, await self._vector(history), False, ask.excluded)
         if ranked.version < ask.min_version:
             degraded = (*degraded, "stale")
         return Slate(
@@ -107,7 +108,10 @@ class Engine:
 
     async def ingest(self, events: Sequence[Event]) -> list[Ack]:
         """Return when each event is durable and applied here, or refused."""
-        result = await self.store.append(events, await self._vectors(events), self.view.position)
+        histories = await self._before(events)
+        vectors = np.stack(await asyncio.gather(*(self._vector(history) for history in histories)))
+        events = await self._judge.judged(events, histories, vectors)
+        result = await self.store.append(events, vectors, self.view.position)
         self.view.apply(result.batches)
         return result.acks
 
@@ -133,10 +137,16 @@ class Engine:
             history = replace(history, traits=self.bundle.traits.changed(history.traits, ask.traits))
         return history, degraded
 
-    def _blocked(self, history: History, ask: Ask) -> np.ndarray:
-        if self.bundle.manifest.keep_seen:
-            return ask.excluded
-        return np.union1d(history.item_idx, ask.excluded)
+    async def _ranked(
+        self, history: History, vector: np.ndarray, still: bool, excluded: np.ndarray = NOTHING
+    ) -> Ranked:
+        """Return the scored candidates of a shopper, from the live items or from those that stand still."""
+        blocked = excluded if self.bundle.manifest.keep_seen else np.union1d(history.item_idx, excluded)
+        query = Query(
+            bundle=self.bundle.manifest.version, history=history, vector=vector, blocked=blocked,
+            min_version=self.view.version, still=still,
+        )  # fmt: skip
+        return await self._rank(query, await self._retrieve(query))
 
     async def _known(self, user_id: str) -> History:
         """Return a shopper's history; none where the store serves another bundle: then the event moves no row."""
@@ -151,17 +161,27 @@ class Engine:
             return np.zeros(self.view.items.vectors.shape[1], dtype=np.float32)
         return await self._encode(history)
 
-    async def _vectors(self, events: Sequence[Event]) -> np.ndarray:
-        """Return h_u (n, d) of each event's shopper just before the event, earlier events of the call counted."""
+    async def _before(self, events: Sequence[Event]) -> list[History]:
+        """Return each event's shopper just before it, earlier events of the call counted; none where it says nothing.
+
+        A history is open where the event belongs to the order of its newest row.
+        """
         user_ids = list({event.user_id for event in events if _teaches(event)})
         known = await asyncio.gather(*(self._known(user_id) for user_id in user_ids))
-        latest = dict(zip(user_ids, known, strict=True))
+        latest, order_keys = dict(zip(user_ids, known, strict=True)), dict[str, str]()
         histories = []
         for event in events:
-            histories.append(latest[event.user_id] if _teaches(event) else NO_HISTORY)
-            if _teaches(event) and event.weight > 0:
-                latest[event.user_id] = histories[-1].appended(event.item_idx, event.timestamp_ms, same_order=False)
-        return np.stack(await asyncio.gather(*(self._vector(history) for history in histories)))
+            if not _teaches(event):
+                histories.append(NO_HISTORY)
+                continue
+            user_id, key = event.user_id, event.order_key
+            newest = order_keys.get(user_id)
+            is_open = self.view.is_filling(user_id, key) if newest is None else key == newest and key != ""
+            histories.append(replace(latest[user_id], is_open=is_open))
+            if event.weight > 0:
+                latest[user_id] = histories[-1].appended(event.item_idx, event.timestamp_ms, same_order=is_open)
+                order_keys[user_id] = key
+        return histories
 
 
 def _teaches(event: Event) -> bool:

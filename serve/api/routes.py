@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request, Response
 from cluster.errors import ConflictError, LiveshelfError, RequestError, UnavailableError, UnprocessableError
 from serve.api.bodies import as_json, read_json
 from serve.api.documents import PROBLEMS, document_bodies, takes
+from serve.api.evaluations import evaluation_routes
 from serve.api.incoming import answer, read_bodies, to_event
 from serve.api.outgoing import read_ask, show
 from serve.api.people import people_routes
@@ -38,6 +39,7 @@ def make_api(engine_of: Callable[[], Engine]) -> FastAPI:
     install_problems(api)
     document_bodies(api, EventBody, EventsBody, MergeBody, RecommendationsBody, ProblemBody)
     api.include_router(people_routes(engine_of))
+    api.include_router(evaluation_routes(engine_of))
 
     @api.post("/v1/events", response_model=EventsAnswer, openapi_extra=takes(EventBody, EventsBody), tags=["events"])
     async def post_events(request: Request) -> Response:

@@ -19,6 +19,7 @@ class Query:
     vector: np.ndarray  # (d,) float32, h_u
     blocked: np.ndarray  # item_idx that must not be shown
     min_version: int  # what the caller knows of; every stage's view must have come as far
+    still: bool = False  # whether the bundle's own items answer, and not what events made of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,5 +16,6 @@ class Ranking:
     async def rank(self, query: Query, found: Found) -> Ranked:
         """Return the candidates with their fused score, in the order in which they were found."""
         await self._view.wait_for(query.min_version, WAIT_S)
-        [candidates] = ranked([found.prospect(query)], self._view.items, self._ranker)
+        items = self._view.published if query.still else self._view.items
+        [candidates] = ranked([found.prospect(query)], items, self._ranker)
         return Ranked(candidates=candidates, version=min(found.version, self._view.version))

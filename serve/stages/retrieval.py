@@ -1,11 +1,15 @@
 """Retrieval: from every item to a few hundred candidates."""
 
+from functools import cached_property
+
 import numpy as np
 
 from serve.stages.index.exact import Index
+from serve.stages.index.still import still_index
 from serve.stages.query import Found, Query
 from serve.state.view import View
 from train.models.candidates import SourcesConfig, gather
+from train.models.item_state import ItemState
 from train.models.shopper import MAX_HISTORY
 
 WAIT_S = 0.25  # longest wait for a version that the caller knows of
@@ -13,28 +17,42 @@ POPULAR_EVERY = 256  # events after which the popular list is sorted anew
 
 
 class Retriever:
-    """Every source over one view of the state."""
+    """Every source over one view of the state, or over the bundle's own items for a query that wants them still."""
 
     def __init__(self, view: View, index: Index, sources: SourcesConfig) -> None:
         self._view, self._index, self._sources = view, index, sources
+        self._still_index = still_index(index, view.published.vectors)
         self._popular = np.empty(0, dtype=np.int64)
         self._sorted_at = -POPULAR_EVERY
 
     async def retrieve(self, query: Query) -> Found:
         """Return the shopper's candidates; waits a moment for `query.min_version`."""
         await self._view.wait_for(query.min_version, WAIT_S)
-        items = self._view.items
+        items, index, popular = self._still() if query.still else self._live()
         width = min(items.n_items, self._sources.sequence + len(query.blocked))
-        nearest = self._index.search(query.vector, width)
+        nearest = index.search(query.vector, width)
         followers = items.transitions.followers(query.history.item_idx)
         [candidates] = gather(
-            nearest[None], [followers], [query.history], self.popular(), [query.blocked], self._sources
+            nearest[None], [followers], [query.history], popular, [query.blocked], self._sources
         )  # fmt: skip
         return Found(followers=followers, candidates=candidates, version=self._view.version)
 
     def popular(self) -> np.ndarray:
         """Return items by recent popularity, best first, enough of them whatever one shopper has seen."""
         if self._view.version - self._sorted_at >= POPULAR_EVERY or self._view.version < self._sorted_at:
-            self._popular = np.argsort(-self._view.items.recent, kind="stable")[: self._sources.popular + MAX_HISTORY]
+            self._popular = self._most_popular(self._view.items)
             self._sorted_at = self._view.version
         return self._popular
+
+    def _live(self) -> tuple[ItemState, Index, np.ndarray]:
+        return self._view.items, self._index, self.popular()
+
+    def _still(self) -> tuple[ItemState, Index, np.ndarray]:
+        return self._view.published, self._still_index, self._still_popular
+
+    @cached_property
+    def _still_popular(self) -> np.ndarray:
+        return self._most_popular(self._view.published)
+
+    def _most_popular(self, items: ItemState) -> np.ndarray:
+        return np.argsort(-items.recent, kind="stable")[: self._sources.popular + MAX_HISTORY]

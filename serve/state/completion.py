@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from serve.state.events import Event, MicroBatch, Row
+from serve.state.events import UNJUDGED, Event, MicroBatch, Row
 from serve.state.live import LearnerConfig
 from serve.state.shoppers import AllShoppers, Shopper
 from train.data.schema import NO_ITEM
@@ -25,6 +25,7 @@ def draft(events: Sequence[Event], vectors: np.ndarray, first_seq: int) -> Micro
         timestamp_ms=np.fromiter((event.timestamp_ms for event in events), np.int64, n),
         same_order=np.zeros(n, dtype=bool), standing=np.zeros(n, np.float32),
         previous=np.empty((n, 0), np.int64), vectors=vectors,
+        judged=np.array([event.judged for event in events], np.int32).reshape(n, len(UNJUDGED)),
     )  # fmt: skip
 
 

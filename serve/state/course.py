@@ -7,7 +7,7 @@ import numpy as np
 
 from serve.state.completion import complete
 from serve.state.event_log import EventLog, LoggedBatch, silenced
-from serve.state.events import MicroBatch
+from serve.state.events import MicroBatch, nobody_looked
 from serve.state.image import item_arrays, read_shoppers, restore_items, shopper_arrays
 from serve.state.learner import apply
 from serve.state.live import LearnerConfig, LiveState, live_state
@@ -65,7 +65,8 @@ class Course:
         item_idx = np.array([self.index.get(item_id or "", NO_ITEM) for item_id in logged.item_ids], np.int64)
         item_idx[batch.timestamp_ms <= self.bundle.manifest.data_cutoff_ms] = NO_ITEM
         vectors = np.zeros((len(batch), self.state.items.vectors.shape[1]), np.float32)
-        return self.completed(replace(batch, item_idx=item_idx, vectors=vectors))
+        judged = nobody_looked(len(batch))  # that was the other bundle's figure
+        return self.completed(replace(batch, item_idx=item_idx, vectors=vectors, judged=judged))
 
 
 def history_name(log: EventLog, state: LiveState) -> str:

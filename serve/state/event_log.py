@@ -12,7 +12,7 @@ from safetensors.numpy import load, save
 
 from cluster.errors import LogError
 from serve.state.dead_letters import Execute, LetterBox
-from serve.state.events import MERGE, SILENT, Event, MicroBatch
+from serve.state.events import MERGE, SILENT, Event, MicroBatch, nobody_looked
 from serve.state.shoppers import digest_of
 from train.data.schema import NO_ITEM
 
@@ -199,7 +199,8 @@ class EventLog(ABC):
             raise LogError(f"the event log in {self.place} is damaged at version {version}: {error}") from error
         batch = MicroBatch(
             first_seq=first_seq, event_types=event_types, user_ids=user_ids, order_keys=order_keys,
-            weight=np.array(weight), timestamp_ms=np.array(timestamp_ms, np.int64), **arrays,
+            weight=np.array(weight), timestamp_ms=np.array(timestamp_ms, np.int64),
+            **({"judged": nobody_looked(len(user_ids))} | arrays),  # batches of before events were judged lack it
         )  # fmt: skip
         return LoggedBatch(bundle, batch, item_ids)
 
@@ -213,7 +214,8 @@ def _owner(user_id: str, seq: int, merges: Mapping[str, list[tuple[int, str]]]) 
 
 def encode(batch: MicroBatch) -> bytes:
     """Return what a batch holds beyond its events' columns."""
-    return save({name: getattr(batch, name) for name in ("item_idx", "same_order", "standing", "previous", "vectors")})
+    names = ("item_idx", "same_order", "standing", "previous", "vectors", "judged")
+    return save({name: getattr(batch, name) for name in names})
 
 
 def silenced(batch: MicroBatch, seqs: Sequence[int]) -> MicroBatch:
@@ -231,6 +233,7 @@ def silenced(batch: MicroBatch, seqs: Sequence[int]) -> MicroBatch:
         order_keys=texts(batch.order_keys, ""), item_idx=rows(batch.item_idx, NO_ITEM), weight=rows(batch.weight, 0),
         timestamp_ms=rows(batch.timestamp_ms, 0), same_order=rows(batch.same_order, 0),
         standing=rows(batch.standing, 0), previous=rows(batch.previous, NO_ITEM), vectors=rows(batch.vectors, 0),
+        judged=rows(batch.judged, 0),
     )  # fmt: skip
 
 

@@ -12,6 +12,18 @@ SILENT = "$silent"  # the type of a row that was forgotten or taken back
 UNKNOWN = -2  # item_idx of an item that the sender's bundle does not have; the store judges it by its id
 
 
+class Ranks(NamedTuple):
+    """Which place an event's item had in three slates just before the event; 1 is the first, UNRANKED none."""
+
+    live: int  # what would have been answered
+    still: int  # the bundle's items, for the shopper as of that moment
+    frozen: int  # the bundle alone, which knows neither what its items nor what its shoppers did since
+
+
+UNRANKED = -1
+UNJUDGED = Ranks(0, 0, 0)  # nobody looked
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """Something a shopper did, as the gateway read it."""
@@ -26,6 +38,7 @@ class Event:
     order_key: str = ""  # lines of one order share it; empty where there is none
     value: float | None = None
     payload: str = "{}"  # JSON: the rest of what the client sent, its `time` among it
+    judged: Ranks = UNJUDGED
 
 
 class Problem(NamedTuple):
@@ -66,6 +79,11 @@ class Row(NamedTuple):
     same_order: bool  # as the row before it
 
 
+def nobody_looked(n: int) -> np.ndarray:
+    """Return the Ranks of events that were not judged, (n, 3) int32."""
+    return np.tile(np.array(UNJUDGED, np.int32), (n, 1))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MicroBatch:
     """Events committed together, with all that applying them needs; every array has length n.
@@ -84,6 +102,7 @@ class MicroBatch:
     standing: np.ndarray  # (n,) float32 in [0, 1], how much of the event counts for others than its shopper
     previous: np.ndarray  # (n, window) int64, the shopper's items before it, newest first, NO_ITEM on the left
     vectors: np.ndarray  # (n, d) float32, h_u as the gateway encoded it; zeros make no step
+    judged: np.ndarray  # (n, 3) int32, Ranks, UNJUDGED in most rows
 
     def __len__(self) -> int:
         return len(self.user_ids)

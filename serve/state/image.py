@@ -23,14 +23,14 @@ class Image(NamedTuple):
 
 
 def item_arrays(state: LiveState) -> dict[str, np.ndarray]:
-    """Return copies of all that events change of the items."""
+    """Return copies of all that events change, but the shoppers."""
     items, counted = state.items, state.items.transitions
     links = [
         (source, target, row[target]) for source, row in sorted(counted.added.items()) for target in sorted(row)
     ]  # fmt: skip
     source, target, weight = zip(*links, strict=True) if links else ((), (), ())
     return {
-        "vectors": items.vectors.copy(), "squares": state.squares.copy(),
+        "vectors": items.vectors.copy(), "squares": state.squares.copy(), "figures": state.figures.sums.copy(),
         "popularity": items.popularity.copy(), "recent": items.recent.copy(),
         "totals": np.array([items.n_events, items.recent_total]),
         "rows": counted.rows.copy(), "columns": counted.columns.copy(),
@@ -45,6 +45,7 @@ def restore_items(state: LiveState, arrays: Mapping[str, np.ndarray]) -> None:
     for target, name in (
         (items.vectors, "vectors"), (state.squares, "squares"), (items.popularity, "popularity"),
         (items.recent, "recent"), (counted.rows, "rows"), (counted.columns, "columns"),
+        (state.figures.sums, "figures"),
     ):  # fmt: skip
         np.copyto(target, arrays[name], casting="no")
     items.n_events, items.recent_total = arrays["totals"].tolist()

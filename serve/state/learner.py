@@ -28,6 +28,7 @@ def apply(state: LiveState, batch: MicroBatch) -> Moved:
                 state.items.count(row.item_idx, row.timestamp_ms, standing)
                 state.items.transitions.add(previous[previous != NO_ITEM], row.item_idx, standing)
             state.shoppers.append(user_id, row)
+    state.figures.add(batch.judged, batch.standing)
     moved = move_rows(state, batch) if state.config.learning_rate > 0 else joined([])
     state.version = batch.version
     return moved

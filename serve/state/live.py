@@ -7,11 +7,12 @@ import numpy as np
 from pydantic import Field
 
 from cluster.config import Config
+from serve.state.figures import Figures
 from serve.state.shoppers import Shoppers
 from train.bundle_state import BundleState
 from train.models.item_state import ItemState
 
-RULE = 3  # raise it when `learner.apply` or completion changes, so that no snapshot or replica mixes two rules
+RULE = 4  # raise it when `learner.apply` or completion changes, so that no snapshot or replica mixes two rules
 
 
 class LearnerConfig(Config):
@@ -34,6 +35,13 @@ class LearnerConfig(Config):
         default=60, ge=0, description="a shopper's same item again within this time counts for nobody else"
     )
 
+    judged_window: int = Field(
+        default=2_000, ge=2, description="judged events after which one counts a third in the prequential figure"
+    )
+    guard_events: int = Field(
+        default=500, ge=2, description="judged events before which the live items are always trusted"
+    )
+
     @property
     def rule(self) -> str:
         """Name of the rule with these settings."""
@@ -50,6 +58,7 @@ class LiveState:
     anchor: np.ndarray  # (n_items, d) float32, the bundle's vectors
     squares: np.ndarray  # (n_items,) float32, Adagrad's sum of squared gradients per row
     shoppers: Shoppers
+    figures: Figures
     version: int = 0  # seq of the last event applied
 
 
@@ -67,4 +76,5 @@ def live_state(
     return LiveState(
         bundle=bundle.manifest.version, config=config, anchor=anchor, shoppers=shoppers,
         squares=np.zeros(len(anchor), dtype=np.float32), items=replace(bundle.state.copy(), vectors=vectors),
+        figures=Figures(config.judged_window, config.guard_events),
     )  # fmt: skip

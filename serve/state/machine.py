@@ -13,7 +13,7 @@ from serve.state.completion import draft
 from serve.state.course import Course, history_name
 from serve.state.dead_letters import DeadLetter
 from serve.state.event_log import EventLog, LogEntry, LoggedEvent
-from serve.state.events import MERGE, UNKNOWN, Ack, Event, MicroBatch, Position, Problem
+from serve.state.events import MERGE, UNJUDGED, UNKNOWN, Ack, Event, MicroBatch, Position, Problem
 from serve.state.folder import describe
 from serve.state.image import Image, item_arrays
 from serve.state.learner import apply
@@ -223,7 +223,11 @@ class StateMachine:
             return request
         index = self._course.index
         events = [
-            replace(event, item_idx=index.get(event.item_id, UNKNOWN) if event.item_idx != NO_ITEM else NO_ITEM)
+            replace(
+                event,
+                judged=UNJUDGED,
+                item_idx=index.get(event.item_id, UNKNOWN) if event.item_idx != NO_ITEM else NO_ITEM,
+            )
             for event in request.events
         ]
         return Request(events, np.zeros((len(events), self.state.items.vectors.shape[1]), np.float32))

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 
 from cluster.errors import OutOfStepError
 from serve.state.events import MicroBatch, Position
+from serve.state.figures import Figures
 from serve.state.image import Image, restore_items
 from serve.state.learner import apply
 from serve.state.live import live_state
@@ -42,6 +44,7 @@ class View:
         """
         self._shoppers = CachedShoppers(max_shoppers)
         self._state = live_state(bundle, self._shoppers, image.config, vectors)
+        self.published = replace(bundle.state, vectors=self._state.anchor)  # the items that no event moves
         self._asked: dict[str, asyncio.Task[Shopper]] = {}
         self._news = asyncio.Event()
         self.moves = Moves(self._state.items.n_items)
@@ -51,6 +54,11 @@ class View:
     def items(self) -> ItemState:
         """The live items, written in place: the object and its arrays stay the same for the view's life."""
         return self._state.items
+
+    @property
+    def figures(self) -> Figures:
+        """How well the live state and its shadows foresaw the events up to `version`."""
+        return self._state.figures
 
     @property
     def version(self) -> int:

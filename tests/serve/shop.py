@@ -119,7 +119,7 @@ def item_ids(slate: dict[str, Any]) -> list[str]:
     return [item["id"] for item in slate["items"]]
 
 
-def build_engine(bundle: Bundle, store: "Away", image: Image) -> Engine:
+def build_engine(bundle: Bundle, store: "Away", image: Image, judged_share: float = 0.0) -> Engine:
     """Return a replica's engine with its stages in this process, as a fused gateway has them; its view does not follow.
 
     image: where the view starts.
@@ -131,16 +131,16 @@ def build_engine(bundle: Bundle, store: "Away", image: Image) -> Engine:
         return bundle.model.encode_shoppers([history])[0]
 
     retrieve, rank = Retriever(view, index, bundle.sources).retrieve, Ranking(view, bundle.ranker).rank
-    return Engine(bundle, Follower(view, cast(Store, store)), cast(Store, store), encode, retrieve, rank)
+    return Engine(bundle, Follower(view, cast(Store, store)), cast(Store, store), encode, retrieve, rank, judged_share)
 
 
 @contextmanager
-def open_shop(registry: Path, data: Path, follow: bool = True) -> Iterator[Shop]:
+def open_shop(registry: Path, data: Path, follow: bool = True, judged_share: float = 0.0) -> Iterator[Shop]:
     """Serve the current bundle over a log in `data`."""
     folder = Registry(registry).find("current")
     bundle, store = read_bundle(folder), Away(Store.open(folder, data, bootstrap=True))
     image = asyncio.run(store.image())
-    engine = build_engine(bundle, store, image)
+    engine = build_engine(bundle, store, image, judged_share)
     broken: list[Exception] = []
 
     def engine_of() -> Engine:

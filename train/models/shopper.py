@@ -37,6 +37,13 @@ class History:
             traits=self.traits,
         )
 
+    def where(self, mask: np.ndarray) -> "History":
+        """Return the rows where `mask` (n,) is true, and what else is known of the shopper; no order is open."""
+        return History(
+            item_idx=self.item_idx[mask], timestamp_ms=self.timestamp_ms[mask], order_idx=self.order_idx[mask],
+            traits=self.traits,
+        )  # fmt: skip
+
     def newest_first(self, k: int) -> np.ndarray:
         """Return the last k item_idx, newest first."""
         return self.item_idx[: -k - 1 : -1]

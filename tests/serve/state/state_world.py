@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cluster.storage import sha256
-from serve.state.events import Event, Position
+from serve.state.events import UNJUDGED, UNRANKED, Event, Position, Ranks
 from serve.state.live import LearnerConfig
 from serve.state.store import AppendResult, Store, StoreConfig
 from train.bundle_state import MANIFEST, BundleState, Manifest, write_bundle_state
@@ -77,10 +77,17 @@ def random_events(n: int, seed: int = 0, prefix: str = "e") -> list[Event]:
         event(
             f"{prefix}{index}", f"u{rng.integers(2 * N_USERS)}", int(rng.integers(-1, N_ITEMS)),
             weight=float(rng.choice([1, 1, 5, 0, -1])), timestamp_ms=CUTOFF_MS + int(rng.integers(5)) * 1_000,
-            order_key=str(rng.choice(["", "", "o1", "o2"])),
+            order_key=str(rng.choice(["", "", "o1", "o2"])), judged=ranks(index),
         )
         for index in range(n)
     ]  # fmt: skip
+
+
+def ranks(index: int) -> Ranks:
+    """Return what a judge may have said of an event; of every other one nothing."""
+    if index % 2:
+        return UNJUDGED
+    return Ranks(*(UNRANKED if place == 0 else place for place in (index % 7, index % 11, index % 13)))
 
 
 def vectors_for(events: list[Event], seed: int = 0) -> np.ndarray:

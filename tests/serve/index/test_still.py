@@ -1,0 +1,33 @@
+"""The items that stand still, beside an index of those that move."""
+
+import numpy as np
+
+from serve.stages.index.exact import FlatIndex, nearest
+from serve.stages.index.still import StillIndex, still_index
+
+
+def vectors(seed: int, n: int = 50) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(n, 8)).astype(np.float32)
+
+
+def test_beside_an_exact_index_search_is_exact() -> None:
+    published, query = vectors(0), vectors(1, 1)[0]
+    found = still_index(FlatIndex(vectors(2)), published).search(query, 10)
+    assert found.tolist() == nearest(query[None], published, 10)[0].tolist()
+
+
+def test_beside_another_index_its_proposals_are_ordered_by_the_published_vectors() -> None:
+    published, query = vectors(0), vectors(1, 1)[0]
+    live = published + 0.05 * vectors(2)
+    found = StillIndex(FlatIndex(live), published).search(query, 10)
+    assert found.tolist() == nearest(query[None], published, 10)[0].tolist()
+    assert found.tolist() != nearest(query[None], live, 10)[0].tolist()
+
+
+def test_where_items_are_few_the_rest_is_empty_and_what_is_removed_is_not_found() -> None:
+    published = vectors(0, 5)
+    live = FlatIndex(published.copy())
+    live.remove(np.array([2, 3]))
+    found = StillIndex(live, published).search(published[2], 6)
+    assert set(found[:3].tolist()) == {0, 1, 4}
+    assert found[3:].tolist() == [-1] * 3
