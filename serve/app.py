@@ -112,13 +112,13 @@ class Gateway(Replica):
     """The HTTP surface over an engine; the stages are rooms of this replica, or deployments when handles are given."""
 
     async def __init__(
-        self, folder: str, max_shoppers: int, index: IndexConfig, judged_share: float,
+        self, folder: str, max_shoppers: int, index: IndexConfig, judged_share: float, guard: bool,
         retriever: DeploymentHandle | None = None, ranker: DeploymentHandle | None = None,
     ) -> None:  # fmt: skip
         await self.start(folder, max_shoppers)
         retrieve = retriever.retrieve.remote if retriever else self.retriever(index).retrieve
         rank = ranker.rank.remote if ranker else Ranking(self.view, self.bundle.ranker).rank
-        self.engine = Engine(self.bundle, self.follower, self.store, self.encode, retrieve, rank, judged_share)
+        self.engine = Engine(self.bundle, self.follower, self.store, self.encode, retrieve, rank, judged_share, guard)
 
     async def encode(self, history: History) -> np.ndarray:
         """Return h_u (d,); requests that come at the same time are encoded together."""
@@ -139,7 +139,7 @@ def build_app(args: AppArgs) -> ray.serve.Application:
     folder = str(Registry(args.registry).find(args.bundle).absolute())
     ensure_store(folder, args)
     gateway = _deployed(ray.serve.ingress(replica_api)(Gateway), args, num_replicas=args.replicas)
-    own = folder, args.max_shoppers, args.index, args.judged_share
+    own = folder, args.max_shoppers, args.index, args.judged_share, args.guard
     if not _staged(args):
         return gateway.bind(*own)
     retriever = _deployed(RetrieverReplica, args, num_replicas=args.retriever_replicas)

@@ -82,11 +82,12 @@ class Engine:
 
     def __init__(
         self, bundle: Bundle, follower: Follower, store: Store, encode: Encode, retrieve: Retrieve, rank: Rank,
-        judged_share: float = 0.0,
+        judged_share: float = 0.0, guard: bool = True,
     ) -> None:  # fmt: skip
         self.bundle, self.follower, self.view, self.store = bundle, follower, follower.view, store
         self._encode, self._retrieve, self._rank = encode, retrieve, rank
         self._judge = Judge(self._ranked, self._vector, bundle.manifest, judged_share)
+        self.has_guard = guard and judged_share > 0  # else nobody would see that it may end
         self.item_ids: list[str] = bundle.items["item_id"].tolist()
         self.index = {item_id: item_idx for item_idx, item_id in enumerate(self.item_ids)}
         self._facts = {
@@ -98,7 +99,10 @@ class Engine:
         """Return the shopper's slate, reflecting `ask.min_version` or saying that it does not."""
         await self.view.wait_for(ask.min_version, WAIT_S)
         history, degraded = await self._history(ask)
-        ranked = await self._ranked(history, await self._vector(history), False, ask.excluded)
+        still = self.has_guard and self.view.figures.guarded
+        if still:
+            degraded = (*degraded, "learning")
+        ranked = await self._ranked(history, await self._vector(history), still, ask.excluded)
         if ranked.version < ask.min_version:
             degraded = (*degraded, "stale")
         return Slate(

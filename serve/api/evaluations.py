@@ -1,6 +1,7 @@
 """What the engine can tell of how good it is."""
 
 from collections.abc import Callable
+from typing import Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
@@ -39,6 +40,7 @@ class PrequentialAnswer(BaseModel):
 
     modelVersion: str
     stateVersion: int
+    guard: Literal["off", "watching", "holding"] = Field(description="holding: the bundle's items answer")
     judged: JudgedEvents
     live: SlateScore | None = Field(description="what was answered at that moment")
     still: SlateScore | None = Field(description="the bundle's items, for the shopper as of that moment")
@@ -58,6 +60,7 @@ def evaluation_routes(engine_of: Callable[[], Engine]) -> APIRouter:
         figures = engine.view.figures
         return PrequentialAnswer(
             modelVersion=engine.bundle.manifest.version, stateVersion=engine.view.version,
+            guard=guard_of(engine),
             judged=JudgedEvents(total=figures.judged, effective=figures.effective, window=figures.window),
             live=score(figures.score("live")), still=score(figures.score("still")),
             frozen=score(figures.score("frozen")), liveMinusStill=difference(figures.lead("still")),
@@ -65,6 +68,13 @@ def evaluation_routes(engine_of: Callable[[], Engine]) -> APIRouter:
         )  # fmt: skip
 
     return routes
+
+
+def guard_of(engine: Engine) -> Literal["off", "watching", "holding"]:
+    """Return what the guard does."""
+    if not engine.has_guard:
+        return "off"
+    return "holding" if engine.view.figures.guarded else "watching"
 
 
 def score(found: Score | None) -> SlateScore | None:

@@ -21,8 +21,9 @@ from serve.stages.retrieval import Retriever
 from serve.state.event_log import LoggedBatch
 from serve.state.follower import Follower
 from serve.state.image import Image
+from serve.state.live import LearnerConfig
 from serve.state.shoppers import Shopper
-from serve.state.store import Store
+from serve.state.store import Store, StoreConfig
 from serve.state.view import View
 from tests.serve.conformance import Conformance
 from tests.world import tiny_world
@@ -85,9 +86,9 @@ class Shop:
         """Return the version of a click that was applied."""
         return self.post("/v1/events", type="click", user=user, item=item, **more)["results"][0]["version"]
 
-    def lagging_engine(self) -> Engine:
-        """Return the engine of a second replica, as it was before the first event."""
-        return build_engine(self.bundle, self.store, self.first_image)
+    def lagging_engine(self, **settings: Any) -> Engine:
+        """Return the engine of a second replica, as it was before the first event; settings: of Engine."""
+        return build_engine(self.bundle, self.store, self.first_image, **settings)
 
     def ask(self, user: str, min_version: int) -> Ask:
         """Return a request as the engine takes it."""
@@ -119,10 +120,10 @@ def item_ids(slate: dict[str, Any]) -> list[str]:
     return [item["id"] for item in slate["items"]]
 
 
-def build_engine(bundle: Bundle, store: "Away", image: Image, judged_share: float = 0.0) -> Engine:
+def build_engine(bundle: Bundle, store: "Away", image: Image, **settings: Any) -> Engine:
     """Return a replica's engine with its stages in this process, as a fused gateway has them; its view does not follow.
 
-    image: where the view starts.
+    image: where the view starts; settings: of Engine.
     """
     view = View(bundle, image)
     index = FlatIndex(view.items.vectors)
@@ -131,16 +132,19 @@ def build_engine(bundle: Bundle, store: "Away", image: Image, judged_share: floa
         return bundle.model.encode_shoppers([history])[0]
 
     retrieve, rank = Retriever(view, index, bundle.sources).retrieve, Ranking(view, bundle.ranker).rank
-    return Engine(bundle, Follower(view, cast(Store, store)), cast(Store, store), encode, retrieve, rank, judged_share)
+    return Engine(bundle, Follower(view, cast(Store, store)), cast(Store, store), encode, retrieve, rank, **settings)
 
 
 @contextmanager
-def open_shop(registry: Path, data: Path, follow: bool = True, judged_share: float = 0.0) -> Iterator[Shop]:
-    """Serve the current bundle over a log in `data`."""
+def open_shop(
+    registry: Path, data: Path, follow: bool = True, learner: LearnerConfig | None = None, **settings: Any
+) -> Iterator[Shop]:
+    """Serve the current bundle over a log in `data`; settings: of Engine."""
+    config = StoreConfig(learner=learner or LearnerConfig())
     folder = Registry(registry).find("current")
-    bundle, store = read_bundle(folder), Away(Store.open(folder, data, bootstrap=True))
+    bundle, store = read_bundle(folder), Away(Store.open(folder, data, bootstrap=True, config=config))
     image = asyncio.run(store.image())
-    engine = build_engine(bundle, store, image, judged_share)
+    engine = build_engine(bundle, store, image, **settings)
     broken: list[Exception] = []
 
     def engine_of() -> Engine:
@@ -153,10 +157,13 @@ def open_shop(registry: Path, data: Path, follow: bool = True, judged_share: flo
         assert portal is not None
         following = portal.start_task_soon(engine.follower.run) if follow else None
         client.event_hooks = {"response": [Conformance(client)]}
-        yield Shop(
-            bundle=bundle, store=store, engine=engine, client=client, portal=portal, first_image=image, broken=broken
-        )
-        if following is not None:
-            following.cancel()
-        store.away = False
-        portal.call(store.close)
+        try:
+            yield Shop(
+                bundle=bundle, store=store, engine=engine, client=client, portal=portal, first_image=image,
+                broken=broken,
+            )  # fmt: skip
+        finally:  # a test that failed would wait for the follower forever
+            if following is not None:
+                following.cancel()
+            store.away = False
+            portal.call(store.close)

@@ -259,7 +259,7 @@ def test_lost_calls_and_lost_answers_lose_no_event_and_apply_none_twice(server: 
     ensure_store(folder, args)
     options = {"num_cpus": 0, "runtime_env": {"env_vars": {"RAY_testing_rpc_failure": json.dumps(LOSSES)}}}
     gateway = ray.serve.deployment(ray_actor_options=options)(ray.serve.ingress(replica_api)(Gateway))
-    ray.serve.run(gateway.bind(folder, args.max_shoppers, args.index, args.judged_share), name="liveshelf")
+    ray.serve.run(gateway.bind(folder, args.max_shoppers, args.index, args.judged_share, args.guard), name="liveshelf")
     until(server.answers, in_a_row=5)
     ledger, callers, (before, _) = Ledger(ITEMS), 3, live_state_hash()
     with load(server.port, ledger, callers, name=2):
