@@ -25,9 +25,10 @@ from pydantic import Field
 
 from cluster.config import Config
 from cluster.storage import sha256, write_whole
+from serve.state.config import StoreConfig
 from serve.state.events import Event
 from serve.state.live import LearnerConfig
-from serve.state.store import Store, StoreConfig
+from serve.state.store import Store
 from train.bundle_state import MANIFEST, Manifest, write_bundle_state
 from train.data.schema import Interactions
 from train.models.item_state import ItemStateConfig, fit_item_state
@@ -134,7 +135,7 @@ def _event(event_id: str, rng: np.random.Generator) -> Event:
     )  # fmt: skip
 
 
-def write_bundle(folder: Path, n_items: int = N_ITEMS, dim: int = DIM) -> None:
+def write_bundle(folder: Path, n_items: int = N_ITEMS, dim: int = DIM, version: str = "b1", cutoff_ms: int = 0) -> None:
     """Write the store's half of a random bundle without histories."""
     none, rng = np.empty(0, np.int64), np.random.default_rng(0)
     histories = Interactions(
@@ -149,8 +150,9 @@ def write_bundle(folder: Path, n_items: int = N_ITEMS, dim: int = DIM) -> None:
     write_bundle_state(items, state, histories, folder)
     write_whole(folder / "calibration.json", json.dumps({"item_state": ItemStateConfig().model_dump()}))
     manifest = Manifest(
-        name="random", version="b1", created=datetime(2024, 1, 1, tzinfo=UTC), data_cutoff_ms=0, keep_seen=True,
-        code_version="0", config={}, metrics={}, files={path.name: sha256(path) for path in folder.iterdir()},
+        name="random", version=version, created=datetime(2024, 1, 1, tzinfo=UTC), data_cutoff_ms=cutoff_ms,
+        keep_seen=True, code_version="0", config={}, metrics={},
+        files={path.name: sha256(path) for path in folder.iterdir()},
     )  # fmt: skip
     write_whole(folder / MANIFEST, manifest.model_dump_json())
 

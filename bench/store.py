@@ -27,13 +27,14 @@ from bench.report import keep, quantiles, show
 from cluster.config import Config
 from serve.state.admission import fingerprint
 from serve.state.completion import complete, draft
+from serve.state.config import StoreConfig
 from serve.state.event_log import LogEntry, encode
 from serve.state.events import Event, Row
 from serve.state.learner import apply
 from serve.state.live import LearnerConfig, live_state
 from serve.state.shoppers import AllShoppers
 from serve.state.sqlite_log import SqliteLog
-from serve.state.store import Store, StoreConfig
+from serve.state.store import Store
 from train.bundle_state import BundleState, read_bundle_state
 
 DIM, SECONDS = 64, 2.0  # of each measurement of speed

@@ -7,8 +7,8 @@ from pydantic import Field
 
 from cluster.config import Config
 from serve.stages.index.config import IndexConfig
+from serve.state.config import StoreConfig
 from serve.state.live import LearnerConfig
-from serve.state.store import StoreConfig
 
 
 class AppArgs(Config):

@@ -14,13 +14,14 @@ from cluster.errors import LogError, UnavailableError
 from cluster.processes import started_at
 from cluster.storage import write_whole
 from cluster.telemetry import configure_logging
+from serve.state.config import StoreConfig
 from serve.state.dead_letters import DeadLetter
 from serve.state.event_log import LoggedEvent
 from serve.state.events import Event, MicroBatch, Position
 from serve.state.image import Image
 from serve.state.machine import Held, Receipt
 from serve.state.shoppers import Shopper
-from serve.state.store import AppendResult, Store, StoreConfig
+from serve.state.store import AppendResult, Store
 
 logger = logging.getLogger(__name__)
 

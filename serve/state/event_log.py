@@ -13,6 +13,7 @@ from safetensors.numpy import load, save
 from cluster.errors import LogError
 from serve.state.dead_letters import Execute, LetterBox
 from serve.state.events import MERGE, SILENT, Event, MicroBatch, nobody_looked
+from serve.state.retention import Removals
 from serve.state.shoppers import digest_of
 from train.data.schema import NO_ITEM
 
@@ -66,7 +67,7 @@ class EventLog(ABC):
     nobody knows what reached the disk, so it refuses further appends until it is opened again.
 
     Events are never moved or dropped one by one. One that must not count any more is silenced: its row stays, and says
-    nothing. `revision` counts how often that was done.
+    nothing. `revision` counts how often that was done. Old batches are removed whole, and leave gaps.
     """
 
     folder: Path  # of the node's own files: snapshots and the manifest
@@ -80,6 +81,7 @@ class EventLog(ABC):
         self.folder, self.place = folder, place
         self.failure: str | None = None
         self.letters = LetterBox(self.check, self._transaction, self._all)
+        self.removals = Removals(self.check, self._transaction, self._all)
         self.forgotten: dict[str, int] = {}  # digest of the user_id → when, in epoch milliseconds; grows in place
 
     def check(self) -> None:
@@ -108,6 +110,11 @@ class EventLog(ABC):
         for seq, source, target in self._all(MERGES, (MERGE,)):
             merges.setdefault(source, []).append((seq, target))
         return [event._replace(user_id=_owner(event.user_id, event.seq, merges)) for event in found]
+
+    def next_seq(self, after: int) -> int:
+        """Return where the batch after version `after` begins, behind the newest event when there is none."""
+        found = self._all("SELECT first_seq FROM batches WHERE version > ? ORDER BY version LIMIT 1", (after,))
+        return found[0][0] if found else self.last_seq + 1
 
     def person(self, user_id: str) -> list[str]:
         """Return a shopper's id and those of everybody who was merged into the shopper, at any distance."""
@@ -172,6 +179,7 @@ class EventLog(ABC):
         """Leave nothing of what was overwritten in the files."""
 
     def _read_rewrites(self) -> None:
+        self.removals.read()
         self.revision = self._all("SELECT coalesce(max(revision), 0) FROM rewrites")[0][0]
         self.forgotten.update(self._all("SELECT digest, at_ms FROM forgotten"))
 

@@ -80,7 +80,11 @@ def database() -> str:
 def describe(log: EventLog, bundle: str) -> None:
     """Write down what the folder holds now, if there is room."""
     manifest = FolderManifest(
-        log_id=log.log_id, bundle=bundle, epoch=log.epoch, first_seq=min(1, log.last_seq), last_seq=log.last_seq
+        log_id=log.log_id,
+        bundle=bundle,
+        epoch=log.epoch,
+        last_seq=log.last_seq,
+        first_seq=log.removals.first_seq or min(1, log.last_seq),
     )
     try:
         write_whole(log.folder / MANIFEST, manifest.model_dump_json(indent=1))

@@ -19,7 +19,7 @@ from serve.state.image import Image, item_arrays
 from serve.state.learner import apply
 from serve.state.live import LearnerConfig, LiveState
 from serve.state.shoppers import AllShoppers, Shopper
-from serve.state.snapshot import Snapshot, drop_snapshots
+from serve.state.snapshot import Snapshot, drop_snapshots, keep_snapshots
 from train.bundle_state import BundleState
 from train.data.schema import NO_ITEM
 from train.models.item_state import DAY_MS
@@ -95,9 +95,12 @@ class StateMachine:
 
     @property
     def lineage(self) -> str:
-        """The history that versions count in; another one after each rewriting, and until the state reflects it."""
+        """The history that versions count in; another one after each rewriting, and until the state reflects it.
+
+        What was removed changes no state of its time, but one that a bundle of before would come to now.
+        """
         pending = "~" if self._revision != self.log.revision else ""
-        return f"{history_name(self.log, self.state)}/{self.log.revision}{pending}"
+        return f"{history_name(self.log, self.state)}/{self.log.revision}{pending}-{self._removed}"
 
     @property
     def position(self) -> Position:
@@ -180,12 +183,31 @@ class StateMachine:
         """Carry the new state about `n_events` further; tell whether it has taken the old one's place."""
         if self._next is None:
             self._next = Course.begin(self._wanted, self.log, self._config)
-        self._next.advance(self.log, min(self._next.state.version + n_events, self.log.last_seq))
+        reached = self.log.next_seq(self._next.state.version) - 1  # beyond what was removed
+        self._next.advance(self.log, min(reached + n_events, self.log.last_seq))
         if self._next.state.version < self.log.last_seq:
             return False
         self._take(self._next)
         self._next = None
         return True
+
+    def let_go(self, after: int, latest_ms: int) -> int | None:
+        """Remove what nobody needs of the next stretch after version `after`; return where to go on, None at the end.
+
+        A batch of another bundle says nothing to this one where all its events are of before this one's cut-off: it
+        goes when they are of `latest_ms` or before. A state of an older bundle, and its snapshots, would know them.
+        """
+        if self.is_behind:
+            return None  # whoever is on the way may be such a one
+        removals, limit_ms = self.log.removals, min(latest_ms, self.bundle.manifest.data_cutoff_ms)
+        if after == 0:
+            removals.drop_letters(latest_ms)
+        stretch = removals.stretch(self.state.bundle, after, min(self.floor + 1, self.log.last_seq), limit_ms)
+        if stretch is not None and stretch.outdated:
+            keep_snapshots(self.log.folder, history_name(self.log, self.state))
+            removals.remove(stretch.outdated)
+        # Events come about in the order of their times: behind a stretch that is too young all are.
+        return stretch.version if stretch is not None and stretch.has_old else None
 
     def image(self) -> Image:
         """Return a copy of the items, for a replica to start from."""
@@ -235,7 +257,9 @@ class StateMachine:
     def _take(self, course: Course) -> None:
         """Serve a state from now on."""
         self._course, self._revision = course, self.log.revision
-        self.floor = self.log.last_of_other_bundles(course.state.bundle)  # batches up to here speak of another bundle
+        self._removed = self.log.removals.last_seq
+        # Batches up to here speak of another bundle, or are gone.
+        self.floor = max(self._removed, self.log.last_of_other_bundles(course.state.bundle))
         self._item_ids = list(course.index)
         state = course.bundle.state
         latest = state.epoch_ms + MAX_HALF_LIVES * state.config.half_life_days * DAY_MS

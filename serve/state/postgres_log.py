@@ -27,7 +27,8 @@ SCHEMA = """
         revision bigint PRIMARY KEY, at_ms bigint NOT NULL, n_events bigint NOT NULL);
     CREATE TABLE IF NOT EXISTS dead_letters (
         number bigint PRIMARY KEY, at_ms bigint NOT NULL, event_id text NOT NULL UNIQUE, user_id text NOT NULL,
-        status bigint NOT NULL, reason text NOT NULL, content text NOT NULL);""" + ";".join(INDEXES)
+        status bigint NOT NULL, reason text NOT NULL, content text NOT NULL);
+    CREATE TABLE IF NOT EXISTS removed (last_seq bigint NOT NULL);""" + ";".join(INDEXES)
 BEGIN_LOCK = 0x6C69766573686C66  # of whoever makes the tables: CREATE IF NOT EXISTS alone may fail beside another's
 PAGE = 256  # batches read at once
 

@@ -75,18 +75,34 @@ def drop_snapshots(folder: Path, first: int) -> None:
     sync(folder)
 
 
+def keep_snapshots(folder: Path, lineage: str) -> None:
+    """Remove the snapshots of every other lineage."""
+    kept = [path for path in _paths(folder) if (header := _header(path)) is not None and header.lineage == lineage]
+    for path in {*_paths(folder), *folder.glob(".snapshot-*.part")}.difference(kept):
+        path.unlink()
+    sync(folder)
+
+
 def _intact(folder: Path) -> Iterator[Snapshot]:
     for path in _paths(folder):
         try:
             if not sha256(path).startswith(path.stem[-DIGITS:]):
                 log.warning("snapshot is damaged, trying an older one path=%s", path)
                 continue
-            with safe_open(path, framework="numpy") as file:
-                header = Header.model_validate_json((file.metadata() or {}).get("header", ""))
-            if header.format == FORMAT:
+            if (header := _header(path)) is not None and header.format == FORMAT:
                 yield Snapshot(header, load_file(path))
-        except (OSError, SafetensorError, ValidationError) as error:
+        except (OSError, SafetensorError) as error:
             log.warning("snapshot is unreadable, trying an older one path=%s error=%s", path, error)
+
+
+def _header(path: Path) -> Header | None:
+    """Return what a snapshot is of, or None where that cannot be read."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return Header.model_validate_json((file.metadata() or {}).get("header", ""))
+    except (OSError, SafetensorError, ValidationError) as error:
+        log.warning("snapshot is unreadable path=%s error=%s", path, error)
+        return None
 
 
 def _paths(folder: Path) -> list[Path]:

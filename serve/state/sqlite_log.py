@@ -29,6 +29,7 @@ SCHEMA = (
     """CREATE TABLE IF NOT EXISTS dead_letters (
         number INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, event_id TEXT NOT NULL UNIQUE, user_id TEXT NOT NULL,
         status INTEGER NOT NULL, reason TEXT NOT NULL, content TEXT NOT NULL) STRICT""",
+    "CREATE TABLE IF NOT EXISTS removed (last_seq INTEGER NOT NULL) STRICT",
     *INDEXES,
 )
 MAX_VARIABLES = 500  # ids per SELECT

@@ -9,19 +9,18 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from pydantic import Field
 
-from cluster.config import Config
 from cluster.errors import OutOfStepError, StorageError, UnavailableError
+from serve.state.config import StoreConfig
 from serve.state.dead_letters import DeadLetter, Outbox
 from serve.state.event_log import LoggedEvent
 from serve.state.events import Ack, Event, MicroBatch, Position
 from serve.state.folder import open_folder
-from serve.state.group_commit import GroupCommit, QueueConfig
+from serve.state.group_commit import GroupCommit
 from serve.state.image import Image
-from serve.state.live import LearnerConfig
 from serve.state.machine import Held, Receipt, Request, StateMachine
 from serve.state.recent import Recent
+from serve.state.retention import Retention
 from serve.state.shoppers import Shopper
 from serve.state.snapshot import write_snapshot
 from train.bundle_state import read_bundle_state
@@ -29,23 +28,6 @@ from train.bundle_state import read_bundle_state
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-
-class StoreConfig(Config):
-    """How the store groups, remembers and saves."""
-
-    learner: LearnerConfig = LearnerConfig()
-    queue: QueueConfig = QueueConfig()
-    recent_events: int = Field(default=16_384, ge=1, description="events kept in memory for replicas that lag")
-    snapshot_events: int = Field(
-        default=10_000, ge=1, description="events between snapshots, replayed in about a second"
-    )
-    changes_events: int = Field(default=512, ge=1, description="a replica that lags gets about so many at once")
-    catch_up_events: int = Field(
-        default=64, ge=1, description="replayed at once after an erasure, while new events wait: some 5 ms"
-    )
-    dead_letters: int = Field(default=1_000, ge=1, description="refused events kept, the newest")
-    undo_hours: float = Field(default=24, ge=0, description="how long a merge of two shoppers can be taken back")
 
 
 class AppendResult(NamedTuple):
@@ -66,6 +48,7 @@ class Store:
         self._recent = Recent(machine.state.version, config.recent_events)
         self._group_commit = GroupCommit(self._commit, config.queue)
         self._outbox = Outbox(self._put_letters, config.dead_letters)
+        self._retention = Retention(self._let_go, config.keep_days)
         self._one_writer = asyncio.Lock()
         self._one_snapshot = asyncio.Lock()
         self._catching_up: asyncio.Task[None] | None = None
@@ -112,6 +95,7 @@ class Store:
     async def changes(self, since: Position, timeout_s: float) -> list[MicroBatch]:
         """Return the next batches after `since`, waiting up to `timeout_s` for one; none when the time is up."""
         self._check(since)
+        self._retention.when_due()  # replicas ask here all the time, and after the store was opened first of all
         if since.version == self._recent.version and not await self._recent.wait(timeout_s):
             return []
         self._check(since)  # the log may have been rewritten meanwhile
@@ -178,6 +162,7 @@ class Store:
             self._begin_catching_up()
         await self.caught_up()
         await self._in_thread(self._machine.describe)
+        self._retention.now()
 
     async def caught_up(self) -> None:
         """Return when the state is the wanted bundle's, and reflects nothing that was erased or taken back."""
@@ -218,6 +203,7 @@ class Store:
             self._catching_up.cancel()
         if self._saving is not None:
             await self._saving
+        self._retention.close()
         await self._outbox.close()
         await self._in_thread(self._machine.close)
         self._thread.shutdown()
@@ -234,6 +220,9 @@ class Store:
 
     async def _put_letters(self, letters: list[DeadLetter]) -> None:
         await self._in_thread(self._machine.log.letters.put, letters, self._config.dead_letters)
+
+    async def _let_go(self, after: int, latest_ms: int) -> int | None:
+        return await self._in_thread(self._machine.let_go, after, latest_ms)
 
     async def _rewrite(self, work: Callable[..., T], *arguments: object) -> T:
         """Return what rewriting a part of the log gives; the state follows in the background."""

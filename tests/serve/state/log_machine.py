@@ -14,7 +14,7 @@ from serve.state.admission import fingerprint
 from serve.state.completion import draft
 from serve.state.dead_letters import DeadLetter
 from serve.state.event_log import EventLog, LogEntry, silenced
-from serve.state.events import Event, MicroBatch, Problem
+from serve.state.events import MERGE, Event, MicroBatch, Problem
 from serve.state.shoppers import digest_of
 from tests.serve.state.state_world import event, vectors_for
 
@@ -27,10 +27,10 @@ class OpenLog(Protocol):
     def __call__(self, *, bootstrap: bool = False) -> EventLog: ...
 
 
-def written(log: EventLog, events: list[Event]) -> MicroBatch:
+def written(log: EventLog, events: list[Event], bundle: str = "b1") -> MicroBatch:
     """Append events, return their batch."""
     batch = draft(events, vectors_for(events), log.last_seq + 1)
-    log.append("b1", batch, [LogEntry(one, f"i{one.item_idx}", fingerprint(one, "i")) for one in events])
+    log.append(bundle, batch, [LogEntry(one, f"i{one.item_idx}", fingerprint(one, "i")) for one in events])
     return batch
 
 
@@ -42,14 +42,25 @@ class LogMachine(RuleBasedStateMachine):
         self.open = open_log
         self.log = open_log(bootstrap=True)
         self.batches: list[MicroBatch] = []
+        self.bundles: dict[int, str] = {}  # version → bundle
+        self.last_seq = 0
         self.seqs: dict[str, int] = {}
         self.letters: list[DeadLetter] = []
 
-    @rule(size=st.integers(1, 6), item_idx=st.integers(-1, 9), user_id=st.text(PRINTED, min_size=1, max_size=5))
-    def append(self, size: int, item_idx: int, user_id: str) -> None:
+    @rule(
+        size=st.integers(1, 6), item_idx=st.integers(-1, 9), user_id=st.text(PRINTED, min_size=1, max_size=5),
+        bundle=st.sampled_from(["b1", "b2"]), time=st.integers(0, 9),
+        event_type=st.sampled_from(["click", "click", "click", MERGE]),
+    )  # fmt: skip
+    def append(self, size: int, item_idx: int, user_id: str, bundle: str, time: int, event_type: str) -> None:
         first = self.log.last_seq + 1
-        events = [event(f"e{first + offset}", user_id, item_idx) for offset in range(size)]
-        self.batches.append(written(self.log, events))
+        events = [
+            event(f"e{first + offset}", user_id, item_idx, event_type=event_type, timestamp_ms=time + offset)
+            for offset in range(size)
+        ]
+        self.batches.append(written(self.log, events, bundle))
+        self.bundles[self.batches[-1].version] = bundle
+        self.last_seq += size
         self.seqs |= {one.event_id: first + offset for offset, one in enumerate(events)}
 
     @rule()
@@ -94,6 +105,29 @@ class LogMachine(RuleBasedStateMachine):
         assert self.log.revision == revision + 1
         assert self.log.forgotten == {digest_of("gone"): 7}
 
+    @rule(latest_ms=st.integers(0, 12))
+    def let_go(self, latest_ms: int) -> None:
+        def goes(batch: MicroBatch) -> bool:
+            is_old = MERGE not in batch.event_types and int(batch.timestamp_ms.max()) <= latest_ms
+            return is_old and self.bundles[batch.version] != "b2" and batch.version < self.last_seq
+
+        stretch = self.log.removals.stretch("b2", 0, self.last_seq, latest_ms)
+        gone = [batch for batch in self.batches if goes(batch)]
+        seqs = {
+            seq for span in (stretch.outdated if stretch else []) for seq in range(span.first_seq, span.version + 1)
+        }
+        assert seqs == {row.seq for batch in gone for row in batch.rows()}
+        if stretch is not None and stretch.outdated:
+            self.log.removals.remove(stretch.outdated)
+        self.batches = [batch for batch in self.batches if not goes(batch)]
+        self.letters = [one for one in self.letters if one.status == 409 or self.seqs.get(one.event_id) not in seqs]
+        self.seqs = {event_id: seq for event_id, seq in self.seqs.items() if seq not in seqs}
+
+    @rule(after=st.integers(0, 40))
+    def tells_where_the_next_batch_begins(self, after: int) -> None:
+        later = [batch.first_seq for batch in self.batches if batch.version > after]
+        assert self.log.next_seq(after) == (later[0] if later else self.last_seq + 1)
+
     @rule(
         event_id=st.sampled_from(["e1", "e2", "x", "\0", "\ud800"]), user_id=st.sampled_from(["gone", "u", "\0\ud800"]),
         status=st.sampled_from([409, 422]), text=st.text(st.characters(), max_size=3),
@@ -122,7 +156,9 @@ class LogMachine(RuleBasedStateMachine):
     def knows_what_it_was_given(self) -> None:
         known = self.log.known([*self.seqs, "never"])
         assert {event_id: seq for event_id, (seq, _) in known.items()} == self.seqs
-        assert self.log.last_seq == sum(len(batch) for batch in self.batches)
+        assert self.log.last_seq == self.last_seq
+        removals = self.log.removals
+        assert removals.first_seq == (self.batches[0].first_seq if removals.last_seq else 0)
 
     def teardown(self) -> None:
         self.log.close()

@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from cluster.storage import sha256
+from serve.state.config import StoreConfig
 from serve.state.events import UNJUDGED, UNRANKED, Event, Position, Ranks
 from serve.state.live import LearnerConfig
-from serve.state.store import AppendResult, Store, StoreConfig
+from serve.state.store import AppendResult, Store
 from train.bundle_state import MANIFEST, BundleState, Manifest, write_bundle_state
 from train.data.schema import Interactions
 from train.models.item_state import ItemStateConfig, fit_item_state
@@ -28,7 +29,9 @@ CUTOFF_MS = 1_700_000_000_000
 FAST = StoreConfig(learner=LearnerConfig(negatives=4, learning_rate=0.05))
 
 
-def small_bundle(version: str = "b1", item_ids: list[str] | None = None, dim: int = DIM) -> BundleState:
+def small_bundle(
+    version: str = "b1", item_ids: list[str] | None = None, dim: int = DIM, cutoff_ms: int = CUTOFF_MS
+) -> BundleState:
     """Return the store's half of a bundle."""
     rng = np.random.default_rng(0)
     item_ids = item_ids or [f"i{index}" for index in range(N_ITEMS)]
@@ -36,15 +39,17 @@ def small_bundle(version: str = "b1", item_ids: list[str] | None = None, dim: in
     vectors = rng.normal(scale=0.5, size=(len(item_ids), dim)).astype(np.float32)
     manifest = Manifest(
         name="small", version=version, created=datetime(2024, 1, 1, tzinfo=UTC), keep_seen=True,
-        data_cutoff_ms=CUTOFF_MS, code_version="0", config={}, metrics={},
+        data_cutoff_ms=cutoff_ms, code_version="0", config={}, metrics={},
     )  # fmt: skip
     state = fit_item_state(vectors, histories, True, ItemStateConfig())
     return BundleState(manifest=manifest, items=pd.DataFrame({"item_id": item_ids}), state=state, histories=histories)
 
 
-def write_small_bundle(folder: Path, version: str = "b1", item_ids: list[str] | None = None) -> Path:
+def write_small_bundle(
+    folder: Path, version: str = "b1", item_ids: list[str] | None = None, cutoff_ms: int = CUTOFF_MS
+) -> Path:
     """Write `small_bundle` and return its folder."""
-    bundle = small_bundle(version, item_ids)
+    bundle = small_bundle(version, item_ids, cutoff_ms=cutoff_ms)
     folder.mkdir(parents=True)
     write_bundle_state(bundle.items, bundle.state, bundle.histories, folder)
     (folder / "calibration.json").write_text(json.dumps({"item_state": bundle.state.config.model_dump()}))

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from serve.state.actor import StoreActor
+from serve.state.config import StoreConfig
 from serve.state.events import Event
 from serve.state.folder import begin
-from serve.state.store import Store, StoreConfig
+from serve.state.store import Store
 from tests.serve.state.state_world import (
     DIM,
     FAST,

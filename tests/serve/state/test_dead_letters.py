@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from cluster.errors import LogError, StorageError
 from serve.state import dead_letters
+from serve.state.config import StoreConfig
 from serve.state.dead_letters import DeadLetter
 from serve.state.events import UNKNOWN, Event, Problem
-from serve.state.store import Store, StoreConfig
+from serve.state.store import Store
 from tests.serve.state.state_world import FAST, N_ITEMS, event, opened, run, send, write_small_bundle
 
 ANY_TEXT = st.text(st.characters(), max_size=20)

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cluster.errors import OutOfStepError
+from serve.state.config import StoreConfig
 from serve.state.events import Event
-from serve.state.store import Store, StoreConfig
+from serve.state.store import Store
 from tests.serve.state.state_world import (
     DIM,
     FAST,

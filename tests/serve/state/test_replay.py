@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from cluster.errors import LogError, UnprocessableError
+from serve.state.config import StoreConfig
 from serve.state.live import LearnerConfig
 from serve.state.replay import replay
-from serve.state.store import Store, StoreConfig
+from serve.state.store import Store
 from tests.serve.state.state_world import closed_hash, opened, random_events, run, send
 
 USUAL = StoreConfig(learner=LearnerConfig())

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from serve.state.config import StoreConfig
 from serve.state.image import read_shoppers, shopper_arrays
 from serve.state.shoppers import Shopper
 from serve.state.snapshot import KEEP, newest_snapshot
-from serve.state.store import Store, StoreConfig
+from serve.state.store import Store
 from tests.serve.state.state_world import FAST, random_events, run, send
 
 

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from cluster.errors import LogError, OutOfStepError, RequestError
+from serve.state.config import StoreConfig
 from serve.state.events import Position
-from serve.state.store import Store, StoreConfig
+from serve.state.store import Store
 from tests.serve.state.state_world import (
     DIM,
     FAST,

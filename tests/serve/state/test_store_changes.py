@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from cluster.errors import OutOfStepError
+from serve.state.config import StoreConfig
 from serve.state.events import Position
 from serve.state.live import LearnerConfig
-from serve.state.store import StoreConfig
 from tests.serve.state.state_world import (
     event,
     opened,
