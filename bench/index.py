@@ -20,7 +20,7 @@ import numpy as np
 from pydantic import Field
 
 from bench.report import keep, quantiles, show
-from bench.vectors import item_vectors, shopper_vectors
+from bench.vectors import Held, item_vectors, shopper_vectors
 from cluster.config import Config
 from serve.stages.index.approximate import ApproximateIndex
 from serve.stages.index.base import recall
@@ -52,7 +52,9 @@ def main(words: list[str]) -> int:
         rng = np.random.default_rng(bench.seed)
         vectors = item_vectors(n_items, bench.dim, rng)
         known, asked = (shopper_vectors(vectors, n, rng) for n in (bench.index.queries, bench.searches))
-        rows.append({"items": n_items, "kind": "flat", **searched(FlatIndex(vectors), vectors, asked, bench.width)})
+        rows.append(
+            {"items": n_items, "kind": "flat", **searched(FlatIndex(Held.all_of(vectors)), vectors, asked, bench.width)}
+        )
         rows += [{"items": n_items, **measured(kind, vectors.copy(), known, asked, bench)} for kind in APPROXIMATE]
         show(f"{n_items:,} items of {bench.dim} coordinates", printed(rows))
     keep("index", {"rows": rows, "bench": bench.model_dump()})
@@ -66,7 +68,7 @@ def measured(
     moves = Moves(len(vectors))
     with ThreadPoolExecutor(1) as builder:
         began = time.process_time()
-        index = ApproximateIndex(vectors, moves, known, kind, bench.index, builder)
+        index = ApproximateIndex(Held.all_of(vectors), moves, known, kind, bench.index, builder)
     build_s = round(time.process_time() - began, 1)
     index.search(asked[0], 1)
     if (base := index.base) is None:

@@ -26,7 +26,7 @@ from cluster.config import Config
 from serve.state.events import Event
 from serve.state.image import digest, item_arrays
 from serve.state.live import LearnerConfig
-from serve.state.machine import Request
+from serve.state.request import Request
 from serve.state.snapshot import write_snapshot
 from train.data.source import prepare_data
 from train.models.shopper import NO_HISTORY, History

@@ -1,10 +1,24 @@
 """Generated item vectors that lie as a shop's do: in kinds within groups of kinds, some far longer than most."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 KIND, GROUP = 100, 30  # items in a kind and kinds in a group, on average
 SPREAD, WITHIN = 0.8, 0.7  # of a group's kinds and of a kind's items, beside 1 for the groups
 LENGTHS = 0.4  # standard deviation of the logarithm of an item's length
+
+
+class Held(NamedTuple):
+    """Items as an index sees them."""
+
+    vectors: np.ndarray  # (n_items, d) float32
+    gone: np.ndarray  # (n_items,) bool
+
+    @classmethod
+    def all_of(cls, vectors: np.ndarray) -> "Held":
+        """Return items of which none is gone."""
+        return cls(vectors, np.zeros(len(vectors), dtype=bool))
 
 
 def item_vectors(n: int, d: int, rng: np.random.Generator) -> np.ndarray:

@@ -65,6 +65,12 @@ class ConflictError(LiveshelfError):
     status = 409
 
 
+class PreconditionError(LiveshelfError):
+    """The thing is no longer what the caller took it for."""
+
+    status = 412
+
+
 class UnavailableError(LiveshelfError):
     """The engine cannot answer now; the same call may succeed in a moment."""
 

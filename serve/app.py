@@ -119,6 +119,7 @@ class Gateway(Replica):
         retrieve = retriever.retrieve.remote if retriever else self.retriever(index).retrieve
         rank = ranker.rank.remote if ranker else Ranking(self.view, self.bundle.ranker).rank
         self.engine = Engine(self.bundle, self.follower, self.store, self.encode, retrieve, rank, judged_share, guard)
+        self._placing = asyncio.create_task(self.engine.assortment.keep_placed())
 
     async def encode(self, history: History) -> np.ndarray:
         """Return h_u (d,); requests that come at the same time are encoded together."""

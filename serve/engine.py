@@ -6,8 +6,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
+import orjson
 
 from cluster.errors import OutOfStepError, UnavailableError
+from serve.assortment import Assortment, Writable
 from serve.judge import Judge
 from serve.stages.query import Found, Query, Ranked
 from serve.stages.retrieval import WAIT_S
@@ -29,7 +31,7 @@ Retrieve = Callable[[Query], Awaitable[Found]]
 Rank = Callable[[Query, Found], Awaitable[Ranked]]
 
 
-class Store(Source, Protocol):
+class Store(Source, Writable, Protocol):
     """The store as a gateway calls it."""
 
     async def append(self, events: Sequence[Event], vectors: np.ndarray, since: Position) -> AppendResult:
@@ -86,14 +88,23 @@ class Engine:
     ) -> None:  # fmt: skip
         self.bundle, self.follower, self.view, self.store = bundle, follower, follower.view, store
         self._encode, self._retrieve, self._rank = encode, retrieve, rank
+        self.assortment = Assortment(bundle, self.view, store)
         self._judge = Judge(self._ranked, self._vector, bundle.manifest, judged_share)
         self.has_guard = guard and judged_share > 0  # else nobody would see that it may end
-        self.item_ids: list[str] = bundle.items["item_id"].tolist()
-        self.index = {item_id: item_idx for item_idx, item_id in enumerate(self.item_ids)}
         self._facts = {
             wire: bundle.items[name].astype(object).where(bundle.items[name].notna(), None).tolist()
             for name, wire in FACTS.items() if name in bundle.items
         }  # fmt: skip
+
+    @property
+    def item_ids(self) -> list[str]:
+        """Every item_id by item_idx."""
+        return self.view.catalogue.item_ids
+
+    @property
+    def index(self) -> dict[str, int]:
+        """item_id → item_idx."""
+        return self.view.catalogue.index
 
     async def recommend(self, ask: Ask) -> Slate:
         """Return the shopper's slate, reflecting `ask.min_version` or saying that it does not."""
@@ -121,7 +132,11 @@ class Engine:
 
     def properties(self, item_idx: int) -> dict[str, Any]:
         """Return what the catalogue says of an item, as the API spells it."""
-        facts = {name: column[item_idx] for name, column in self._facts.items()}
+        if (content := self.view.catalogue.written.get(item_idx)) is not None:
+            told = orjson.loads(content or "{}")
+            facts = {wire: told.get(name) for name, wire in FACTS.items()} | told.get("properties", {})
+        else:
+            facts = {name: column[item_idx] for name, column in self._facts.items()}
         return {name: value for name, value in facts.items() if value is not None}
 
     async def _history(self, ask: Ask) -> tuple[History, tuple[str, ...]]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from cluster.runtime import NAMESPACE  # before Ray, which reads its environment on import
@@ -19,6 +19,7 @@ from serve.state.image import Image
 from serve.state.machine import Held, Receipt
 from serve.state.shoppers import Shopper
 from serve.state.store import AppendResult
+from serve.state.writing import WriteRequest
 
 T = TypeVar("T")
 
@@ -42,16 +43,11 @@ class StoreClient:
         A store that is started again, or slow, gets the same ids for a while, which cannot count twice; one that says
         that too much waits already does not.
         """
-        latest = time.monotonic() + APPEND_S - CALL_S
-        while True:
-            try:
-                return await _answer(self._actor.append.remote(events, vectors, since), CALL_S)
-            except OverloadedError:
-                raise
-            except UnavailableError:
-                if time.monotonic() > latest:
-                    raise
-                await asyncio.sleep(RETRY_S)
+        return await _insisting(lambda: self._actor.append.remote(events, vectors, since))
+
+    async def write(self, requests: Sequence[WriteRequest], vectors: np.ndarray, since: Position) -> AppendResult:
+        """As Store.write; sent again like events."""
+        return await _insisting(lambda: self._actor.write.remote(requests, vectors, since))
 
     async def changes(self, since: Position, timeout_s: float) -> list[MicroBatch]:
         """As Store.changes."""
@@ -80,6 +76,19 @@ class StoreClient:
     async def image(self) -> Image:
         """As Store.image."""
         return await _answer(self._actor.image.remote(), START_S)
+
+
+async def _insisting(call: Callable[[], Awaitable[T]]) -> T:
+    latest = time.monotonic() + APPEND_S - CALL_S
+    while True:
+        try:
+            return await _answer(call(), CALL_S)
+        except OverloadedError:
+            raise
+        except UnavailableError:
+            if time.monotonic() > latest:
+                raise
+            await asyncio.sleep(RETRY_S)
 
 
 async def _answer(reference: Awaitable[T], timeout_s: float) -> T:

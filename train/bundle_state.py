@@ -183,6 +183,7 @@ def _item_state(
         config=parsed, vectors=vectors, words=_matrix(words), popularity=arrays["popularity"], recent=arrays["recent"],
         repeat_rate=arrays["repeat_rate"], n_events=float(arrays["totals"][0]),
         recent_total=float(arrays["totals"][1]), epoch_ms=int(arrays["epoch_ms"][0]),
+        gone=np.zeros(len(vectors), dtype=bool),
         transitions=Transitions(
             config=parsed.transitions, base=_matrix(arrays), rows=arrays["rows"], columns=arrays["columns"]
         ),

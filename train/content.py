@@ -33,7 +33,7 @@ def describe(
     """
     words = fit_words(item_texts(prepared.catalogue.frame))
     if config.content == NONE:
-        return Described(words=words)
+        return Described(words=words, features=ItemFeatures.of_attributes(prepared.catalogue))
     catalogue = _reviewed(prepared, train) if REVIEWS in config.names else prepared.catalogue
     cache = VectorCache(Path(config.content_cache))
     features = known.moved_to(catalogue) if known else ItemFeatures.fit(catalogue, config.content, cache)

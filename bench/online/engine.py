@@ -11,7 +11,8 @@ import numpy as np
 from bench.online.stream import Log, Question
 from serve.state.events import Event
 from serve.state.live import LearnerConfig
-from serve.state.machine import Request, StateMachine
+from serve.state.machine import StateMachine
+from serve.state.request import Request
 from serve.state.sqlite_log import SqliteLog
 from train.bundle import Bundle
 from train.models.candidates import Candidates

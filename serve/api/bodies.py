@@ -11,13 +11,19 @@ from serve.api.problems import TooLargeError
 MAX_BODY_BYTES = 262_144
 
 
-async def read_json(request: Request) -> Any:
+async def read_bytes(request: Request) -> bytes:
     """Return the body of a request, bounded before it is parsed."""
     content = bytearray()
     async for chunk in request.stream():
         content += chunk
         if len(content) > MAX_BODY_BYTES:
-            raise TooLargeError(f"the body is larger than {MAX_BODY_BYTES} bytes; send fewer events at a time")
+            raise TooLargeError(f"the body is larger than {MAX_BODY_BYTES} bytes; send less at a time")
+    return bytes(content)
+
+
+async def read_json(request: Request) -> Any:
+    """Return the body of a request as what its JSON holds."""
+    content = await read_bytes(request)
     try:
         return orjson.loads(content)
     except orjson.JSONDecodeError as error:

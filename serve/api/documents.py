@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from serve.api.problems import PROBLEM_TYPE
 from serve.api.schemas import ProblemBody
 
+LINES = "application/x-ndjson"
 REF = "#/components/schemas/{model}"
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {
@@ -24,6 +25,18 @@ def takes(*models: type[BaseModel]) -> dict[str, Any]:
     refs = [{"$ref": REF.format(model=model.__name__)} for model in models]
     schema = refs[0] if len(refs) == 1 else {"anyOf": refs}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def takes_lines(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the part of an operation that says: each line of the body is one of `model`."""
+    content = {LINES: {"schema": {"$ref": REF.format(model=model.__name__)}}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def answers_lines(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """Return the answer that says: each line is one of `model`."""
+    content = {LINES: {"schema": {"$ref": REF.format(model=model.__name__)}}}
+    return {200: {"description": "A line for each line", "content": content}}
 
 
 def document_bodies(api: FastAPI, *models: type[BaseModel]) -> None:

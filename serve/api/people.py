@@ -69,11 +69,11 @@ def people_routes(engine_of: Callable[[], Engine]) -> APIRouter:
     return routes
 
 
-def checked(user_id: str) -> str:
+def checked(given: str, kind: str = "user") -> str:
     """Return an id from a path, or raise."""
-    if problem := id_problem(user_id):
-        raise RequestError(f"user {user_id[:128]!r} {problem}")
-    return user_id
+    if problem := id_problem(given):
+        raise RequestError(f"{kind} {given[:128]!r} {problem}")
+    return given
 
 
 def tell(event: LoggedEvent) -> HeldEvent:

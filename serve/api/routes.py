@@ -10,9 +10,11 @@ from fastapi import FastAPI, Request, Response
 
 from cluster.errors import ConflictError, LiveshelfError, RequestError, UnavailableError, UnprocessableError
 from serve.api.bodies import as_json, read_json
+from serve.api.catalogue import catalogue_routes
 from serve.api.documents import PROBLEMS, document_bodies, takes
 from serve.api.evaluations import evaluation_routes
 from serve.api.incoming import answer, read_bodies, to_event
+from serve.api.item_schemas import ItemBody, ItemLine, LineAnswer
 from serve.api.outgoing import read_ask, show
 from serve.api.people import people_routes
 from serve.api.problems import install_problems, read
@@ -28,6 +30,7 @@ from serve.api.schemas import (
 from serve.engine import Engine
 from serve.state.events import Ack, Event, Problem
 
+ITEM_BODIES = (ItemBody, ItemLine, LineAnswer)
 REFUSALS: dict[int, type[LiveshelfError]] = {400: RequestError, 409: ConflictError, 422: UnprocessableError}
 
 
@@ -37,9 +40,10 @@ def make_api(engine_of: Callable[[], Engine]) -> FastAPI:
         title="liveshelf", version=version("liveshelf"), redoc_url=None, redirect_slashes=False, responses=PROBLEMS
     )  # fmt: skip
     install_problems(api)
-    document_bodies(api, EventBody, EventsBody, MergeBody, RecommendationsBody, ProblemBody)
+    document_bodies(api, EventBody, EventsBody, MergeBody, RecommendationsBody, ProblemBody, *ITEM_BODIES)
     api.include_router(people_routes(engine_of))
     api.include_router(evaluation_routes(engine_of))
+    api.include_router(catalogue_routes(engine_of))
 
     @api.post("/v1/events", response_model=EventsAnswer, openapi_extra=takes(EventBody, EventsBody), tags=["events"])
     async def post_events(request: Request) -> Response:

@@ -36,7 +36,8 @@ def _from_millis(given: Any) -> Any:
     return EPOCH + timedelta(milliseconds=given)
 
 
-def _shallow(properties: dict[str, Any]) -> dict[str, Any]:
+def shallow(properties: dict[str, Any]) -> dict[str, Any]:
+    """Return properties that are not nested too deeply, or raise."""
     level: list[Any] = [properties]
     for _ in range(MAX_DEPTH):
         children = [part.values() if isinstance(part, dict) else part for part in level]
@@ -78,7 +79,7 @@ class EventBody(Wire):
     recommendation_id: Id | None = None
     position: int | None = Field(None, ge=1, le=1_000_000)
     text: str | None = Field(None, max_length=10_000)
-    properties: Annotated[dict[str, Any], AfterValidator(_shallow)] = Field(default_factory=dict)
+    properties: Annotated[dict[str, Any], AfterValidator(shallow)] = Field(default_factory=dict)
 
     def time_ms(self, now: datetime) -> int:
         """Return the event's time in epoch milliseconds; a future one is now."""

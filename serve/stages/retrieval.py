@@ -21,7 +21,7 @@ class Retriever:
 
     def __init__(self, view: View, index: Index, sources: SourcesConfig) -> None:
         self._view, self._index, self._sources = view, index, sources
-        self._still_index = still_index(index, view.published.vectors)
+        self._still_index = still_index(index, view.published)
         self._popular = np.empty(0, dtype=np.int64)
         self._sorted_at = -POPULAR_EVERY
 
@@ -35,24 +35,28 @@ class Retriever:
         [candidates] = gather(
             nearest[None], [followers], [query.history], popular, [query.blocked], self._sources
         )  # fmt: skip
-        return Found(followers=followers, candidates=candidates, version=self._view.version)
+        offered = candidates.keep(~items.gone[candidates.item_idx])
+        return Found(followers=followers, candidates=offered, version=self._view.version)
 
     def popular(self) -> np.ndarray:
         """Return items by recent popularity, best first, enough of them whatever one shopper has seen."""
+        items = self._view.items
         if self._view.version - self._sorted_at >= POPULAR_EVERY or self._view.version < self._sorted_at:
-            self._popular = self._most_popular(self._view.items)
+            self._popular = self._most_popular(items)
             self._sorted_at = self._view.version
-        return self._popular
+        return self._popular[~items.gone[self._popular]]
 
     def _live(self) -> tuple[ItemState, Index, np.ndarray]:
         return self._view.items, self._index, self.popular()
 
     def _still(self) -> tuple[ItemState, Index, np.ndarray]:
-        return self._view.published, self._still_index, self._still_popular
+        items = self._view.published
+        return items, self._still_index, self._still_popular[~items.gone[self._still_popular]]
 
     @cached_property
     def _still_popular(self) -> np.ndarray:
         return self._most_popular(self._view.published)
 
     def _most_popular(self, items: ItemState) -> np.ndarray:
-        return np.argsort(-items.recent, kind="stable")[: self._sources.popular + MAX_HISTORY]
+        offered = np.where(items.gone, -1.0, items.recent)
+        return np.argsort(-offered, kind="stable")[: self._sources.popular + MAX_HISTORY]

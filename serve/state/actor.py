@@ -22,6 +22,7 @@ from serve.state.image import Image
 from serve.state.machine import Held, Receipt
 from serve.state.shoppers import Shopper
 from serve.state.store import AppendResult, Store
+from serve.state.writing import WriteRequest
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +65,10 @@ class StoreActor:
     async def append(self, events: Sequence[Event], vectors: np.ndarray, since: Position) -> AppendResult:
         """As Store.append."""
         return await self._or_end(self._store.append(events, vectors, since))
+
+    async def write(self, requests: Sequence[WriteRequest], vectors: np.ndarray, since: Position) -> AppendResult:
+        """As Store.write."""
+        return await self._or_end(self._store.write(requests, vectors, since))
 
     async def changes(self, since: Position, timeout_s: float) -> list[MicroBatch]:
         """As Store.changes."""

@@ -8,12 +8,25 @@ from collections.abc import Sequence
 import numpy as np
 
 from serve.state.event_log import LogEntry
-from serve.state.events import RESERVED, Ack, Event, Problem
+from serve.state.events import RESERVED, UNKNOWN, Ack, Event, Problem
+from serve.state.live import LiveState
 from train.data.ids import id_problem
 from train.data.schema import NO_ITEM
 
 MAX_PAYLOAD_BYTES = 65_536
 MAX_WEIGHT = 1e6
+
+
+def admitted(event: Event, vector: np.ndarray, state: LiveState, latest_ms: int) -> LogEntry | Problem:
+    """Return an event as it is logged, or why it is not; vector: (d,) its h_u; latest_ms: that the state can count."""
+    if event.item_idx == UNKNOWN:
+        said = f"item {event.item_id!r} is not in the catalogue of bundle {state.bundle}"
+        return Problem(422, f"{said}; PUT it there, then send the event again")
+    item_ids = state.catalogue.item_ids
+    if problem := event_problem(event, vector, len(item_ids), latest_ms):
+        return problem
+    item_id = None if event.item_idx == NO_ITEM else item_ids[event.item_idx]
+    return LogEntry(event, item_id, fingerprint(event, item_id))
 
 
 def event_problem(event: Event, vector: np.ndarray, n_items: int, latest_ms: int) -> Problem | None:

@@ -5,14 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from serve.state.events import UNJUDGED, Event, MicroBatch, Row
+from serve.state.events import UNJUDGED, Event, ItemWrite, MicroBatch, Row
 from serve.state.live import LearnerConfig
 from serve.state.shoppers import AllShoppers, Shopper
 from train.data.schema import NO_ITEM
 from train.models.shopper import History
 
 
-def draft(events: Sequence[Event], vectors: np.ndarray, first_seq: int) -> MicroBatch:
+def draft(
+    events: Sequence[Event], vectors: np.ndarray, first_seq: int, writes: tuple[ItemWrite, ...] = ()
+) -> MicroBatch:
     """Return events as a micro-batch that is not complete yet; vectors: (n, d) float32."""
     n = len(events)
     return MicroBatch(
@@ -26,6 +28,7 @@ def draft(events: Sequence[Event], vectors: np.ndarray, first_seq: int) -> Micro
         same_order=np.zeros(n, dtype=bool), standing=np.zeros(n, np.float32),
         previous=np.empty((n, 0), np.int64), vectors=vectors,
         judged=np.array([event.judged for event in events], np.int32).reshape(n, len(UNJUDGED)),
+        writes=writes,
     )  # fmt: skip
 
 

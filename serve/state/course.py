@@ -24,19 +24,17 @@ class Course:
     state: LiveState
     shoppers: AllShoppers
     bundle: BundleState
-    index: dict[str, int]  # item_id → item_idx
 
     @classmethod
     def begin(cls, bundle: BundleState, log: EventLog, config: LearnerConfig, until: int | None = None) -> "Course":
         """Return the newest state that a snapshot holds, of version `until` at most, or the bundle's own."""
         shoppers = AllShoppers(bundle.histories, log.forgotten)
         state = live_state(bundle, shoppers, config)
-        index = {item_id: item_idx for item_idx, item_id in enumerate(bundle.items["item_id"])}
         if (found := newest_snapshot(log.folder, history_name(log, state), until)) is not None:
             restore_items(state, found.arrays)
             shoppers.restore(read_shoppers(found.arrays))
             state.version = found.header.version
-        return cls(state=state, shoppers=shoppers, bundle=bundle, index=index)
+        return cls(state=state, shoppers=shoppers, bundle=bundle)
 
     def advance(self, log: EventLog, until: int | None = None, silent: Sequence[int] = ()) -> None:
         """Apply the logged batches that begin at or before seq `until`, or all; the events of `silent` say nothing."""
@@ -61,8 +59,10 @@ class Course:
 
         Its vectors lie in another space, so it makes no step.
         """
-        batch = logged.batch
-        item_idx = np.array([self.index.get(item_id or "", NO_ITEM) for item_id in logged.item_ids], np.int64)
+        batch, index = logged.batch, self.state.catalogue.index
+        if batch.writes:
+            return replace(batch, vectors=np.zeros((len(batch), self.state.items.vectors.shape[1]), np.float32))
+        item_idx = np.array([index.get(item_id or "", NO_ITEM) for item_id in logged.item_ids], np.int64)
         item_idx[batch.timestamp_ms <= self.bundle.manifest.data_cutoff_ms] = NO_ITEM
         vectors = np.zeros((len(batch), self.state.items.vectors.shape[1]), np.float32)
         judged = nobody_looked(len(batch))  # that was the other bundle's figure

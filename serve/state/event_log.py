@@ -12,13 +12,14 @@ from safetensors.numpy import load, save
 
 from cluster.errors import LogError
 from serve.state.dead_letters import Execute, LetterBox
-from serve.state.events import MERGE, SILENT, Event, MicroBatch, nobody_looked
+from serve.state.events import ITEM, MERGE, SILENT, Event, ItemWrite, MicroBatch, nobody_looked
 from serve.state.retention import Removals
 from serve.state.shoppers import digest_of
 from train.data.schema import NO_ITEM
 
 COLUMNS = "seq, event_id, fingerprint, user_id, item_id, event_type, weight, timestamp_ms, order_key, value, payload"
-READ_COLUMNS = "event_type, user_id, order_key, item_id, weight, timestamp_ms"
+READ_COLUMNS = f"""event_type, user_id, order_key, item_id, weight, timestamp_ms,
+    CASE event_type WHEN '{ITEM}' THEN payload ELSE '' END"""
 TOLD_COLUMNS = "seq, event_id, user_id, item_id, event_type, weight, timestamp_ms, order_key, value, payload"
 SILENCE = f"""UPDATE events SET event_id = ?, fingerprint = ?, user_id = '', item_id = NULL, event_type = '{SILENT}',
     weight = 0, timestamp_ms = 0, order_key = '', value = NULL, payload = '{{}}' WHERE seq = ?"""
@@ -104,8 +105,8 @@ class EventLog(ABC):
 
     def events(self, after: int, limit: int) -> list[LoggedEvent]:
         """Return up to `limit` events after seq `after`, in order, under the ids of those whom they belong to now."""
-        query = f"SELECT {TOLD_COLUMNS} FROM events WHERE seq > ? AND event_type NOT IN (?, ?) ORDER BY seq LIMIT ?"
-        found = [LoggedEvent(*row) for row in self._all(query, (after, MERGE, SILENT, limit))]
+        query = f"SELECT {TOLD_COLUMNS} FROM events WHERE seq > ? AND event_type NOT IN (?, ?, ?) ORDER BY seq LIMIT ?"
+        found = [LoggedEvent(*row) for row in self._all(query, (after, MERGE, SILENT, ITEM, limit))]
         merges: dict[str, list[tuple[int, str]]] = {}
         for seq, source, target in self._all(MERGES, (MERGE,)):
             merges.setdefault(source, []).append((seq, target))
@@ -200,7 +201,7 @@ class EventLog(ABC):
         self, version: int, first_seq: int, bundle: str, content: bytes, events: Iterable[tuple[Any, ...]]
     ) -> LoggedBatch:
         """Return a batch from its row and its events' READ_COLUMNS, in the order of seq."""
-        event_types, user_ids, order_keys, item_ids, weight, timestamp_ms = zip(*events, strict=True)
+        event_types, user_ids, order_keys, item_ids, weight, timestamp_ms, contents = zip(*events, strict=True)
         try:
             arrays = load(content)
         except SafetensorError as error:
@@ -209,6 +210,7 @@ class EventLog(ABC):
             first_seq=first_seq, event_types=event_types, user_ids=user_ids, order_keys=order_keys,
             weight=np.array(weight), timestamp_ms=np.array(timestamp_ms, np.int64),
             **({"judged": nobody_looked(len(user_ids))} | arrays),  # batches of before events were judged lack it
+            writes=tuple(map(ItemWrite, item_ids, contents)) if ITEM in event_types else (),
         )  # fmt: skip
         return LoggedBatch(bundle, batch, item_ids)
 
@@ -242,6 +244,7 @@ def silenced(batch: MicroBatch, seqs: Sequence[int]) -> MicroBatch:
         timestamp_ms=rows(batch.timestamp_ms, 0), same_order=rows(batch.same_order, 0),
         standing=rows(batch.standing, 0), previous=rows(batch.previous, NO_ITEM), vectors=rows(batch.vectors, 0),
         judged=rows(batch.judged, 0),
+        writes=batch.writes,
     )  # fmt: skip
 
 

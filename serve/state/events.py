@@ -10,6 +10,7 @@ RESERVED = "$"  # what types and ids of the store's own rows begin with
 MERGE = "$merge"  # the type of a row by which one shopper's history joins another's
 SILENT = "$silent"  # the type of a row that was forgotten or taken back
 UNKNOWN = -2  # item_idx of an item that the sender's bundle does not have; the store judges it by its id
+ITEM = "$item"  # the type of a row by which the shop says what an item is
 
 
 class Ranks(NamedTuple):
@@ -69,6 +70,13 @@ class Position(NamedTuple):
         return self.lineage.split("/")[1]
 
 
+class ItemWrite(NamedTuple):
+    """What an item is from now on."""
+
+    item_id: str
+    content: str  # JSON as serve.state.catalogue.written_content makes it; empty where it is no longer offered
+
+
 class Row(NamedTuple):
     """One line that an event adds to a shopper's history."""
 
@@ -101,8 +109,9 @@ class MicroBatch:
     same_order: np.ndarray  # (n,) bool
     standing: np.ndarray  # (n,) float32 in [0, 1], how much of the event counts for others than its shopper
     previous: np.ndarray  # (n, window) int64, the shopper's items before it, newest first, NO_ITEM on the left
-    vectors: np.ndarray  # (n, d) float32, h_u as the gateway encoded it; zeros make no step
+    vectors: np.ndarray  # (n, d) float32, h_u as the gateway encoded it; zeros make no step; of an ITEM, its h_i
     judged: np.ndarray  # (n, 3) int32, Ranks, UNJUDGED in most rows
+    writes: tuple[ItemWrite, ...] = ()  # one for each event of a batch of ITEMs, which hold nothing else
 
     def __len__(self) -> int:
         return len(self.user_ids)

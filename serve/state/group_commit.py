@@ -11,7 +11,7 @@ from pydantic import Field
 from cluster.config import Config
 from cluster.errors import OverloadedError, RequestError
 from serve.state.events import Ack
-from serve.state.machine import Request
+from serve.state.request import Request
 
 
 class QueueConfig(Config):

@@ -36,12 +36,15 @@ def item_arrays(state: LiveState) -> dict[str, np.ndarray]:
         "rows": counted.rows.copy(), "columns": counted.columns.copy(),
         "link_source": np.array(source, np.int64), "link_target": np.array(target, np.int64),
         "link_weight": np.array(weight, np.float64),
+        "catalogue": state.catalogue.to_array(), "anchors": state.anchor[sorted(state.catalogue.written)],
     }  # fmt: skip
 
 
 def restore_items(state: LiveState, arrays: Mapping[str, np.ndarray]) -> None:
     """Write the arrays of `item_arrays` into a state of the same bundle, in place."""
     items, counted = state.items, state.items.transitions
+    state.catalogue.restore(arrays["catalogue"])
+    state.resize(len(state.catalogue))
     for target, name in (
         (items.vectors, "vectors"), (state.squares, "squares"), (items.popularity, "popularity"),
         (items.recent, "recent"), (counted.rows, "rows"), (counted.columns, "columns"),
@@ -49,6 +52,11 @@ def restore_items(state: LiveState, arrays: Mapping[str, np.ndarray]) -> None:
     ):  # fmt: skip
         np.copyto(target, arrays[name], casting="no")
     items.n_events, items.recent_total = arrays["totals"].tolist()
+    written = state.catalogue.written
+    if written:
+        state.own_anchor()[sorted(written)] = arrays["anchors"]
+    items.gone[:] = False
+    items.gone[[item_idx for item_idx, content in written.items() if not content]] = True
     counted.added.clear()
     links = zip(*(arrays[f"link_{part}"].tolist() for part in ("source", "target", "weight")), strict=True)
     for source, target, weight in links:

@@ -29,9 +29,11 @@ def apply(state: LiveState, batch: MicroBatch) -> Moved:
                 state.items.transitions.add(previous[previous != NO_ITEM], row.item_idx, standing)
             state.shoppers.append(user_id, row)
     state.figures.add(batch.judged, batch.standing)
-    moved = move_rows(state, batch) if state.config.learning_rate > 0 else joined([])
+    moved = [state.write(write, vector) for write, vector in zip(batch.writes, batch.vectors, strict=False)]
+    if state.config.learning_rate > 0:
+        moved.append(move_rows(state, batch))
     state.version = batch.version
-    return moved
+    return joined(moved)
 
 
 def move_rows(state: LiveState, batch: MicroBatch) -> Moved:

@@ -1,13 +1,18 @@
-"""The live state: a bundle's counts and vectors, carried forward by the log."""
+"""The live state: a bundle's items, counts and vectors, carried forward by the log."""
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from pydantic import Field
 
 from cluster.config import Config
+from serve.state.catalogue import LiveCatalogue
+from serve.state.events import ItemWrite
 from serve.state.figures import Figures
+from serve.state.moves import Moved
+from serve.state.rooms import Rooms, padded_rows
 from serve.state.shoppers import Shoppers
 from train.bundle_state import BundleState
 from train.models.item_state import ItemState
@@ -50,31 +55,78 @@ class LearnerConfig(Config):
 
 @dataclass(slots=True, kw_only=True)
 class LiveState:
-    """What `learner.apply` advances, in place and never rebinding an array; nothing else writes to it."""
+    """What `learner.apply` advances; nothing else writes to it.
+
+    The object, `items` and `catalogue` stay the same for life; arrays are written in place, and bound anew when there
+    are more items than before.
+    """
 
     bundle: str  # version
     config: LearnerConfig
+    catalogue: LiveCatalogue
     items: ItemState
-    anchor: np.ndarray  # (n_items, d) float32, the bundle's vectors
+    published: ItemState  # the same items as the bundle and the shop know them, which no event moves
     squares: np.ndarray  # (n_items,) float32, Adagrad's sum of squared gradients per row
     shoppers: Shoppers
     figures: Figures
+    usual_repeat_rate: float  # of an item that nobody had yet
     version: int = 0  # seq of the last event applied
+    _rooms: Rooms = field(default_factory=Rooms)
+
+    def write(self, write: ItemWrite, vector: np.ndarray) -> Moved:
+        """Take what the shop says of an item, and h_i (d,) that this gives it; zeros leave its vector where it is.
+
+        What events taught the item so far is kept.
+        """
+        is_placed = bool(vector.any())
+        item_idx = self.catalogue.write(write, is_placed)
+        self.resize(len(self.catalogue))
+        self.items.gone[item_idx] = not write.content
+        if is_placed:
+            anchor = self.own_anchor()
+            self.items.vectors[item_idx] += vector - anchor[item_idx]
+            anchor[item_idx] = vector
+        return Moved(np.array([item_idx]), np.array([np.inf], np.float32))
+
+    @property
+    def anchor(self) -> np.ndarray:
+        """What events move item vectors away from, (n_items, d) float32."""
+        return self.published.vectors
+
+    def own_anchor(self) -> np.ndarray:
+        """Return the anchor in memory of ours: until the first is written it is the bundle's own array."""
+        self.published.vectors = self._rooms.resized("anchor", self.published.vectors, self.items.n_items)
+        return self.anchor
+
+    def resize(self, n_items: int) -> None:
+        """Make room for so many items, the new ones without a vector and without events."""
+        items, published, before = self.items, self.published, self.items.n_items
+        owned: list[tuple[Any, tuple[str, ...]]] = [
+            (items, ("vectors", "popularity", "recent", "repeat_rate", "gone")),
+            (items.transitions, ("rows", "columns")),
+            (self, ("squares",)),
+        ]
+        if n_items != published.n_items:
+            owned += [(published, ("vectors", "popularity", "recent")), (published.transitions, ("rows", "columns"))]
+        for number, (owner, names) in enumerate(owned):
+            for name in names:
+                room = "anchor" if owner is published and name == "vectors" else f"{number}.{name}"
+                setattr(owner, name, self._rooms.resized(room, getattr(owner, name), n_items))
+        items.repeat_rate[before:] = self.usual_repeat_rate
+        items.words = padded_rows(items.words, n_items)
+        published.words, published.repeat_rate, published.gone = items.words, items.repeat_rate, items.gone
 
 
-def live_state(
-    bundle: BundleState, shoppers: Shoppers, config: LearnerConfig, vectors: np.ndarray | None = None
-) -> LiveState:
-    """Return the state before the first event.
-
-    vectors: (n_items, d) float32 that the live vectors shall live in, such as an index's own memory.
-    """
-    anchor = np.ascontiguousarray(bundle.state.vectors, dtype=np.float32)
-    if vectors is None:
-        vectors = np.empty_like(anchor)
-    np.copyto(vectors, anchor)
-    return LiveState(
-        bundle=bundle.manifest.version, config=config, anchor=anchor, shoppers=shoppers,
-        squares=np.zeros(len(anchor), dtype=np.float32), items=replace(bundle.state.copy(), vectors=vectors),
+def live_state(bundle: BundleState, shoppers: Shoppers, config: LearnerConfig) -> LiveState:
+    """Return the state before the first event."""
+    published = replace(bundle.state, vectors=np.ascontiguousarray(bundle.state.vectors, dtype=np.float32))
+    published.transitions = replace(published.transitions)
+    n_items = published.n_items
+    state = LiveState(
+        bundle=bundle.manifest.version, config=config, catalogue=LiveCatalogue(bundle.items), published=published,
+        shoppers=shoppers, squares=np.zeros(n_items, dtype=np.float32), items=published.copy(),
+        usual_repeat_rate=float(np.median(published.repeat_rate)),
         figures=Figures(config.judged_window, config.guard_events),
     )  # fmt: skip
+    state.resize(n_items)  # which copies what events move
+    return state

@@ -1,38 +1,31 @@
 """The state machine: the bundle's state carried forward by the log, one commit after the other, in one thread."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 from uuid import uuid4
 
 import numpy as np
 
 from cluster.errors import LogError, NotFoundError, RequestError, UnprocessableError
-from serve.state.admission import event_problem, fingerprint, judge
+from serve.state.admission import admitted, fingerprint, judge
 from serve.state.completion import draft
 from serve.state.course import Course, history_name
 from serve.state.dead_letters import DeadLetter
 from serve.state.event_log import EventLog, LogEntry, LoggedEvent
-from serve.state.events import MERGE, UNJUDGED, UNKNOWN, Ack, Event, MicroBatch, Position, Problem
+from serve.state.events import MERGE, Ack, Event, ItemWrite, MicroBatch, Position
 from serve.state.folder import describe
 from serve.state.image import Image, item_arrays
 from serve.state.learner import apply
 from serve.state.live import LearnerConfig, LiveState
+from serve.state.request import Request
 from serve.state.shoppers import AllShoppers, Shopper
 from serve.state.snapshot import Snapshot, drop_snapshots, keep_snapshots
+from serve.state.writing import WriteRequest, entry_of, judge_writes
 from train.bundle_state import BundleState
 from train.data.schema import NO_ITEM
 from train.models.item_state import DAY_MS
 
 MAX_HALF_LIVES = 500  # events later than this after the bundle would count more than a float can sum
-
-
-class Request(NamedTuple):
-    """Events that arrived together."""
-
-    events: Sequence[Event]
-    vectors: np.ndarray  # (n, d) float32, h_u of each event's shopper
-    bundle: str = ""  # version that item_idx and vectors speak of; the served one when empty
 
 
 class Commit(NamedTuple):
@@ -122,13 +115,14 @@ class StateMachine:
 
     def commit(self, requests: Sequence[Request]) -> Commit:
         """Judge events, make the good and new ones durable as one micro-batch, and apply it."""
-        self.log.check()
-        if self.state.version != self.log.last_seq:
-            raise LogError(f"applying stopped at {self.state.version} of {self.log.last_seq} events; restart the store")
-        requests = [self._translated(request) for request in requests]
+        self._require_in_step()
+        requests = [request.in_words_of(self.state) for request in requests]
         events = [event for request in requests for event in request.events]
         vectors = np.concatenate([request.vectors for request in requests])
-        entries = [self._admitted(event, vector) for event, vector in zip(events, vectors, strict=True)]
+        entries = [
+            admitted(event, vector, self.state, self._latest_ms)
+            for event, vector in zip(events, vectors, strict=True)
+        ]  # fmt: skip
         usable = [entry.event.event_id for entry in entries if isinstance(entry, LogEntry)]
         acks = judge(events, entries, self.log.known(usable), self.log.last_seq + 1)
         new = [position for position, ack in enumerate(acks) if ack.status == "applied"]
@@ -136,6 +130,27 @@ class StateMachine:
         batch = self._append(chosen, vectors[new]) if chosen else None
         ends = np.cumsum([len(request.events) for request in requests]).tolist()
         return Commit([acks[start:end] for start, end in zip([0, *ends], ends, strict=False)], batch)
+
+    def write(self, requests: Sequence[WriteRequest], vectors: np.ndarray, bundle: str, now_ms: int) -> Commit:
+        """Judge writes of the catalogue, make those that change something durable as one micro-batch, and apply it.
+
+        vectors: (n, d) float32, h_i in the space of `bundle`; one of another space leaves the item where it is.
+        """
+        self._require_in_step()
+        if bundle != self.state.bundle:
+            vectors = np.zeros((len(requests), self.state.items.vectors.shape[1]), np.float32)
+        known = self.log.known([request.event_id for request in requests])
+        judged = list(judge_writes(requests, vectors, self.state.catalogue, known, self.state.version))
+        new = [position for position, ack in enumerate(judged) if ack is None]
+        batch = None
+        if new:
+            entries = [entry_of(requests[position], now_ms) for position in new]
+            batch = self._append(entries, vectors[new], tuple(requests[position].write for position in new))
+        seqs = iter(range(self.state.version - len(new) + 1, self.state.version + 1))
+        acks = [
+            ack or Ack(asked.event_id, "applied", next(seqs), None) for ack, asked in zip(judged, requests, strict=True)
+        ]
+        return Commit([acks], batch)
 
     def merge(self, user_id: str, source: str, now_ms: int) -> MicroBatch:
         """Let the history of `source` join that of `user_id`, durably; return the batch that says so."""
@@ -230,29 +245,10 @@ class StateMachine:
         """Return the batches after version `after`, at least `floor`, that begin at or before seq `until`."""
         return [logged.batch for logged in self.log.read(after, until)]
 
-    def _admitted(self, event: Event, vector: np.ndarray) -> LogEntry | Problem:
-        if event.item_idx == UNKNOWN:
-            said = f"item {event.item_id!r} is not in the catalogue of bundle {self.state.bundle}"
-            return Problem(422, f"{said}; fit and promote one that has it, then send the event again")
-        if problem := event_problem(event, vector, len(self._item_ids), self._latest_ms):
-            return problem
-        item_id = None if event.item_idx == NO_ITEM else self._item_ids[event.item_idx]
-        return LogEntry(event, item_id, fingerprint(event, item_id))
-
-    def _translated(self, request: Request) -> Request:
-        """Return a request in the words of the bundle served; an h_u of another one's space makes no step."""
-        if request.bundle in ("", self.state.bundle):
-            return request
-        index = self._course.index
-        events = [
-            replace(
-                event,
-                judged=UNJUDGED,
-                item_idx=index.get(event.item_id, UNKNOWN) if event.item_idx != NO_ITEM else NO_ITEM,
-            )
-            for event in request.events
-        ]
-        return Request(events, np.zeros((len(events), self.state.items.vectors.shape[1]), np.float32))
+    def _require_in_step(self) -> None:
+        self.log.check()
+        if self.state.version != self.log.last_seq:
+            raise LogError(f"applying stopped at {self.state.version} of {self.log.last_seq} events; restart the store")
 
     def _take(self, course: Course) -> None:
         """Serve a state from now on."""
@@ -260,14 +256,15 @@ class StateMachine:
         self._removed = self.log.removals.last_seq
         # Batches up to here speak of another bundle, or are gone.
         self.floor = max(self._removed, self.log.last_of_other_bundles(course.state.bundle))
-        self._item_ids = list(course.index)
         state = course.bundle.state
         latest = state.epoch_ms + MAX_HALF_LIVES * state.config.half_life_days * DAY_MS
         self._latest_ms = int(min(latest, 2**53))
 
-    def _append(self, entries: Sequence[LogEntry], vectors: np.ndarray) -> MicroBatch:
+    def _append(
+        self, entries: Sequence[LogEntry], vectors: np.ndarray, writes: tuple[ItemWrite, ...] = ()
+    ) -> MicroBatch:
         events = [entry.event for entry in entries]
-        batch = self._course.completed(draft(events, vectors, self.log.last_seq + 1))
+        batch = self._course.completed(draft(events, vectors, self.log.last_seq + 1, writes))
         self.log.append(self.state.bundle, batch, entries)
         apply(self.state, batch)
         return batch

@@ -10,7 +10,7 @@ class Moved(NamedTuple):
     """Steps of item vectors; an item may take several."""
 
     item_idx: np.ndarray  # (m,) int64
-    distance: np.ndarray  # (m,) float32, how long the step was at most
+    distance: np.ndarray  # (m,) float32, how long the step was at most; endless where the item is another one now
 
 
 def joined(parts: Sequence[Moved]) -> Moved:
@@ -20,7 +20,7 @@ def joined(parts: Sequence[Moved]) -> Moved:
 
 
 class Moves:
-    """The latest steps of all items, as many as there are items and some more."""
+    """The latest steps of all items, as many as there were items at first and some more."""
 
     SPARE = 65_536  # steps kept beyond one of each item
 
@@ -36,6 +36,7 @@ class Moves:
         at = np.arange(self.place, self.place + len(moved.item_idx))[kept] % len(self._item_idx)
         self._item_idx[at], self._distance[at] = moved.item_idx[kept], moved.distance[kept]
         self.place += len(moved.item_idx)
+        self._n_items = max(self._n_items, int(moved.item_idx.max(initial=0)) + 1)  # items that came are noted, too
 
     def since(self, place: int) -> Moved:
         """Return the steps after a place; endless ones of all items where the place is too long ago to tell."""

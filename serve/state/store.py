@@ -18,11 +18,13 @@ from serve.state.events import Ack, Event, MicroBatch, Position
 from serve.state.folder import open_folder
 from serve.state.group_commit import GroupCommit
 from serve.state.image import Image
-from serve.state.machine import Held, Receipt, Request, StateMachine
+from serve.state.machine import Held, Receipt, StateMachine
 from serve.state.recent import Recent
+from serve.state.request import Request
 from serve.state.retention import Retention
 from serve.state.shoppers import Shopper
 from serve.state.snapshot import write_snapshot
+from serve.state.writing import WriteRequest
 from train.bundle_state import read_bundle_state
 
 log = logging.getLogger(__name__)
@@ -88,9 +90,7 @@ class Store:
         self._require_open()
         request = Request(events, vectors, since.bundle)
         self._machine.check(request)
-        acks = await self._group_commit.submit(request)
-        batches = self._recent.after(since.version) if since.lineage == self._machine.lineage else None
-        return AppendResult(acks, batches or [], self._recent.version)
+        return self._told(await self._group_commit.submit(request), since)
 
     async def changes(self, since: Position, timeout_s: float) -> list[MicroBatch]:
         """Return the next batches after `since`, waiting up to `timeout_s` for one; none when the time is up."""
@@ -114,6 +114,18 @@ class Store:
         if since.bundle != self.position.bundle:
             raise OutOfStepError(f"bundle {self.position.bundle} is served, not {since.bundle}; load the store's image")
         return self._machine.shoppers.get(user_id)
+
+    async def write(self, requests: Sequence[WriteRequest], vectors: np.ndarray, since: Position) -> AppendResult:
+        """Return when each write of the catalogue is durable and applied, or refused.
+
+        vectors: (n, d) float32, h_i that the contents give, zeros for none; since: as in `append`.
+        """
+        self._require_open()
+        async with self._one_writer:
+            commit = await self._in_thread(self._machine.write, requests, vectors, since.bundle, now_ms())
+            if commit.batch is not None:
+                self._recent.append(commit.batch)
+        return self._told(commit.acks[0], since)
 
     async def merge(self, user_id: str, source: str) -> int:
         """Let the history of `source` join that of `user_id`; return the version that shows it."""
@@ -207,6 +219,10 @@ class Store:
         await self._outbox.close()
         await self._in_thread(self._machine.close)
         self._thread.shutdown()
+
+    def _told(self, acks: list[Ack], since: Position) -> AppendResult:
+        batches = self._recent.after(since.version) if since.lineage == self._machine.lineage else None
+        return AppendResult(acks, batches or [], self._recent.version)
 
     async def _commit(self, requests: list[Request]) -> list[list[Ack]]:
         async with self._one_writer:

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 
 from cluster.errors import OutOfStepError
+from serve.state.catalogue import LiveCatalogue
 from serve.state.events import MicroBatch, Position
 from serve.state.figures import Figures
 from serve.state.image import Image, restore_items
@@ -35,16 +35,10 @@ class Source(Protocol):
 class View:
     """Items as of `version` and the shoppers seen last; it belongs to one event loop."""
 
-    def __init__(
-        self, bundle: BundleState, image: Image, max_shoppers: int = 10_000, vectors: np.ndarray | None = None
-    ) -> None:
-        """Start from the store's image.
-
-        vectors: (n_items, d) float32 that the item vectors shall live in, such as an index's own memory.
-        """
+    def __init__(self, bundle: BundleState, image: Image, max_shoppers: int = 10_000) -> None:
+        """Start from the store's image."""
         self._shoppers = CachedShoppers(max_shoppers)
-        self._state = live_state(bundle, self._shoppers, image.config, vectors)
-        self.published = replace(bundle.state, vectors=self._state.anchor)  # the items that no event moves
+        self._state = live_state(bundle, self._shoppers, image.config)
         self._asked: dict[str, asyncio.Task[Shopper]] = {}
         self._news = asyncio.Event()
         self.moves = Moves(self._state.items.n_items)
@@ -52,13 +46,23 @@ class View:
 
     @property
     def items(self) -> ItemState:
-        """The live items, written in place: the object and its arrays stay the same for the view's life."""
+        """The live items, written in place: the object stays the same for the view's life, its arrays may grow."""
         return self._state.items
 
     @property
     def figures(self) -> Figures:
         """How well the live state and its shadows foresaw the events up to `version`."""
         return self._state.figures
+
+    @property
+    def published(self) -> ItemState:
+        """The items as the bundle and the shop know them, which no event moves; the object stays the same."""
+        return self._state.published
+
+    @property
+    def catalogue(self) -> LiveCatalogue:
+        """Who the items are, and what the shop says of them; the object stays the same, too."""
+        return self._state.catalogue
 
     @property
     def version(self) -> int:
@@ -76,10 +80,9 @@ class View:
             raise OutOfStepError(
                 f"the store serves bundle {image.bundle}, this view {self._state.bundle}; load {image.bundle} first"
             )
-        before = self.items.vectors.copy()
+        before, gone = self.items.vectors.copy(), self.items.gone.copy()
         restore_items(self._state, image.arrays)
-        distance = np.linalg.norm(self.items.vectors - before, axis=1)
-        self.moves.note(Moved(np.arange(len(before)), distance))
+        self.moves.note(_changed(before, gone, self.items))
         self._shoppers.clear()
         self._lineage, self._state.version = image.position
         self._announce()
@@ -142,3 +145,12 @@ class View:
     def _announce(self) -> None:
         self._news.set()
         self._news = asyncio.Event()
+
+
+def _changed(vectors: np.ndarray, gone: np.ndarray, items: ItemState) -> Moved:
+    """Return how far items are from where they were; endlessly where they came, went or returned."""
+    kept = min(len(vectors), items.n_items)
+    distance = np.full(items.n_items, np.inf, np.float32)
+    still = gone[:kept] == items.gone[:kept]
+    distance[:kept][still] = np.linalg.norm(items.vectors[:kept] - vectors[:kept], axis=1)[still]
+    return Moved(np.arange(items.n_items), distance)

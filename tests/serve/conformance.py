@@ -1,12 +1,13 @@
 """Every answer is held against the document that the server gives of itself."""
 
+import json
 import re
 from typing import Any
 
 from fastapi.testclient import TestClient
 from jsonschema import Draft202012Validator
 
-JSON, PROBLEM = "application/json", "application/problem+json"
+JSON, LINES, PROBLEM = "application/json", "application/x-ndjson", "application/problem+json"
 
 
 class Conformance:
@@ -27,8 +28,12 @@ class Conformance:
             self._check(response.json(), {"$ref": "#/components/schemas/ProblemBody"})
             assert "Traceback" not in response.text
         elif operation is not None:
-            promised = operation["responses"][str(response.status_code)]["content"][JSON]["schema"]
-            self._check(response.json(), promised)
+            promised = operation["responses"][str(response.status_code)]["content"]
+            if response.headers["content-type"] == LINES:
+                for line in response.text.splitlines():
+                    self._check(json.loads(line), promised[LINES]["schema"])
+            else:
+                self._check(response.json(), promised[JSON]["schema"])
 
     def _operation(self, request: Any) -> dict[str, Any] | None:
         declared = [path for pattern, path in self._paths.items() if pattern.fullmatch(request.url.path)]

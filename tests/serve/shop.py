@@ -126,7 +126,7 @@ def build_engine(bundle: Bundle, store: "Away", image: Image, **settings: Any) -
     image: where the view starts; settings: of Engine.
     """
     view = View(bundle, image)
-    index = FlatIndex(view.items.vectors)
+    index = FlatIndex(view.items)
 
     async def encode(history: History) -> np.ndarray:
         return bundle.model.encode_shoppers([history])[0]

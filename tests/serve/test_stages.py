@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bench.vectors import Held
 from serve.engine import Engine
 from serve.stages.index.exact import FlatIndex
 from serve.stages.query import Query
@@ -47,7 +48,7 @@ def test_a_stage_that_lags_makes_the_slate_older_and_stale(shop: Shop) -> None:
 def test_the_index_finds_what_a_full_sort_finds_and_sees_writes_at_once() -> None:
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(50, 8)).astype(np.float32)
-    index = FlatIndex(vectors)
+    index = FlatIndex(Held.all_of(vectors))
     query = rng.normal(size=8).astype(np.float32)
     assert index.search(query, 10).tolist() == np.argsort(-(vectors @ query))[:10].tolist()
     vectors[7] = 100 * query
@@ -57,7 +58,7 @@ def test_the_index_finds_what_a_full_sort_finds_and_sees_writes_at_once() -> Non
 
 def test_the_popular_list_follows_events(shop: Shop) -> None:
     quiet = shop.lagging_engine()
-    room = Retriever(quiet.view, FlatIndex(quiet.view.items.vectors), shop.bundle.sources)
+    room = Retriever(quiet.view, FlatIndex(quiet.view.items), shop.bundle.sources)
     first = room.popular()
     least = int(first[-1])
     shop.post("/v1/events", events=[{"type": "view", "user": "u", "item": shop.engine.item_ids[least]}] * 300)

@@ -81,7 +81,13 @@ def test_the_files_of_the_encoder_are_under_the_seal(cold: Cold) -> None:
     assert {"content.json", "tfidf.json", "tfidf.safetensors"} <= files.keys()
 
 
-def test_without_content_a_bundle_has_no_encoder(small: Small) -> None:
-    folder = small.published.folder
-    assert read_bundle(folder).features is None
-    assert "content.json" not in check_bundle(folder).files
+def test_without_content_a_bundle_describes_items_by_the_attributes_that_they_share(small: Small) -> None:
+    bundle = read_bundle(small.published.folder)
+    assert bundle.features is not None
+    assert bundle.features.dim == 0
+    told = pd.DataFrame({"item_id": ["new"], "title": ["Thing"], "category_path": ["Shop > Ring 2"], "brand": ["Acme"]})
+    [new] = bundle.model.content_vectors(bundle.features.of(plain_items(told)))
+    ring = bundle.items["category_path"] == "Shop > Ring 2"
+    likeness = bundle.state.vectors @ new
+    assert likeness[ring].mean() > likeness[~ring].mean()
+    assert {"tfidf.json", "image.json"}.isdisjoint(check_bundle(small.published.folder).files)

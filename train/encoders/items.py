@@ -81,6 +81,12 @@ class ItemFeatures:
             attribute_names=catalogue.attribute_names, price_edges=price_edges(catalogue.frame["price"]),
         )  # fmt: skip
 
+    @classmethod
+    def of_attributes(cls, catalogue: Catalogue) -> Self:
+        """Return how to describe items by nothing but the attributes that they share."""
+        edges = price_edges(catalogue.frame["price"])
+        return cls(encoders=(), scales={}, attribute_names=catalogue.attribute_names, price_edges=edges)
+
     def moved_to(self, catalogue: Catalogue) -> Self:
         """Return the same encoders and scales with the attributes of another catalogue."""
         edges = price_edges(catalogue.frame["price"])
@@ -104,7 +110,7 @@ class ItemFeatures:
         parts += [scale.of(_column(frame, name)) for name, scale in self.scales.items()]
         priced = frame.assign(price=_column(frame, "price"))
         return Features(
-            dense=np.hstack(parts).astype(np.float32),
+            dense=np.hstack([np.empty((len(frame), 0)), *parts]).astype(np.float32),
             attributes=known_attributes(priced, self.attribute_names, self.price_edges),
         )
 

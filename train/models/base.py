@@ -60,6 +60,13 @@ class VectorModel(Model):
         """
         return np.zeros((len(features), self.embedding_dim), dtype=np.float32)
 
+    def content_steps(self, item_idx: np.ndarray, before: Features, after: Features) -> np.ndarray:
+        """Return how far h_i of known items goes when what they say of themselves changes, (n, d) float32.
+
+        item_idx: (n,); before, after: their n features. Zero where a family knows its items by number alone.
+        """
+        return np.zeros((len(item_idx), self.embedding_dim), dtype=np.float32)
+
     def scores(self, histories: list[np.ndarray], traits: np.ndarray | None = None) -> np.ndarray:
         vectors = self.encode_histories(histories, traits)
         with torch.inference_mode():

@@ -112,7 +112,13 @@ class Ensemble(VectorModel):
         return joined @ torch.from_numpy(self.projection.items) if self.projection else joined
 
     def content_vectors(self, features: Features) -> np.ndarray:
-        joined = np.concatenate([member.content_vectors(features) for member in self.members], axis=1)
+        return self._joined([member.content_vectors(features) for member in self.members])
+
+    def content_steps(self, item_idx: np.ndarray, before: Features, after: Features) -> np.ndarray:
+        return self._joined([member.content_steps(item_idx, before, after) for member in self.members])
+
+    def _joined(self, parts: list[np.ndarray]) -> np.ndarray:
+        joined = np.concatenate(parts, axis=1)
         return joined @ self.projection.items if self.projection else joined
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -38,6 +38,7 @@ class ItemState:
     words: csr_matrix  # (n_items, n_terms) float32, rows of length 1 or empty; events do not move them
     n_events: float  # the sum of `popularity`
     recent_total: float  # the sum of `recent`
+    gone: np.ndarray  # (n_items,) bool, no longer offered; in a bundle, none
     epoch_ms: int  # where forward decay starts (Cormode et al., 2009): only ratios of `recent` mean anything
 
     @property
@@ -52,7 +53,9 @@ class ItemState:
             config=counted.config, base=counted.base, rows=counted.rows.copy(), columns=counted.columns.copy(),
             added={source: dict(row) for source, row in counted.added.items()},
         )  # fmt: skip
-        return replace(self, popularity=self.popularity.copy(), recent=self.recent.copy(), transitions=apart)
+        return replace(
+            self, popularity=self.popularity.copy(), recent=self.recent.copy(), transitions=apart, gone=self.gone.copy()
+        )
 
     def recency_weight(self, timestamp_ms: int) -> float:
         """Return what an event at `timestamp_ms` adds to `recent`."""
@@ -87,6 +90,7 @@ def fit_item_state(
         words=no_words(n_items) if words is None else words,
         n_events=float(len(interactions)),
         recent_total=float(recent.sum()),
+        gone=np.zeros(n_items, dtype=bool),
         epoch_ms=epoch_ms,
     )
 

@@ -8,7 +8,7 @@ import numpy as np
 from cluster.errors import QualityError
 from serve.stages.index.base import Base, build_base
 from serve.stages.index.config import IndexConfig, Kind
-from serve.stages.index.exact import FlatIndex
+from serve.stages.index.exact import FlatIndex, Shelf
 from serve.stages.index.layered import Layered
 from serve.state.moves import Moves
 
@@ -24,19 +24,19 @@ class ApproximateIndex:
     """
 
     def __init__(
-        self, vectors: np.ndarray, moves: Moves, queries: np.ndarray, kind: Kind, config: IndexConfig,
+        self, shelf: Shelf, moves: Moves, queries: np.ndarray, kind: Kind, config: IndexConfig,
         builder: Executor | None = None,
     ) -> None:  # fmt: skip
         """Begin to build.
 
-        vectors: (n_items, d) float32, written in place; moves: every one of those writes; queries: (s, d) float32, some
-        of those that will come; builder: runs one build at a time.
+        moves: every write of the vectors, and which items came, went or returned; queries: (s, d) float32, some of
+        those that will come; builder: runs one build at a time.
         """
-        self._vectors, self._moves, self._place = vectors, moves, moves.place
+        self._shelf, self._moves, self._place = shelf, moves, moves.place
         self._queries, self._config = queries, config
         self._kind: Kind = kind
         self._builder = builder or ThreadPoolExecutor(1, thread_name_prefix="index")
-        self._exact = FlatIndex(vectors)
+        self._exact = FlatIndex(shelf)
         self._layers: Layered | None = None
         self._build()
 
@@ -55,32 +55,29 @@ class ApproximateIndex:
         self._catch_up()
         return (self._layers or self._exact).search(vector, k)
 
-    def remove(self, item_idx: np.ndarray) -> None:
-        """As Index.remove."""
-        self._exact.remove(item_idx)
-        if self._layers is not None:
-            self._layers.remove(item_idx)
-
     def _catch_up(self) -> None:
         """Take note of what moved, swap in what was built, and begin a build when one is due."""
         moved, self._place = self._moves.since(self._place), self._moves.place
         if self._building is not None:
-            np.add.at(self._drift, moved.item_idx, moved.distance)
+            known = moved.item_idx < len(self._drift)
+            np.add.at(self._drift, moved.item_idx[known], moved.distance[known])
         if self._layers is not None and len(moved.item_idx):
             self._layers.move(moved)
         if self._building is not None and self._building.done():
             self._swap(self._building)
         n_lifted, share = (0, 0.0) if self._layers is None else (len(self._layers.overlay), self._config.rebuild)
-        if n_lifted > share * len(self._vectors) and self._building is None:
+        n_items = len(self._shelf.vectors)
+        if n_lifted > share * n_items and self._building is None:
             self._build()
-        if n_lifted > TOO_MUCH * share * len(self._vectors):
+        if n_lifted > TOO_MUCH * share * n_items:
             self._layers = None
 
     def _build(self) -> None:
         # What moves from here on counts as drift of the base to come, whether the builder read it before or after.
-        self._drift = np.zeros(len(self._vectors), dtype=np.float32)
+        vectors = self._shelf.vectors
+        self._drift = np.zeros(len(vectors), dtype=np.float32)
         self._building: Future[Base] | None = self._builder.submit(
-            build_base, self._vectors, self._queries, self._kind, self._config
+            build_base, vectors, self._queries, self._kind, self._config
         )
 
     def _swap(self, built: Future[Base]) -> None:
@@ -91,4 +88,4 @@ class ApproximateIndex:
             log.warning("search is exact from now on, no index was built: %s", error)
             self._layers = None
             return
-        self._layers = Layered(base, self._vectors, self._drift, self._exact.removed, self._config.drift)
+        self._layers = Layered(base, self._shelf, self._drift, self._config.drift)

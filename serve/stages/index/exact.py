@@ -6,6 +6,20 @@ import faiss
 import numpy as np
 
 
+class Shelf(Protocol):
+    """The items as they are now; both arrays are written in place, and replaced by longer ones when items come."""
+
+    @property
+    def vectors(self) -> np.ndarray:
+        """(n_items, d) float32, h_i."""
+        ...
+
+    @property
+    def gone(self) -> np.ndarray:
+        """(n_items,) bool, those that no search shall find."""
+        ...
+
+
 class Index(Protocol):
     """Finds items by inner product with their vectors as they are now."""
 
@@ -13,28 +27,21 @@ class Index(Protocol):
         """Return the item_idx (k,) with the highest ⟨vector, h_i⟩, best first, -1 beyond the last item."""
         ...
 
-    def remove(self, item_idx: np.ndarray) -> None:
-        """Let no search find these items again."""
-        ...
-
 
 class FlatIndex:
     """Exact search over the live vectors themselves, so that it is always up to date."""
 
-    def __init__(self, vectors: np.ndarray) -> None:
-        self._vectors = vectors  # (n_items, d) float32, written in place by the view
-        self.removed = np.zeros(len(vectors), dtype=bool)
-        self._n_removed = 0
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
 
     def search(self, vector: np.ndarray, k: int) -> np.ndarray:
         """As Index.search; it reads every vector."""
-        found = nearest(vector[None], self._vectors, k + self._n_removed)[0]
-        return found if not self._n_removed else padded(found[(found >= 0) & ~self.removed[found]], k)
-
-    def remove(self, item_idx: np.ndarray) -> None:
-        """As Index.remove."""
-        self.removed[item_idx] = True
-        self._n_removed = int(self.removed.sum())
+        vectors, gone = self._shelf.vectors, self._shelf.gone
+        if not gone.any():
+            return nearest(vector[None], vectors, k)[0]
+        score = vectors @ vector
+        score[gone] = -np.inf
+        return best_of(np.arange(len(score)), score, k)
 
 
 def nearest(queries: np.ndarray, vectors: np.ndarray, k: int) -> np.ndarray:
@@ -42,8 +49,11 @@ def nearest(queries: np.ndarray, vectors: np.ndarray, k: int) -> np.ndarray:
     return faiss.knn(queries, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)[1]
 
 
-def padded(found: np.ndarray, k: int) -> np.ndarray:
-    """Return the first k item_idx, -1 where there are fewer."""
+def best_of(item_idx: np.ndarray, score: np.ndarray, k: int) -> np.ndarray:
+    """Return the k items (m,) with the highest scores (m,), best first; those of -inf count for none, -1 fills up."""
+    best = np.argpartition(-score, k)[:k] if len(score) > k else np.arange(len(score))
+    best = best[np.argsort(-score[best], kind="stable")]
+    found = item_idx[best[score[best] > -np.inf]]
     result = np.full(k, -1, dtype=np.int64)
-    result[: len(found)] = found[:k]
+    result[: len(found)] = found
     return result

@@ -13,11 +13,10 @@ from train.models.shopper import history_of
 
 def open_index(view: View, bundle: Bundle, config: IndexConfig) -> Index:
     """Return the index of a view's items by policy; an approximate one searches exactly until it is built."""
-    vectors = view.items.vectors
-    kind = config.kind_for(len(vectors), n_cards())
+    kind = config.kind_for(view.items.n_items, n_cards())
     if kind == "flat":
-        return FlatIndex(vectors)
-    return ApproximateIndex(vectors, view.moves, shopper_vectors(bundle, config.queries), kind, config)
+        return FlatIndex(view.items)
+    return ApproximateIndex(view.items, view.moves, shopper_vectors(bundle, config.queries), kind, config)
 
 
 def shopper_vectors(bundle: Bundle, n: int) -> np.ndarray:

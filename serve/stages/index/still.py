@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from serve.stages.index.exact import FlatIndex, Index, padded
+from serve.stages.index.exact import FlatIndex, Index, Shelf, best_of
 
 SHORTLIST = 2  # live proposals for each item wanted
 
@@ -14,20 +14,16 @@ class StillIndex:
     is lost: an item that live vectors took far down the list.
     """
 
-    def __init__(self, live: Index, vectors: np.ndarray) -> None:
-        self._live, self._vectors = live, vectors  # (n_items, d) float32, which nobody writes
+    def __init__(self, live: Index, published: Shelf) -> None:
+        self._live, self._published = live, published
 
     def search(self, vector: np.ndarray, k: int) -> np.ndarray:
         """As Index.search."""
         proposed = self._live.search(vector, SHORTLIST * k)
         proposed = proposed[proposed >= 0]
-        order = np.argsort(-(self._vectors[proposed] @ vector), kind="stable")
-        return padded(proposed[order], k)
-
-    def remove(self, item_idx: np.ndarray) -> None:
-        """Do nothing: the live index proposes these items no more."""
+        return best_of(proposed, self._published.vectors[proposed] @ vector, k)
 
 
-def still_index(live: Index, vectors: np.ndarray) -> Index:
-    """Return the index of published vectors (n_items, d) that goes with a live one."""
-    return FlatIndex(vectors) if isinstance(live, FlatIndex) else StillIndex(live, vectors)
+def still_index(live: Index, published: Shelf) -> Index:
+    """Return the index of published items that goes with a live one."""
+    return FlatIndex(published) if isinstance(live, FlatIndex) else StillIndex(live, published)

@@ -17,9 +17,9 @@ class Moving:
     def __init__(self, n: int, d: int = 6, kind: Kind = "ivf", **settings: float) -> None:
         self.rng = np.random.default_rng(0)
         self.vectors = self.draw(n, d)
-        self.moves, self.builder, self.removed = Moves(n), Later(), np.zeros(n, dtype=bool)
+        self.moves, self.builder, self.gone = Moves(n), Later(), np.zeros(n, dtype=bool)
         config = IndexConfig.checked(EXACT | settings)
-        self.index = ApproximateIndex(self.vectors, self.moves, self.draw(16, d), kind, config, self.builder)
+        self.index = ApproximateIndex(self, self.moves, self.draw(16, d), kind, config, self.builder)
 
     def draw(self, n: int, d: int) -> np.ndarray:
         return self.rng.normal(size=(n, d)).astype(np.float32)
@@ -30,14 +30,22 @@ class Moving:
         self.vectors[item_idx] += step
         self.moves.note(Moved(item_idx, np.linalg.norm(step, axis=1)))
 
-    def remove(self, item_idx: np.ndarray) -> None:
-        self.removed[item_idx] = True
-        self.index.remove(item_idx)
+    def remove(self, item_idx: np.ndarray, gone: bool = True) -> None:
+        """Offer items no longer, or again."""
+        self.gone[item_idx] = gone
+        self.moves.note(Moved(item_idx, np.full(len(item_idx), np.inf, np.float32)))
+
+    def add(self, n: int) -> None:
+        """Let n items come, in new memory."""
+        first = len(self.vectors)
+        self.vectors = np.concatenate((self.vectors, self.draw(n, self.vectors.shape[1])))
+        self.gone = np.concatenate((self.gone, np.zeros(n, dtype=bool)))
+        self.moves.note(Moved(np.arange(first, first + n), np.full(n, np.inf, np.float32)))
 
     def expected(self, vector: np.ndarray, k: int) -> list[int]:
         """Return what a full sort of what is left finds, -1 beyond it."""
-        score = np.where(self.removed, -np.inf, self.vectors @ vector)
-        best = np.argsort(-score)[: min(k, np.count_nonzero(~self.removed))].tolist()
+        score = np.where(self.gone, -np.inf, self.vectors @ vector)
+        best = np.argsort(-score)[: min(k, np.count_nonzero(~self.gone))].tolist()
         return best + [-1] * (k - len(best))
 
     def check(self, *ks: int) -> None:

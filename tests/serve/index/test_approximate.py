@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.vectors import Held
 from serve.stages.index.approximate import ApproximateIndex
 from serve.stages.index.config import IndexConfig
 from serve.state.moves import Moved, Moves
@@ -14,6 +15,7 @@ MANY = 400  # more than the shortlist of a short search, so that an item out of 
 items = st.lists(st.integers(0, MANY - 1), min_size=1, max_size=8).map(np.array)
 steps = st.one_of(
     st.tuples(st.just("move"), items), st.tuples(st.just("nudge"), items), st.tuples(st.just("remove"), items),
+    st.tuples(st.just("return"), items), st.tuples(st.just("add"), items),
     st.tuples(st.just("build"), items), st.tuples(st.just("search"), items),
 )  # fmt: skip
 
@@ -25,6 +27,10 @@ def take(world: Moving, step: str, item_idx: np.ndarray) -> None:
         world.move(item_idx, far=0.01)
     elif step == "remove":
         world.remove(item_idx)
+    elif step == "return":
+        world.remove(item_idx, gone=False)
+    elif step == "add":
+        world.add(len(item_idx))
     elif step == "build":
         world.builder.run()
     else:
@@ -32,7 +38,7 @@ def take(world: Moving, step: str, item_idx: np.ndarray) -> None:
 
 
 @given(st.lists(steps, max_size=12))
-def test_reading_all_lists_it_equals_the_full_sort_after_any_moves_removals_and_builds(
+def test_reading_all_lists_it_equals_the_full_sort_after_whatever_items_do(
     sequence: list[tuple[str, np.ndarray]],
 ) -> None:
     world = Moving(MANY)
@@ -174,7 +180,7 @@ def test_searches_go_on_and_stay_exact_while_a_thread_builds() -> None:
     vectors = np.random.default_rng(0).normal(size=(5_000, 16)).astype(np.float32)
     queries = vectors[:50]
     moves = Moves(len(vectors))
-    index = ApproximateIndex(vectors, moves, queries, "ivf", IndexConfig.checked(EXACT))
+    index = ApproximateIndex(Held.all_of(vectors), moves, queries, "ivf", IndexConfig.checked(EXACT))
     turn = 0
     while index.base is None:
         row = turn % len(vectors)

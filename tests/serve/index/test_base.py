@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.vectors import item_vectors, shopper_vectors
+from bench.vectors import Held, item_vectors, shopper_vectors
 from cluster.errors import QualityError
 from serve.stages.index.base import build_base, recall
 from serve.stages.index.card import n_cards
@@ -74,12 +74,12 @@ def test_a_mask_hides_what_it_is_told_to() -> None:
     assert mask.n_hidden == 5
 
 
-def test_an_exact_index_finds_nothing_that_was_removed() -> None:
+def test_an_exact_index_finds_nothing_that_is_gone() -> None:
     vectors = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
-    index = FlatIndex(vectors)
+    held = Held.all_of(vectors)
+    index = FlatIndex(held)
     best = index.search(vectors[0], 9)
-    index.remove(best[:2])
-    index.remove(best[1:3])
+    held.gone[best[:3]] = True
     assert index.search(vectors[0], 4).tolist() == best[3:7].tolist()
     assert index.search(vectors[0], 8).tolist() == [*best[3:].tolist(), -1, -1]
 

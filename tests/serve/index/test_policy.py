@@ -69,11 +69,11 @@ def test_events_reach_an_approximate_index_through_the_view(tmp_path: Path) -> N
         for number in range(20):
             clicks = [event(f"{number}-{item_idx}", f"u{number}", item_idx) for item_idx in range(40)]
             view.apply((await store.append(clicks, np.repeat(h_u[[number]], 40, axis=0), view.position)).batches)
-            exact = FlatIndex(view.items.vectors).search(h_u[number], 200)
+            exact = FlatIndex(view.items).search(h_u[number], 200)
             assert index.search(h_u[number], 200).tolist() == exact.tolist()
         assert (view.items.vectors != before).any(axis=1).sum() > 400
         view.load(await store.image())
-        assert index.search(h_u[0], 200).tolist() == FlatIndex(view.items.vectors).search(h_u[0], 200).tolist()
+        assert index.search(h_u[0], 200).tolist() == FlatIndex(view.items).search(h_u[0], 200).tolist()
         await store.close()
 
     run(work())

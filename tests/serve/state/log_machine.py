@@ -14,10 +14,12 @@ from serve.state.admission import fingerprint
 from serve.state.completion import draft
 from serve.state.dead_letters import DeadLetter
 from serve.state.event_log import EventLog, LogEntry, silenced
-from serve.state.events import MERGE, Event, MicroBatch, Problem
+from serve.state.events import ITEM, MERGE, Event, ItemWrite, MicroBatch, Problem
 from serve.state.shoppers import digest_of
-from tests.serve.state.state_world import event, vectors_for
+from serve.state.writing import WriteRequest, entry_of
+from tests.serve.state.state_world import DIM, event, vectors_for
 
+TOLD = st.characters(exclude_categories=("Cs",), exclude_characters="\0")
 PRINTED = st.characters(exclude_categories=("Cc", "Cs"))  # what admission lets into ids
 
 
@@ -63,6 +65,19 @@ class LogMachine(RuleBasedStateMachine):
         self.last_seq += size
         self.seqs |= {one.event_id: first + offset for offset, one in enumerate(events)}
 
+    @rule(contents=st.lists(st.text(TOLD), min_size=1, max_size=3))
+    def write_items(self, contents: list[str]) -> None:
+        first = self.log.last_seq + 1
+        writes = tuple(ItemWrite(f"i{number}", content) for number, content in enumerate(contents))
+        entries = [
+            entry_of(WriteRequest(f"w{first + place}", write, None), 7) for place, write in enumerate(writes)
+        ]  # fmt: skip
+        batch = draft([entry.event for entry in entries], np.ones((len(writes), DIM), np.float32), first, writes)
+        self.log.append("b1", batch, entries)
+        self.batches.append(batch)
+        self.bundles[batch.version] = "b1"
+        self.last_seq = batch.version
+
     @rule()
     def reopen(self) -> None:
         epoch = self.log.epoch
@@ -86,7 +101,7 @@ class LogMachine(RuleBasedStateMachine):
         expected = [batch for batch in self.batches if batch.version > after]
         assert [batch.version for batch in found] == [batch.version for batch in expected]
         for one, other in zip(found, expected, strict=True):
-            assert (one.user_ids, one.order_keys) == (other.user_ids, other.order_keys)
+            assert (one.user_ids, one.order_keys, one.writes) == (other.user_ids, other.order_keys, other.writes)
             for name in ("item_idx", "weight", "timestamp_ms", "same_order", "standing", "previous", "vectors"):
                 np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
                 assert getattr(one, name).dtype == getattr(other, name).dtype
@@ -108,7 +123,7 @@ class LogMachine(RuleBasedStateMachine):
     @rule(latest_ms=st.integers(0, 12))
     def let_go(self, latest_ms: int) -> None:
         def goes(batch: MicroBatch) -> bool:
-            is_old = MERGE not in batch.event_types and int(batch.timestamp_ms.max()) <= latest_ms
+            is_old = not {MERGE, ITEM} & set(batch.event_types) and int(batch.timestamp_ms.max()) <= latest_ms
             return is_old and self.bundles[batch.version] != "b2" and batch.version < self.last_seq
 
         stretch = self.log.removals.stretch("b2", 0, self.last_seq, latest_ms)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from cluster.errors import LogError, StorageError
-from serve.state.machine import Request, StateMachine
+from serve.state.machine import StateMachine
+from serve.state.request import Request
 from serve.state.sqlite_log import SqliteLog
 from serve.state.store import Store
 from tests.serve.state.log_machine import OpenLog, check_against_a_model, written

@@ -12,7 +12,7 @@ from cluster.errors import OverloadedError, RequestError, StorageError
 from serve.state.config import StoreConfig
 from serve.state.events import Ack
 from serve.state.group_commit import GroupCommit, QueueConfig, size_of
-from serve.state.machine import Request
+from serve.state.request import Request
 from tests.serve.state.state_world import FAST, event, opened, random_events, run, send
 
 ROOMY = 1 << 30

@@ -12,7 +12,7 @@ from serve.state.image import Image, digest, item_arrays
 from serve.state.shoppers import Shopper
 from serve.state.store import Store
 from serve.state.view import View
-from tests.serve.state.state_world import DIM, FAST, N_ITEMS, event, random_events, run, send, write_small_bundle
+from tests.serve.state.state_world import FAST, N_ITEMS, event, random_events, run, send, write_small_bundle
 from train.bundle_state import BundleState, read_bundle_state
 
 
@@ -45,9 +45,9 @@ def assert_same_items(view: View, image: Image) -> None:
     assert digest(item_arrays(view._state)) == digest(image.arrays)
 
 
-async def beginning(bundle: Path, data: Path, **options: object) -> tuple[Store, View]:
+async def beginning(bundle: Path, data: Path, max_shoppers: int = 10_000) -> tuple[Store, View]:
     store = Store.open(bundle, data, bootstrap=True, config=FAST)
-    return store, View(read_bundle_state(bundle), await store.image(), **options)  # pyright: ignore
+    return store, View(read_bundle_state(bundle), await store.image(), max_shoppers)
 
 
 @pytest.fixture(scope="module")
@@ -108,23 +108,6 @@ def test_batches_a_view_has_are_passed_over_and_a_gap_is_refused(bundle: Path, d
         view.apply(batches)
         view.apply(batches)
         assert_same_items(view, await store.image())
-        await store.close()
-
-    run(work())
-
-
-def test_item_vectors_are_written_where_the_caller_keeps_them(bundle: Path, data: Path) -> None:
-    async def work() -> None:
-        memory = np.empty((N_ITEMS, DIM), np.float32)
-        store, view = await beginning(bundle, data, vectors=memory)
-        before = memory.copy()
-        view.apply((await send(store, [event("e1", item_idx=3)])).batches)
-        image = await store.image()
-        assert view.items.vectors is memory
-        assert (memory != before).any()
-        np.testing.assert_array_equal(memory, image.arrays["vectors"])
-        view.load(image)
-        assert view.items.vectors is memory
         await store.close()
 
     run(work())

@@ -59,6 +59,10 @@ class EmbeddedVectorModel(EmbeddedModel, NeuralVectorModel):
     def content_vectors(self, features: Features) -> np.ndarray:
         return self.items.described(features).cpu().numpy()
 
+    @torch.inference_mode()
+    def content_steps(self, item_idx: np.ndarray, before: Features, after: Features) -> np.ndarray:
+        return (self.items.content(after) - self.items.content(before)).cpu().numpy()
+
 
 class EmbeddedSequenceModel(EmbeddedVectorModel, SequenceModel):
     """Reads left to right, with h_i the rows of the embedding."""

@@ -84,6 +84,12 @@ class TwoTower(EmbeddedModel, SequenceModel):
     def content_vectors(self, features: Features) -> np.ndarray:
         return self.item_tower(self.items.content(features)).cpu().numpy()
 
+    @torch.inference_mode()
+    def content_steps(self, item_idx: np.ndarray, before: Features, after: Features) -> np.ndarray:
+        known = self.items.table()[torch.from_numpy(item_idx)]
+        changed = known + self.items.content(after) - self.items.content(before)
+        return (self.item_tower(changed) - self.item_tower(known)).cpu().numpy()
+
     def _shown(self, item_idx: Tensor, traits: Tensor) -> Tensor:
         """Return 1 where the history counts and 0 where it is hidden, (B, L, 1); never where nothing else is known."""
         shown = torch.ones(item_idx.shape, dtype=torch.bool, device=item_idx.device)

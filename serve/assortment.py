@@ -1,0 +1,113 @@
+"""The assortment: what the shop says of its items goes to the store, with the vector that this gives them."""
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from cluster.errors import UnavailableError
+from serve.state.catalogue import LiveCatalogue, etag
+from serve.state.events import ITEM, Ack, ItemWrite, Position
+from serve.state.store import AppendResult
+from serve.state.view import View
+from serve.state.writing import WriteRequest
+from train.bundle import Bundle
+from train.data.steps.catalogue import plain_items
+from train.encoders.features import Features
+from train.encoders.items import ItemFeatures
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 5.0  # between looks at a quiet store
+PLACED_AT_ONCE = 100  # items
+
+
+class Writable(Protocol):
+    """The store as the assortment calls it."""
+
+    async def write(self, requests: Sequence[WriteRequest], vectors: np.ndarray, since: Position) -> AppendResult:
+        """As serve.state.store.Store.write."""
+        ...
+
+
+class Assortment:
+    """A replica's hand on the catalogue; the view shows a write when the call returns."""
+
+    def __init__(self, bundle: Bundle, view: View, store: Writable) -> None:
+        self._bundle, self._view, self._store = bundle, view, store
+        self._tried: set[str] = set()  # ids of writes that could not place an item
+
+    @property
+    def catalogue(self) -> LiveCatalogue:
+        """Who the items are now."""
+        return self._view.catalogue
+
+    async def write(self, requests: Sequence[WriteRequest]) -> list[Ack]:
+        """Return when each write is durable and shown here, or refused."""
+        writes = [request.write for request in requests]
+        vectors = await asyncio.to_thread(describe, self._bundle, self.catalogue, writes)  # encoders take their time
+        result = await self._store.write(requests, vectors, self._view.position)
+        self._view.apply(result.batches)
+        return result.acks
+
+    async def keep_placed(self) -> None:
+        """Give vectors to items that were written under another bundle, until cancelled.
+
+        Every replica does so, and the store takes the first one's: the ids of their writes are the same.
+        """
+        while self._bundle.features is not None:
+            try:
+                await self.place()
+            except UnavailableError as error:
+                log.warning("items not placed yet error=%s", error)
+            await self._view.wait_for(self._view.version + 1, LOOK_S)
+
+    async def place(self) -> None:
+        """Give vectors to some of the items that lack one."""
+        lacking = [self._again(item_idx) for item_idx in sorted(self.catalogue.unplaced)]
+        if some := [request for request in lacking if request.event_id not in self._tried][:PLACED_AT_ONCE]:
+            self._tried |= {request.event_id for request in some}
+            await self.write(some)
+
+    def _again(self, item_idx: int) -> WriteRequest:
+        """Return the write of what an item says already."""
+        item_id, content = self.catalogue.item_ids[item_idx], self.catalogue.content(item_idx)
+        name = hashlib.sha256(json.dumps([self._bundle.manifest.version, item_id, content]).encode()).hexdigest()
+        return WriteRequest(f"{ITEM}-{name}", ItemWrite(item_id, content), etag(content))
+
+
+def describe(bundle: Bundle, catalogue: LiveCatalogue, writes: Sequence[ItemWrite]) -> np.ndarray:
+    """Return h_i of written items, (n, d) float32; zeros where their content says nothing of where they belong.
+
+    An item that training saw goes from its trained vector as far as the change of its content moves it; any other one
+    gets the vector of its content.
+    """
+    vectors = np.zeros((len(writes), bundle.state.vectors.shape[1]), np.float32)
+    known = [position for position, write in enumerate(writes) if write.content and _idx(catalogue, write) is not None]
+    later = [position for position, write in enumerate(writes) if write.content and position not in set(known)]
+    if (features := bundle.features) is None:
+        return vectors
+    if later:
+        vectors[later] = bundle.model.content_vectors(_features(features, [writes[one].content for one in later]))
+    if known:
+        item_idx = np.array([_idx(catalogue, writes[one]) for one in known])
+        before = _features(features, [catalogue.published(one) for one in item_idx.tolist()])
+        after = _features(features, [writes[one].content for one in known])
+        steps = bundle.model.content_steps(item_idx, before, after)
+        vectors[known] = bundle.state.vectors[item_idx] + steps
+    return vectors
+
+
+def _idx(catalogue: LiveCatalogue, write: ItemWrite) -> int | None:
+    """Return the item_idx of one of the bundle's items."""
+    item_idx = catalogue.index.get(write.item_id)
+    return item_idx if item_idx is not None and item_idx < catalogue.n_published else None
+
+
+def _features(features: ItemFeatures, contents: Sequence[str]) -> Features:
+    return features.of(plain_items(pd.DataFrame([json.loads(content) for content in contents])))

@@ -1,0 +1,94 @@
+"""The live catalogue: the bundle's items, those that came later, and what the shop has written of either since."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from serve.state.events import ItemWrite
+from train.data.schema import ITEM_COLUMNS
+
+TOLD = tuple(name for name in ITEM_COLUMNS if name != "item_id")
+DIGITS = 16  # of the sha256 of a content
+
+
+class LiveCatalogue:
+    """Who the items are; item_idx counts the bundle's first, then the others in the order in which they came."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        """frame: the bundle's `items`."""
+        self._frame = frame
+        self.item_ids: list[str] = frame["item_id"].tolist()
+        self.index = {item_id: item_idx for item_idx, item_id in enumerate(self.item_ids)}
+        self.written: dict[int, str] = {}  # item_idx → content
+        self.unplaced: set[int] = set()  # items that no h_i has come for since they were written
+
+    @property
+    def n_published(self) -> int:
+        """How many are the bundle's."""
+        return len(self._frame)
+
+    def __len__(self) -> int:
+        return len(self.item_ids)
+
+    def content(self, item_idx: int) -> str:
+        """Return what an item says of itself, as JSON; nothing when it is no longer offered."""
+        if (content := self.written.get(item_idx)) is not None:
+            return content
+        return self.published(item_idx)
+
+    def published(self, item_idx: int) -> str:
+        """Return what one of the bundle's items said when the bundle was made."""
+        row = {name: self._frame[name].iat[item_idx] for name in TOLD if name in self._frame}
+        return written_content({name: _plain(value) for name, value in row.items()})
+
+    def write(self, write: ItemWrite, is_placed: bool) -> int:
+        """Take what was written and return the item_idx; a new item's is the next one."""
+        item_idx = self.index.setdefault(write.item_id, len(self.item_ids))
+        if item_idx == len(self.item_ids):
+            self.item_ids.append(write.item_id)
+        self.written[item_idx] = write.content
+        if is_placed or not write.content:
+            self.unplaced.discard(item_idx)
+        else:
+            self.unplaced.add(item_idx)
+        return item_idx
+
+    def to_array(self) -> np.ndarray:
+        """Return all that differs from the bundle's, as one JSON in bytes (m,) uint8."""
+        later = self.item_ids[self.n_published :]
+        told = json.dumps([later, sorted(self.written.items()), sorted(self.unplaced)])
+        return np.frombuffer(told.encode(), dtype=np.uint8)
+
+    def restore(self, array: np.ndarray) -> None:
+        """Go back to what `to_array` returned for the same bundle."""
+        later, written, unplaced = json.loads(array.tobytes())
+        for item_id in self.item_ids[self.n_published :]:
+            del self.index[item_id]
+        self.item_ids[self.n_published :] = later
+        self.index.update(zip(later, range(self.n_published, len(self.item_ids)), strict=True))
+        self.written, self.unplaced = dict(written), set(unplaced)
+
+
+def written_content(told: Mapping[str, Any]) -> str:
+    """Return an item's facts as the log keeps them: JSON in one spelling, without what is missing or empty."""
+    return json.dumps(
+        {name: value for name, value in told.items() if value is not None and value != [] and value != {}},
+        ensure_ascii=False, sort_keys=True, separators=(",", ":"),
+    )  # fmt: skip
+
+
+def etag(content: str) -> str:
+    """Return what changes whenever a content does."""
+    return hashlib.sha256(content.encode()).hexdigest()[:DIGITS]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(part) for part in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if value is None or value is pd.NA or value != value else value

@@ -1,0 +1,276 @@
+"""Items that the shop writes while events go on: state = bundle + log holds for them, too."""
+
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serve.state.catalogue import LiveCatalogue, etag, written_content
+from serve.state.config import StoreConfig
+from serve.state.events import Ack, Event, ItemWrite
+from serve.state.replay import replay
+from serve.state.rooms import SPARE
+from serve.state.store import Store
+from serve.state.view import View
+from serve.state.writing import WriteRequest
+from tests.serve.state.state_world import (
+    DIM,
+    FAST,
+    N_ITEMS,
+    closed_hash,
+    event,
+    opened,
+    random_events,
+    run,
+    send,
+    small_bundle,
+    write_small_bundle,
+)
+from train.bundle_state import read_bundle_state
+
+names = count()
+NOWHERE = np.zeros(DIM, np.float32)
+
+
+def write(item_id: str, content: str = '{"title":"x"}', expected: str | None = None) -> WriteRequest:
+    return WriteRequest(f"w{next(names)}", ItemWrite(item_id, content), expected)
+
+
+def somewhere(seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=DIM).astype(np.float32)
+
+
+async def put(store: Store, request: WriteRequest, vector: np.ndarray = NOWHERE) -> Ack:
+    return (await store.write([request], vector[None], store.position)).acks[0]
+
+
+async def busy(store: Store, turns: int = 6) -> None:
+    """Let items come, change, go and return, and shoppers take them."""
+    for turn in range(turns):
+        await send(store, random_events(9, turn, f"a{turn}-"), seed=turn)
+        await put(store, write(f"new{turn % 4}", f'{{"title":"{turn}"}}' if turn != 4 else ""), somewhere(turn))
+        await put(store, write(f"i{turn}", f'{{"price":{turn}}}'), somewhere(turn) if turn % 2 else NOWHERE)
+        newest = (await store.image()).arrays["vectors"].shape[0] - 1
+        await send(store, [event(f"b{turn}", "u1", newest), event(f"c{turn}", f"x{turn}", newest)], seed=turn)
+
+
+def test_a_store_comes_back_with_its_items_from_zero_and_from_a_snapshot(bundle: Path, data: Path) -> None:
+    async def work() -> None:
+        store = opened(bundle, data)
+        await busy(store, 3)
+        await store.snapshot()
+        await busy(store)
+        hashed = await closed_hash(store)
+        assert await closed_hash(opened(bundle, data)) == hashed
+        for snapshot in data.glob("snapshot-*"):
+            snapshot.unlink()
+        assert await closed_hash(opened(bundle, data)) == hashed
+
+    run(work())
+
+
+def test_the_past_had_the_items_of_its_time(bundle: Path, data: Path) -> None:
+    async def work() -> None:
+        store = opened(bundle, data, StoreConfig())
+        await busy(store, 3)
+        then = await store.state_hash()
+        await busy(store, 5)
+        await store.close()
+        header = replay(bundle, data, until=then[0]).snapshot.header
+        assert (header.version, header.state_hash) == then
+
+    run(work())
+
+
+def test_a_view_that_follows_equals_one_that_starts_from_the_image(bundle: Path, data: Path) -> None:
+    async def work() -> None:
+        store = opened(bundle, data)
+        known = read_bundle_state(bundle)
+        followed, reloaded = View(known, await store.image()), View(known, await store.image())
+        for _ in range(3):
+            await busy(store)
+            followed.apply(await store.changes(followed.position, 0))
+            while followed.version < store.position.version:
+                followed.apply(await store.changes(followed.position, 0))
+            reloaded.load(await store.image())
+            fresh = View(known, await store.image())
+            for view in (followed, reloaded):
+                np.testing.assert_array_equal(view.items.vectors, fresh.items.vectors)
+                np.testing.assert_array_equal(view.items.gone, fresh.items.gone)
+                np.testing.assert_array_equal(view.items.popularity, fresh.items.popularity)
+                assert view.catalogue.item_ids == fresh.catalogue.item_ids
+                assert view.catalogue.written == fresh.catalogue.written
+        await store.close()
+
+    run(work())
+
+
+def test_readers_hear_of_items_that_come_go_and_return(bundle: Path, data: Path) -> None:
+    async def work() -> None:
+        store = opened(bundle, data)
+        view = View(read_bundle_state(bundle), await store.image())
+        for request in (write("new"), write("new", ""), write("new"), write("i3", "")):
+            place = view.moves.place
+            view.apply((await store.write([request], somewhere()[None], view.position)).batches)
+            heard = view.moves.since(place)
+            assert heard.item_idx.tolist() == [view.catalogue.index[request.write.item_id]]
+            assert np.isinf(heard.distance).all()
+        await store.close()
+
+    run(work())
+
+
+def test_an_erasure_leaves_the_items_as_they_are(bundle: Path, data: Path) -> None:
+    async def work() -> None:
+        store = opened(bundle, data)
+        await busy(store)
+        before = (await store.image()).arrays["catalogue"]
+        await store.erase("u1")
+        hashed = await closed_hash(store)
+        store = opened(bundle, data)
+        np.testing.assert_array_equal((await store.image()).arrays["catalogue"], before)
+        assert await closed_hash(store) == hashed
+
+    run(work())
+
+
+def test_another_bundle_keeps_what_was_written_and_waits_for_vectors_in_its_own_space(
+    bundle: Path, data: Path, tmp_path: Path
+) -> None:
+    other = write_small_bundle(tmp_path / "other", "b2", [f"i{index}" for index in range(2, N_ITEMS)] + ["new1"])
+
+    async def work() -> None:
+        store = opened(bundle, data)
+        await put(store, write("new1", '{"title":"one"}'), somewhere(1))
+        await put(store, write("new2", '{"title":"two"}'), somewhere(2))
+        await put(store, write("i5", ""))
+        await send(store, [event("e1", "u9", N_ITEMS + 1)])
+        await store.adopt(other)
+        view = View(read_bundle_state(other), await store.image())
+        catalogue, new1, new2 = view.catalogue, view.catalogue.index["new1"], view.catalogue.index["new2"]
+        assert catalogue.unplaced == {new1, new2}
+        np.testing.assert_array_equal(
+            view.items.vectors[new1], small_bundle(item_ids=["x"] * (N_ITEMS - 1)).state.vectors[-1]
+        )
+        assert not view.items.vectors[new2].any()
+        assert view.items.gone[catalogue.index["i5"]]
+        history = (await store.user("u9", store.position)).history
+        assert history.item_idx.tolist() == [new2]
+        again = write("new2", '{"title":"two"}')
+        for status in ("applied", "duplicate"):
+            assert (await put(store, again, somewhere(3))).status == status
+        view.load(await store.image())
+        np.testing.assert_array_equal(view.items.vectors[new2], somewhere(3))
+        assert catalogue.unplaced == {new1}
+        hashed = await closed_hash(store)
+        assert await closed_hash(Store.open(other, data, config=FAST)) == hashed
+
+    run(work())
+
+
+def test_a_vector_in_another_bundles_space_places_nothing(bundle: Path, data: Path) -> None:
+    async def work() -> None:
+        store = opened(bundle, data)
+        other = store.position._replace(lineage=store.position.lineage.replace("b1", "b0"))
+        result = await store.write([write("new")], np.ones((1, DIM + 5), np.float32), other)
+        assert [ack.status for ack in result.acks] == ["applied"]
+        assert not (await store.image()).arrays["vectors"][-1].any()
+        await store.close()
+
+    run(work())
+
+
+def test_the_same_write_sent_again_is_a_duplicate(bundle: Path, data: Path) -> None:
+    async def work() -> None:
+        store = opened(bundle, data)
+        first = write("new", '{"title":"first"}', expected="")
+        acks = [await put(store, first), await put(store, write("new", '{"title":"second"}')), await put(store, first)]
+        assert [(ack.status, ack.version) for ack in acks] == [("applied", 1), ("applied", 2), ("duplicate", 1)]
+        await store.close()
+
+    run(work())
+
+
+def test_writes_of_one_call_see_each_other(bundle: Path, data: Path) -> None:
+    async def work() -> None:
+        store = opened(bundle, data)
+        one, two = '{"title":"one"}', '{"title":"two"}'
+        requests = [
+            write("new", one, expected=""), write("new", two, expected=""), write("new", two, expected=etag(one)),
+            write("new", two), write("new", ""), write("new", ""), write("nothing", ""),
+        ]  # fmt: skip
+        result = await store.write(requests, np.zeros((7, DIM), np.float32), store.position)
+        assert [ack.status for ack in result.acks] == [
+            "applied", "rejected", "applied", "duplicate", "applied", "rejected", "rejected"
+        ]  # fmt: skip
+        assert [ack.problem.status for ack in result.acks if ack.problem] == [412, 404, 404]
+        assert [ack.version for ack in result.acks if ack.status == "applied"] == [1, 2, 3]
+        await store.close()
+
+    run(work())
+
+
+def test_what_is_not_finite_or_too_long_is_refused(bundle: Path, data: Path) -> None:
+    async def work() -> None:
+        store = opened(bundle, data)
+        bad = np.full(DIM, np.nan, np.float32)
+        assert (await put(store, write("new"), bad)).problem is not None
+        assert (await put(store, write("new", "x" * 70_000))).problem is not None
+        assert store.position.version == 0
+        await store.close()
+
+    run(work())
+
+
+def test_more_items_than_there_is_room_for_get_more_room(bundle: Path, data: Path) -> None:
+    async def work() -> None:
+        store = opened(bundle, data)
+        view = View(read_bundle_state(bundle), await store.image())
+        n = 2 * SPARE
+        for start in range(0, n, 500):
+            some = [write(f"new{number}") for number in range(start, min(start + 500, n))]
+            vectors = np.stack([somewhere(number) for number in range(start, min(start + 500, n))])
+            view.apply((await store.write(some, vectors, view.position)).batches)
+        assert view.items.n_items == len(view.catalogue) == N_ITEMS + n
+        np.testing.assert_array_equal(view.items.vectors[N_ITEMS:], np.stack([somewhere(one) for one in range(n)]))
+        np.testing.assert_array_equal(view.items.vectors[:N_ITEMS], small_bundle().state.vectors)
+        assert (view.items.repeat_rate[N_ITEMS:] == np.median(small_bundle().state.repeat_rate)).all()
+        assert len(view.items.words.indptr) > N_ITEMS + n
+        await store.close()
+
+    run(work())
+
+
+plain = st.none() | st.text(max_size=3) | st.floats(0, 9) | st.lists(st.text(max_size=2), max_size=2)
+facts = st.dictionaries(st.sampled_from(["title", "brand", "price", "tags"]), plain)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["i1", "i2", "a", "b"]), st.none() | facts), max_size=12))
+def test_a_catalogue_is_a_dict_of_the_last_writes(writes: list[tuple[str, dict | None]]) -> None:
+    catalogue = LiveCatalogue(small_bundle().items)
+    expected = dict.fromkeys(catalogue.item_ids, "{}")
+    for item_id, told in writes:
+        expected[item_id] = "" if told is None else written_content(told)
+        catalogue.write(ItemWrite(item_id, expected[item_id]), is_placed=False)
+    restored = LiveCatalogue(small_bundle().items)
+    restored.restore(catalogue.to_array())
+    for one in (catalogue, restored):
+        assert {item_id: one.content(item_idx) for item_id, item_idx in one.index.items()} == expected
+        assert one.item_ids == sorted(one.index, key=one.index.__getitem__)
+        assert {one.item_ids[item_idx] for item_idx in one.unplaced} == {
+            item_id for item_id, _ in writes if expected[item_id]
+        }
+
+
+def test_an_event_of_an_item_that_is_gone_still_counts(bundle: Path, data: Path) -> None:
+    async def work() -> None:
+        store = opened(bundle, data)
+        await put(store, write("i3", ""))
+        sent: list[Event] = [event("e1", "u9", 3)]
+        assert [ack.status for ack in (await send(store, sent)).acks] == ["applied"]
+        assert (await store.user("u9", store.position)).history.item_idx.tolist() == [3]
+        await store.close()
+
+    run(work())
