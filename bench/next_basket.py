@@ -9,6 +9,7 @@ Writes bench/results/next_basket_<data>.json.
 
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from pydantic import Field
@@ -25,7 +26,7 @@ from train.data.load import COMPLETE_JOURNEY
 from train.data.source import prepare_data
 from train.data.split import make_split
 from train.evaluation.baskets import basket_rows
-from train.evaluation.measure import measure_rows
+from train.evaluation.measure import all_of, measure_rows
 from train.evaluation.offline import asked
 from train.evaluation.outcome import Evaluation
 from train.models.closed_form.tifu_knn import TifuKnn
@@ -53,8 +54,8 @@ def measured(bundle: Bundle, settings: FitRun, config: NextBasketConfig) -> tupl
     queries = sampled(split.test, settings.report_queries)
     state = recounted(bundle.state, split.counted, prepared.has_clock)
     rows = basket_rows(state, bundle.ranker, tifu, settings.k, config.n_new)
-    lookups = asked(bundle.model, state, bundle.sources, split.history, queries)
-    return measure_rows(rows, state, lookups, queries, True, settings.k), tifu
+    ask = partial(asked, bundle.model, state, bundle.sources, split.history)
+    return measure_rows(all_of(rows), state, ask, queries, True, settings.k), tifu
 
 
 def main(words: list[str]) -> int:

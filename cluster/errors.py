@@ -91,5 +91,9 @@ class OutOfStepError(UnavailableError):
     """A copy of the live state cannot be carried forward; make it anew from the store's image."""
 
 
+class WorkerError(LiveshelfError):
+    """A process that worked for this one ended before it was done."""
+
+
 class RuntimeStartError(LiveshelfError):
     """Ray or the server could not be started here."""

@@ -8,6 +8,7 @@ from train.data.source import DataConfig
 from train.data.split import SplitConfig
 from train.encoders.items import ContentConfig
 from train.evaluation.summary import ReportConfig
+from train.forked import cores
 from train.loop import FitConfig
 from train.models.candidates import SourcesConfig
 from train.models.item_state import ItemStateConfig
@@ -59,6 +60,9 @@ class EvaluateRun(DataConfig):
     keep_seen: bool | None = Field(None, description="show items again; as the bundle says when absent")
     k: int = Field(10, ge=1, le=100, description="length of the evaluated list")
     report_queries: int = Field(6_000, ge=1, description="queries that the metrics table is made from")
+    processes: int = Field(
+        default_factory=cores, ge=1, le=256, description="that ask the queries; as many as cores when absent"
+    )
     holdout: SplitConfig = SplitConfig.parse([])
     report: ReportConfig = ReportConfig.parse([])
 

@@ -138,7 +138,7 @@ def measure_bundle(config: EvaluateRun) -> Evaluation:
     return measure(
         bundle.model, recounted(bundle.state, split.counted, prepared.has_clock), bundle.sources, bundle.ranker,
         history, sampled(queries, config.report_queries), keep_seen, config.k, catalogue_of(bundle.items),
-        bundle.calibration,
+        bundle.calibration, config.processes,
     )  # fmt: skip
 
 

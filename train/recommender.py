@@ -8,14 +8,14 @@ import numpy as np
 
 from train.models.base import VectorModel
 from train.models.candidates import Candidates, SourcesConfig, gather
-from train.models.features import features
+from train.models.features import features, features_of_lists
 from train.models.item_state import ItemState
 from train.models.prospect import Prospect
 from train.models.ranker import Ranker
 from train.models.shopper import MAX_HISTORY, History
 from train.models.transitions import Followers
 
-ENCODED = 2_048  # shoppers encoded together, those with histories of about one length side by side
+ENCODED = 512  # shoppers encoded together, those with histories of about one length side by side
 CHUNK = 64  # shoppers looked up and ranked together; their features stay in the processor's cache
 
 NOTHING = np.empty(0, dtype=np.int64)
@@ -77,7 +77,18 @@ def prospects(
 
 def ranked(prospects: Sequence[Prospect], state: ItemState, ranker: Ranker) -> list[Candidates]:
     """Return each shopper's candidates with their fused score; who has no history gets none, see `_without_history`."""
-    matrix = features(prospects, state)
+    return _scored(prospects, features(prospects, state), state, ranker)
+
+
+def ranked_lists(lists: Sequence[Sequence[Prospect]], state: ItemState, ranker: Ranker) -> list[list[Candidates]]:
+    """Return what `ranked` says of each list, to the bit; the lists hold other candidates of the same shoppers."""
+    matrices = features_of_lists(lists, state)
+    return [_scored(prospects, matrix, state, ranker) for prospects, matrix in zip(lists, matrices, strict=True)]
+
+
+def _scored(
+    prospects: Sequence[Prospect], matrix: np.ndarray, state: ItemState, ranker: Ranker
+) -> list[Candidates]:  # fmt: skip
     ends = np.cumsum([len(prospect.candidates) for prospect in prospects]).tolist()
     scored = []
     for prospect, start, end in zip(prospects, [0, *ends], ends, strict=False):

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.optimize import minimize
 from torch import Tensor
 
 from train.models.base import VectorModel
@@ -43,6 +42,8 @@ def likeliest_weights(members: Sequence[VectorModel], valid: ValidationSet) -> t
             part, slope = _surprise(asked, torch.from_numpy(weights / scale).float())
             loss, gradient = loss + part, gradient + slope / scale
         return loss / len(valid.truths), gradient / len(valid.truths)
+
+    from scipy.optimize import minimize  # late: a tenth of a second that only fitting need wait
 
     start = np.full(len(members), 1 / len(members))
     bounds = [(0, None)] * len(members)

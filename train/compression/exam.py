@@ -1,6 +1,7 @@
 """The same held-out queries, asked of a bundle before and after each step."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -11,13 +12,15 @@ from train.config import EvaluateRun
 from train.data.prepared import Prepared
 from train.data.schema import Interactions, Queries
 from train.data.split import SplitConfig, make_split
-from train.evaluation.measure import Lists, measure_rows
+from train.evaluation.measure import measure_rows
 from train.evaluation.offline import asked
 from train.evaluation.outcome import Evaluation, Outcome
 from train.evaluation.summary import ENGINE, ReportConfig, Table, summarise
+from train.models.candidates import Candidates
 from train.models.item_state import ItemState, recounted
+from train.models.prospect import Prospect
 from train.pipeline import sampled
-from train.recommender import ranked
+from train.recommender import Lookup, ranked
 
 BATCH, ROUNDS = 32, 4
 
@@ -31,6 +34,7 @@ class Exam:
     queries: Queries
     keep_seen: bool
     k: int
+    processes: int  # that ask
     state: ItemState  # what may be counted; each bundle has vectors of its own
 
     @classmethod
@@ -39,7 +43,7 @@ class Exam:
         split = make_split(in_vocabulary(prepared, bundle), holdout, prepared.has_clock)
         state = recounted(bundle.state, split.counted, prepared.has_clock)
         return cls(
-            history=split.history, train=split.train, k=config.k, state=state,
+            history=split.history, train=split.train, k=config.k, processes=config.processes, state=state,
             queries=sampled(split.test if len(split.test) else split.valid, config.report_queries),
             keep_seen=bundle.manifest.keep_seen if config.keep_seen is None else config.keep_seen,
         )  # fmt: skip
@@ -47,9 +51,13 @@ class Exam:
     def outcome(self, bundle: Bundle) -> Outcome:
         """Return how the bundle's engine does, query by query."""
         state = replace(self.state, vectors=bundle.state.vectors)
-        rows: dict[str, Lists] = {ENGINE: lambda _, prospects: ranked(prospects, state, bundle.ranker)}
-        found = asked(bundle.model, state, bundle.sources, self.history, self.queries)
-        return measure_rows(rows, state, found, self.queries, self.keep_seen, self.k).rows[ENGINE]
+
+        def rank(_: Lookup, prospects: list[Prospect]) -> dict[str, list[Candidates]]:
+            return {ENGINE: ranked(prospects, state, bundle.ranker)}
+
+        ask = partial(asked, bundle.model, state, bundle.sources, self.history)
+        found = measure_rows(rank, state, ask, self.queries, self.keep_seen, self.k, processes=self.processes)
+        return found.rows[ENGINE]
 
     def table(self, outcomes: dict[str, Outcome], config: ReportConfig) -> Table:
         """Return the metrics of the last outcome as the engine's, beside those of the first."""

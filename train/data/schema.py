@@ -149,6 +149,11 @@ class Queries:
         """Return the distinct item_idx that answer a query."""
         return self.truth[self._answers(query)]
 
+    @property
+    def query(self) -> np.ndarray:
+        """(t,) whose answer each is."""
+        return np.repeat(np.arange(len(self)), np.diff(self.truth_offsets))
+
     def reached(self, query: int, goal: Goal) -> np.ndarray:
         """Return the answers that reached a goal; where nobody knows of purchases, all did."""
         truth = self.truth_of(query)

@@ -7,12 +7,14 @@ short to have one.
 import numpy as np
 from scipy.sparse import csr_matrix, diags_array
 
+from train.evaluation.lists import ENDED
 
-def shown_items(lists: list[np.ndarray], n_items: int) -> csr_matrix:
-    """Return item_idx lists as a sparse matrix, (q, n_items)."""
-    lengths = [len(items) for items in lists]
-    columns = np.concatenate(lists) if lists else np.empty(0, dtype=np.int64)
-    offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
+
+def shown_items(lists: np.ndarray, n_items: int) -> csr_matrix:
+    """Return lists of item_idx, (q, k) with ENDED behind a short one's end, as a sparse matrix, (q, n_items)."""
+    within = lists != ENDED
+    offsets = np.concatenate(([0], np.cumsum(np.count_nonzero(within, axis=1)))).astype(np.int64)
+    columns = lists[within]
     return csr_matrix((np.ones(len(columns)), columns, offsets), shape=(len(lists), n_items))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from train.evaluation.lists import ScoredLists
 from train.models.candidates import Candidates
 
 
@@ -45,17 +46,8 @@ class RankedTruths:
 
 
 def ranks_of(truth: np.ndarray, ranked: Candidates) -> np.ndarray:
-    """Return the ranks of `truth` (t,) item_idx in a scored list, (t,) float64, whatever the list's order.
-
-    An item's rank is the number of better items plus half the number of equal ones, so that no order of ids among
-    equals can help or harm; inf where the list lacks it.
-    """
-    rank = np.full(len(truth), np.inf)
-    found, place = divmod(np.flatnonzero(truth[:, None] == ranked.item_idx), max(len(ranked), 1))
-    better = (np.count_nonzero(ranked.score > own) for own in ranked.score[place])
-    equal = (np.count_nonzero(ranked.score == own) for own in ranked.score[place])
-    rank[found] = [above + (beside - 1) / 2 for above, beside in zip(better, equal, strict=True)]
-    return rank
+    """Return the ranks of `truth` (t,) item_idx in one scored list, (t,) float64; see `ScoredLists.ranks`."""
+    return ScoredLists.of([ranked]).ranks(np.zeros(len(truth), np.int64), truth)
 
 
 def ndcg(truths: RankedTruths, k: int) -> np.ndarray:

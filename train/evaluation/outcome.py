@@ -50,8 +50,8 @@ class Shelf:
     catalogue: Catalogue | None = None  # without it, nothing is said of variety
 
 
-def outcome_of(truths: RankedTruths, lists: list[np.ndarray], shelf: Shelf, k: int) -> Outcome:
-    """Return all metrics of lists of at most k item_idx, and of where the true items came."""
+def outcome_of(truths: RankedTruths, lists: np.ndarray, shelf: Shelf, k: int) -> Outcome:
+    """Return all metrics of lists of item_idx, (q, k), and of where the true items came."""
     shown = shown_items(lists, len(shelf.popularity))
     values = accuracy(truths, k) | {
         f"novelty@{k}": mean_of_items(shown, self_information(shelf.popularity)),

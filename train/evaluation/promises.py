@@ -1,34 +1,48 @@
 """What probabilities promised of each candidate, and what came of it."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from train.data.schema import Goal, Queries
 from train.evaluation.reliability import Reliability, reliability
-from train.models.calibration import Calibration
+from train.models.calibration import Calibration, log_share
 from train.models.candidates import Candidates
+from train.models.ragged import positions, side_by_side
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Promises:
-    """Collects the probabilities of candidates, query by query, for every goal that a calibration knows."""
+    """Probabilities of candidates, and which of them came true, one query's after the other's."""
 
-    def __init__(self, calibration: Calibration | None) -> None:
-        self._calibration = calibration
-        self._kept: dict[Goal, list[tuple[np.ndarray, np.ndarray]]] = {}
+    promised: np.ndarray  # (n,) float64
+    came: np.ndarray  # (n,) bool
 
-    def add(self, ranked: Candidates, queries: Queries, query: int) -> None:
-        """Note what is promised of the candidates of one query; nothing without a calibration."""
-        if self._calibration is None:
-            return
-        for goal in self._calibration.curves:
-            promised = self._calibration.probability(ranked.score, goal)
-            came = ranked.among(queries.reached(query, goal))
-            self._kept.setdefault(goal, []).append((promised, came))
-
-    def reliability(self) -> dict[Goal, Reliability]:
-        """Return how far each goal's probabilities can be relied on; empty where none were promised."""
-        return {goal: _reliability(kept) for goal, kept in self._kept.items()}
+    @property
+    def reliability(self) -> Reliability:
+        """How far they can be relied on."""
+        return reliability(self.promised, self.came)
 
 
-def _reliability(kept: list[tuple[np.ndarray, np.ndarray]]) -> Reliability:
-    promised, came = zip(*kept, strict=True)
-    return reliability(np.concatenate(promised), np.concatenate(came))
+def promises(calibration: Calibration, ranked: Sequence[Candidates], queries: Queries) -> dict[Goal, Promises]:
+    """Return what is promised of each query's candidates, for every goal that the calibration knows."""
+    shares = np.concatenate([np.empty(0), *(log_share(one.score) for one in ranked)])
+    listed = side_by_side([one.item_idx for one in ranked])
+    found = {}
+    for goal, curve in calibration.curves.items():
+        reached = side_by_side([queries.reached(query, goal) for query in range(len(queries))])
+        came, _ = positions(np.sort(reached), listed)
+        found[goal] = Promises(promised=curve.at(shares), came=came)
+    return found
+
+
+def joined(parts: Sequence[dict[Goal, Promises]]) -> dict[Goal, Promises]:
+    """Return the promises of several lots of queries, at least one, as those of one."""
+    return {
+        goal: Promises(
+            promised=np.concatenate([part[goal].promised for part in parts]),
+            came=np.concatenate([part[goal].came for part in parts]),
+        )
+        for goal in parts[0]
+    }  # fmt: skip

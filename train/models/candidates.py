@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from cluster.config import Config
-from train.models.ragged import ITEM_BITS, ITEM_MASK, merged, offsets_of, pairs, places, positions
+from train.models.ragged import ITEM_BITS, ITEM_MASK, merged, offsets_of, pairs, places, positions, side_by_side
 from train.models.shopper import History
 from train.models.transitions import Followers
 
@@ -92,7 +92,7 @@ def gather(
     blocked: item_idx that each must not be shown. Blocked items leave before a source's quota is counted,
     so that the quota is filled while other items exist.
     """
-    barred = np.sort(_side_by_side(blocked))
+    barred = np.sort(side_by_side(blocked))
     proposed = (
         (Source.SEQUENCE, _within(_known_nearest(nearest, histories), barred, config.sequence)),
         (Source.TRANSITIONS, _strongest(followers, barred, config.transitions)),
@@ -111,12 +111,6 @@ def gather(
     ]
 
 
-def _side_by_side(lists: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the pairs of shopper and item of several lists, one list after the other."""
-    owner, _ = places(np.array([len(items) for items in lists]))
-    return pairs(owner, np.concatenate([np.empty(0, np.int64), *lists]))
-
-
 def _within(proposed: np.ndarray, barred: np.ndarray, quota: int) -> np.ndarray:
     """Return the first `quota` pairs of each shopper that are not barred (ascending); proposed: best first."""
     allowed = proposed[~positions(barred, proposed)[0]] if len(barred) else proposed
@@ -133,7 +127,7 @@ def _known_nearest(nearest: np.ndarray, histories: Sequence[History]) -> np.ndar
 
 def _strongest(followers: Sequence[Followers], barred: np.ndarray, quota: int) -> np.ndarray:
     """Return the pairs of the `quota` best followers of each shopper; the smaller item_idx among equals."""
-    pair = _side_by_side([found.item_idx for found in followers])
+    pair = side_by_side([found.item_idx for found in followers])
     score = np.concatenate([found.score for found in followers])
     score[positions(pair, barred)[1]] = 0.0  # no follower scores 0
     ends = np.cumsum([len(found.item_idx) for found in followers]).tolist()
@@ -152,7 +146,7 @@ def _best(score: np.ndarray, k: int) -> np.ndarray:
 
 def _newest_distinct(histories: Sequence[History]) -> np.ndarray:
     """Return the pairs of each shopper's own items, newest first."""
-    newest = _side_by_side([history.item_idx[::-1] for history in histories])
+    newest = side_by_side([history.item_idx[::-1] for history in histories])
     _, first = np.unique(newest, return_index=True)
     first.sort()
     return newest[first]

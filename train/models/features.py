@@ -7,7 +7,7 @@ import numpy as np
 
 from train.models.item_state import DAY_MS, ItemState
 from train.models.prospect import Prospect
-from train.models.ragged import ITEM_BITS, add_up, pairs, places, positions
+from train.models.ragged import ITEM_BITS, ITEM_MASK, add_up, offsets_of, pairs, places, positions, union
 from train.models.shopper import History
 from train.models.words import alike, profiles
 
@@ -43,6 +43,11 @@ class Rows:
         item_idx = np.concatenate([NO_ITEMS, *(prospect.candidates.item_idx for prospect in prospects)])
         return cls(item_idx=item_idx, pair=pairs(places(counts)[0], item_idx), counts=counts)
 
+    @classmethod
+    def of_pairs(cls, pair: np.ndarray, n_shoppers: int) -> "Rows":
+        """Return the rows of ascending pairs (n,)."""
+        return cls(item_idx=pair & ITEM_MASK, pair=pair, counts=np.diff(offsets_of(pair, n_shoppers)))
+
     def __len__(self) -> int:
         return len(self.item_idx)
 
@@ -64,20 +69,43 @@ def features(prospects: Sequence[Prospect], state: ItemState) -> np.ndarray:
     bit for bit.
     """
     rows = Rows.of(prospects)
-    columns = np.zeros((len(FEATURES), len(rows)), dtype=np.float32)
+    columns = np.empty((len(FEATURES), len(rows)), dtype=np.float32)
+    columns[: len(SEQUENCE)] = _sequence(rows, prospects, state)
+    _describe(rows, prospects, state, columns[len(SEQUENCE) :])
+    return columns.T
+
+
+def features_of_lists(lists: Sequence[Sequence[Prospect]], state: ItemState) -> list[np.ndarray]:
+    """Return what `features` says of each list, to the bit; the lists hold other candidates of the same shoppers.
+
+    Only SEQUENCE compares a candidate with the rest of its list. All else is worked out once for the items of any list.
+    """
+    rows = [Rows.of(prospects) for prospects in lists]
+    every = Rows.of_pairs(union([one.pair for one in rows]), len(lists[0]))
+    known = np.empty((len(FEATURES) - len(SEQUENCE), len(every)), dtype=np.float32)
+    _describe(every, lists[0], state, known)
+    found = []
+    for own, prospects in zip(rows, lists, strict=True):
+        columns = np.empty((len(FEATURES), len(own)), dtype=np.float32)
+        columns[: len(SEQUENCE)] = _sequence(own, prospects, state)
+        np.take(known, np.searchsorted(every.pair, own.pair), axis=1, out=columns[len(SEQUENCE) :], mode="clip")
+        found.append(columns.T)
+    return found
+
+
+def _describe(rows: Rows, prospects: Sequence[Prospect], state: ItemState, columns: np.ndarray) -> None:
+    """Write what is known of each row whatever the rest of its list; of the prospects, no candidates are read."""
     end = 0
     for part in (
-        _sequence(rows, prospects, state),
         _transition(rows, prospects),
         _own_next(rows, prospects),
-        _words(prospects, state),
+        _words(rows, prospects, state),
         _item(rows, state),
         _repeat(rows, prospects),
         _context(rows, prospects),
     ):
         start, end = end, end + len(part)
         columns[start:end] = part
-    return columns.T
 
 
 def _sequence(rows: Rows, prospects: Sequence[Prospect], state: ItemState) -> np.ndarray:
@@ -116,13 +144,15 @@ def _own_next(rows: Rows, prospects: Sequence[Prospect]) -> np.ndarray:
     return np.log1p(score)[None]
 
 
-def _words(prospects: Sequence[Prospect], state: ItemState) -> np.ndarray:
+def _words(rows: Rows, prospects: Sequence[Prospect], state: ItemState) -> np.ndarray:
     config, cosines = state.config.transitions, [np.empty(0)]
+    ends = np.cumsum(rows.counts)
+    items = [rows.item_idx[end - count : end] for end, count in zip(ends.tolist(), rows.counts.tolist(), strict=True)]
     for start in range(0, len(prospects), READ_TOGETHER):
-        some = prospects[start : start + READ_TOGETHER]
-        newest = [prospect.history.newest_first(config.window) for prospect in some]
+        some = slice(start, start + READ_TOGETHER)
+        newest = [prospect.history.newest_first(config.window) for prospect in prospects[some]]
         said = profiles(state.words, newest, config.history_decay)
-        cosines.append(alike(state.words, [prospect.candidates.item_idx for prospect in some], said))
+        cosines.append(alike(state.words, items[some], said))
     return np.concatenate(cosines)[None]
 
 

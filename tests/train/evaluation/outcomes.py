@@ -37,5 +37,5 @@ def _truths(rng: np.random.Generator, width: int) -> RankedTruths:
     return RankedTruths(rank=rank, repeated=np.arange(2 * N_QUERIES) % 2 == 1, offsets=np.arange(N_QUERIES + 1) * 2)
 
 
-def _lists(rng: np.random.Generator) -> list[np.ndarray]:
-    return [rng.choice(N_ITEMS, K, replace=False) for _ in range(N_QUERIES)]
+def _lists(rng: np.random.Generator) -> np.ndarray:
+    return np.stack([rng.choice(N_ITEMS, K, replace=False) for _ in range(N_QUERIES)])

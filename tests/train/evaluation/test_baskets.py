@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from train.evaluation.baskets import (
     discovery,
     mixture,
 )
-from train.evaluation.measure import measure_rows
+from train.evaluation.measure import all_of, measure_rows
 from train.evaluation.offline import asked
 from train.evaluation.outcome import Evaluation
 from train.evaluation.summary import ENGINE
@@ -87,8 +88,8 @@ def measured(small: Small) -> tuple[Evaluation, Queries]:
     queries = make_split(small.prepared.interactions, SplitConfig.parse(["split=leave_one_out"]), has_clock=True).valid
     tifu = TifuKnn.fit(TifuKnnConfig(), TrainingSet(train=bundle.histories, n_items=bundle.state.n_items), 0)
     rows = basket_rows(bundle.state, bundle.ranker, tifu, K, N_NEW)
-    lookups = asked(bundle.model, bundle.state, bundle.sources, bundle.histories, queries)
-    return measure_rows(rows, bundle.state, lookups, queries, True, K), queries
+    ask = partial(asked, bundle.model, bundle.state, bundle.sources, bundle.histories)
+    return measure_rows(all_of(rows), bundle.state, ask, queries, True, K), queries
 
 
 def test_a_list_of_new_items_holds_nothing_that_the_shopper_had(

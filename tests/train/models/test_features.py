@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.train.histories import DAY_MS, histories_of, one_history
 from train.models.candidates import Candidates
-from train.models.features import FEATURES, features
+from train.models.features import FEATURES, features, features_of_lists
 from train.models.item_state import ItemState, ItemStateConfig, fit_item_state
 from train.models.prospect import Prospect
 from train.models.shopper import NO_HISTORY, History
@@ -175,19 +175,35 @@ def test_no_candidates_and_no_events_give_no_rows_and_no_warning() -> None:
     assert np.isfinite(some).all()
 
 
-@given(
-    shoppers=st.lists(
-        st.tuples(HISTORIES, st.sets(st.integers(0, N - 1)), SCORES), min_size=1, max_size=4
-    )
-)  # fmt: skip
-def test_nobodys_features_depend_on_whom_else_is_asked_about(
-    shoppers: list[tuple[list[tuple[int, float, int]], set[int], dict[int, float]]],
-) -> None:
-    state, prospects = a_state(), []
+Told = tuple[list[tuple[int, float, int]], set[int], dict[int, float]]  # history, candidates, followers
+SHOPPERS = st.lists(st.tuples(HISTORIES, st.sets(st.integers(0, N - 1)), SCORES), min_size=1, max_size=4)
+
+
+def prospects_of(shoppers: list[Told]) -> list[Prospect]:
+    prospects = []
     for number, (rows, candidates, scores) in enumerate(shoppers):
         days, orders = np.cumsum([row[1] for row in rows]).tolist(), np.cumsum([row[2] for row in rows]).tolist()
         history = one_history([row[0] for row in rows], days, orders) if rows else NO_HISTORY
         followers = Followers(np.array(sorted(scores), np.int64), np.array([scores[item] for item in sorted(scores)]))
         prospects.append(prospect_of(np.array(sorted(candidates), np.int64), VECTOR * number, followers, history))
+    return prospects
+
+
+@given(shoppers=SHOPPERS)
+def test_nobodys_features_depend_on_whom_else_is_asked_about(shoppers: list[Told]) -> None:
+    state, prospects = a_state(), prospects_of(shoppers)
     alone = [features([prospect], state) for prospect in prospects]
     assert features(prospects, state).tobytes() == np.concatenate(alone).tobytes()
+
+
+@given(shoppers=SHOPPERS, without=st.sets(st.integers(0, N - 1)), beside=st.sets(st.integers(0, N - 1)))
+def test_several_lists_of_the_same_shoppers_have_the_features_of_each(
+    shoppers: list[Told], without: set[int], beside: set[int]
+) -> None:
+    state = a_state()
+    lists = [
+        prospects_of([(rows, change(candidates), scores) for rows, candidates, scores in shoppers])
+        for change in (lambda items: items, lambda items: items - without, lambda items: items | beside)
+    ]
+    found = features_of_lists(lists, state)
+    assert [one.tobytes() for one in found] == [features(prospects, state).tobytes() for prospects in lists]
