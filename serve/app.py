@@ -203,6 +203,13 @@ def served_letters() -> list[DeadLetter]:
     return ray.get(actor.dead_letters.remote())
 
 
+def served_bundle() -> Path:
+    """Return the folder of the bundle that the running store serves."""
+    if (actor := find_store()) is None:
+        raise UnavailableError("no store runs on this cluster; start the server first")
+    return Path(ray.get(actor.origin.remote(), timeout=START_S)[0])
+
+
 def close_store() -> None:
     """End the store's actor, if there is one, after what it has queued is on the disk, and its watchdog."""
     if (actor := find_store()) is not None:

@@ -1,7 +1,8 @@
 """The settings of serving."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -9,6 +10,7 @@ from cluster.config import Config
 from serve.stages.index.config import IndexConfig
 from serve.state.config import StoreConfig
 from serve.state.live import LearnerConfig
+from train.gate import GateConfig
 
 
 class AppArgs(Config):
@@ -63,6 +65,22 @@ class EventsArgs(LogArgs):
     after: int = Field(0, ge=0, description="version after which to begin")
 
 
+class RefreshArgs(StartArgs):
+    """What `serve/run.py refresh` takes, beside the settings of the server, which a running one tells by itself."""
+
+    shop: str = Field(description="the shop's own folder of events and items, which `fit` reads; live.parquet joins it")
+    promote: bool = Field(True, description="serve the new bundle where it is good enough; else only tell")
+    every_hours: float | None = Field(None, gt=0, description="do it again and again, until interrupted")
+    gate: GateConfig = GateConfig.parse([])
+    fit: dict[str, Any] = Field(
+        default={}, description="settings of `fit` other than the served bundle's: fit.epochs=3"
+    )
+
+    def fit_words(self) -> list[str]:
+        """Return the settings of `fit` as words."""
+        return [f"{name}={value}" for name, value in _flat(self.fit)]
+
+
 class ReplayArgs(Config):
     """What `serve/run.py replay` takes."""
 
@@ -78,3 +96,12 @@ class ReplayArgs(Config):
         if Path(self.exclude_users).is_file():
             return Path(self.exclude_users).read_text().splitlines()
         return [user_id for user_id in self.exclude_users.split(",") if user_id]
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield single settings under their dotted names."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value

@@ -1,4 +1,4 @@
-"""`python serve/run.py start|stop|status|replay|events|dead_letters key=value …`: the server here, and its past."""
+"""`python serve/run.py <command> key=value …`: the server on this machine, its past, and what becomes of it."""
 
 import json
 import logging
@@ -7,7 +7,6 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +15,17 @@ if not __package__:  # started as a file: let `serve.…` be found whatever the 
 
 from rich.console import Console
 
-from cluster.command import run_one_of
-from cluster.errors import ConfigError, RuntimeStartError
+from cluster.command import complain, run_one_of
+from cluster.environment import home
+from cluster.errors import ConfigError, LiveshelfError, RuntimeStartError
 from cluster.head import running_head, start_head, stop_head
 from cluster.runtime import RuntimeConfig, connect, disconnect
 from cluster.storage import write_whole
-from serve.app import close_store, deploy, served_letters, served_pages
-from serve.config import DeadLettersArgs, EventsArgs, LogArgs, ReplayArgs, StartArgs
-from serve.state.dead_letters import DeadLetter
-from serve.state.event_log import LoggedEvent
-from serve.state.folder import opened_log
-from serve.state.history_file import logged_pages, write_events
+from serve.app import close_store, deploy
+from serve.config import DeadLettersArgs, EventsArgs, LogArgs, RefreshArgs, ReplayArgs, StartArgs
+from serve.past import bundle_of, letters_of, pages_of
+from serve.refresh import refresh
+from serve.state.history_file import write_events
 from serve.state.replay import replay
 from train.bundle_state import check_bundle
 from train.registry import Registry
@@ -34,6 +33,7 @@ from train.registry import Registry
 log = logging.getLogger(__name__)
 console = Console(highlight=False)
 POLL_S = 0.1
+SETTINGS = "serving.json"  # of the running server, so that a refresh need not be told them
 
 
 def start(args: StartArgs) -> dict[str, Any]:
@@ -44,7 +44,9 @@ def start(args: StartArgs) -> dict[str, Any]:
     try:
         connect(RuntimeConfig(address="head"))
         deploy(args)
-        return await_ready(args)
+        ready = await_ready(args)
+        write_whole(home() / SETTINGS, args.model_dump_json())
+        return ready
     except BaseException:
         if not running:
             stop_head()
@@ -107,7 +109,7 @@ def events_command(words: list[str]) -> None:
     args = EventsArgs.parse(words)
     if not args.out.endswith(".parquet"):
         raise ConfigError(f"out={args.out} does not end in .parquet, which is what is written; name it so")
-    count = write_events(pages_of(args), Path(args.out))
+    count = write_events(pages_of(args, args.after), Path(args.out))
     console.print(f"wrote {count:,} events to {args.out}", soft_wrap=True)
 
 
@@ -123,33 +125,49 @@ def dead_letters_command(words: list[str]) -> None:
     console.print(f"wrote {len(letters):,} refused events to {args.out}", soft_wrap=True)
 
 
-def letters_of(args: LogArgs) -> list[DeadLetter]:
-    """Return the refused events from the store's process where one runs, else from the log itself."""
-    if running_head() is None:
-        with opened_log(Registry(args.registry).find(args.bundle), Path(args.data)) as log:
-            return log.letters.all()
-    connect(RuntimeConfig(address="head"))
-    try:
-        return served_letters()
-    finally:
-        disconnect()
+def refresh_command(words: list[str]) -> None:
+    """Fit a bundle on what happened since, and serve it where it does no worse; `every_hours=24` goes on doing so."""
+    args = RefreshArgs.parse(words, started_with())
+    while True:
+        due = time.monotonic() + 3_600 * (args.every_hours or 0)
+        try:
+            refresh_once(args)
+        except LiveshelfError as error:
+            if args.every_hours is None:
+                raise
+            complain(f"error: {error}")
+        if args.every_hours is None:
+            return
+        time.sleep(max(0.0, due - time.monotonic()))
 
 
-def pages_of(args: EventsArgs) -> Iterator[list[LoggedEvent]]:
-    """Yield the log's events from the store's process where one runs, else from the log itself."""
-    if running_head() is None:
-        yield from logged_pages(Registry(args.registry).find(args.bundle), Path(args.data), args.after)
+def refresh_once(args: RefreshArgs) -> None:
+    """Refresh the bundle that is served, and go over to the new one where a server runs."""
+    where = LogArgs(registry=args.registry, bundle=args.bundle, data=args.data)
+    version = refresh(args, bundle_of(where), pages_of(where))
+    if version is None:
         return
-    connect(RuntimeConfig(address="head"))
+    Registry(args.registry).promote(version)
+    if running_head() is None:
+        console.print(f"bundle {version} is the current one and served from the next start on", soft_wrap=True)
+        return
+    wanted = args.model_dump(include=set(StartArgs.model_fields)) | {"bundle": "current"}
+    console.print(f"serving bundle {start(StartArgs.checked(wanted))['modelVersion']}", soft_wrap=True)
+
+
+def started_with() -> dict[str, Any] | None:
+    """Return the settings of the running server, if there is one that told them."""
+    if running_head() is None:
+        return None
     try:
-        yield from served_pages(args.after)
-    finally:
-        disconnect()
+        return json.loads((home() / SETTINGS).read_text())
+    except FileNotFoundError:
+        return None
 
 
 COMMANDS = {
     "start": start_command, "stop": stop_command, "status": status_command, "replay": replay_command,
-    "events": events_command, "dead_letters": dead_letters_command,
+    "events": events_command, "dead_letters": dead_letters_command, "refresh": refresh_command,
 }  # fmt: skip
 
 

@@ -89,19 +89,24 @@ def _global_time(interactions: Interactions, config: SplitConfig) -> Split:
         raise DataError("all events happened at one moment, which global_time cannot part; use split=leave_one_out")
     test_from = last - round((last - first) * config.test_fraction)
     valid_from = test_from - round((last - first) * config.valid_fraction)
+    return split_at(interactions, config, valid_from, test_from)
+
+
+def split_at(interactions: Interactions, config: SplitConfig, valid_from: int, test_from: int | None = None) -> Split:
+    """Return a split in time, in ms: trained on before the first moment, tested from the second one on, if any."""
     starts = order_starts(interactions)
     time = interactions.timestamp_ms[starts]
     is_first = np.diff(interactions.user_idx[starts], prepend=-1) != 0
     asked = ~is_first & _worthy(interactions, starts, config.target_weight)
-    valid = starts[(time >= valid_from) & (time < test_from) & asked]
-    test = starts[(time >= test_from) & asked]
+    is_late = np.zeros(len(starts), dtype=bool) if test_from is None else time >= test_from
+    valid, test = starts[(time >= valid_from) & ~is_late & asked], starts[is_late & asked]
     _refuse_no_query(valid, "no known user came back in the validation window")
     train = interactions.where(interactions.timestamp_ms < valid_from)
     strangers = int(((time >= valid_from) & is_first).sum())
     why = f"{len(valid)} valid and {len(test)} test orders; {strangers} first orders of users are not asked for"
     split = Split(
         history=interactions, train=train,
-        counted=interactions.where(interactions.timestamp_ms < test_from) if len(test) else train,
+        counted=interactions.where(interactions.timestamp_ms < test_from) if test_from and len(test) else train,
         valid=_ask(interactions, valid, config), test=_ask(interactions, test, config),
         report=NOTHING.add("global time", len(interactions), len(train), why),
     )  # fmt: skip

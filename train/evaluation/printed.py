@@ -5,6 +5,7 @@ from rich.console import Group
 from rich.table import Table as Printed
 
 from train.evaluation.summary import ENGINE, HALF_WIDTH, SEEN_KEPT, Duel, Segment, Table
+from train.evaluation.verdict import Verdict
 
 BEYOND = ("coverage", "novelty", "diversity", "popularity", "gini", "category_kl")
 
@@ -48,6 +49,15 @@ def duel_lines(duel: Duel) -> list[str]:
         f"({found.difference.low:+.4f} to {found.difference.high:+.4f}), p {found.p:.3g}"
         for metric, found in duel.metrics.items()
     ]
+
+
+def verdict_table(verdict: Verdict, served: str) -> Printed:
+    """Return what a new bundle and the served one did on the newest orders."""
+    printed = _printed(f"the newest {verdict.n_queries:,} orders, learned from by neither")
+    printed.add_column(f"ndcg@{verdict.k}", justify="right", no_wrap=True)
+    for name, mean in ((f"served: {served}", verdict.served), ("new", verdict.new)):
+        printed.add_row(name, f"{mean:.4f}")
+    return printed
 
 
 def _metrics(table: Table, names: list[str], title: str) -> Printed:

@@ -1,0 +1,55 @@
+"""What the log holds, from the store's process where a server runs here, else from the log itself."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cluster.head import running_head
+from cluster.runtime import RuntimeConfig, connect, disconnect
+from serve.app import served_bundle, served_letters, served_pages
+from serve.config import LogArgs
+from serve.state.dead_letters import DeadLetter
+from serve.state.event_log import LoggedEvent
+from serve.state.folder import opened_log
+from serve.state.history_file import logged_pages
+from train.registry import Registry
+
+
+def pages_of(args: LogArgs, after: int = 0) -> Iterator[list[LoggedEvent]]:
+    """Yield the log's events after version `after`."""
+    if running_head() is None:
+        yield from logged_pages(_named(args), Path(args.data), after)
+        return
+    with on_the_server():
+        yield from served_pages(after)
+
+
+def letters_of(args: LogArgs) -> list[DeadLetter]:
+    """Return the refused events."""
+    if running_head() is None:
+        with opened_log(_named(args), Path(args.data)) as log:
+            return log.letters.all()
+    with on_the_server():
+        return served_letters()
+
+
+def bundle_of(args: LogArgs) -> Path:
+    """Return the folder of the bundle that is served, or would be."""
+    if running_head() is None:
+        return _named(args)
+    with on_the_server():
+        return served_bundle()
+
+
+@contextmanager
+def on_the_server() -> Iterator[None]:
+    """Reach the server's cluster for as long as the block runs."""
+    connect(RuntimeConfig(address="head"))
+    try:
+        yield
+    finally:
+        disconnect()
+
+
+def _named(args: LogArgs) -> Path:
+    return Registry(args.registry).find(args.bundle)
