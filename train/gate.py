@@ -6,6 +6,7 @@ events before them alone.
 
 import tempfile
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from train.data.prepared import Prepared
 from train.data.schema import Queries
 from train.data.split import split_at
 from train.evaluation.bootstrap import BootstrapConfig, compare
-from train.evaluation.measure import measure_rows
+from train.evaluation.measure import all_of, measure_rows
 from train.evaluation.offline import asked
 from train.evaluation.summary import ENGINE
 from train.evaluation.verdict import Verdict
@@ -133,9 +134,9 @@ def ndcg_of(bundle: Bundle, prepared: Prepared, queries: Queries, from_ms: int, 
     history = in_vocabulary(prepared, bundle)
     own = in_words_of(bundle, prepared, queries)
     state = recounted(bundle.state, history.where(history.timestamp_ms < from_ms), prepared.has_clock)
-    lookups = asked(bundle.model, state, bundle.sources, history, own)
-    rows = {ENGINE: lambda _, prospects: ranked(prospects, state, bundle.ranker)}
-    return measure_rows(rows, state, lookups, own, bundle.manifest.keep_seen, k).rows[ENGINE].values[f"ndcg@{k}"]
+    ask = partial(asked, bundle.model, state, bundle.sources, history)
+    rank = all_of({ENGINE: lambda _, prospects: ranked(prospects, state, bundle.ranker)})
+    return measure_rows(rank, state, ask, own, bundle.manifest.keep_seen, k).rows[ENGINE].values[f"ndcg@{k}"]
 
 
 def in_words_of(bundle: Bundle, prepared: Prepared, queries: Queries) -> Queries:

@@ -170,6 +170,13 @@ def test_a_click_is_visible_through_any_replica(server: Server) -> None:
     seen_by_all(server, "clicker")
 
 
+def test_a_written_item_is_shown_by_any_replica_until_it_is_taken_away(server: Server) -> None:
+    for change in ({"categoryPath": "Shop > Ring 0"}, {"deleted": True}):
+        version = server.post("/v1/catalogues/products/items:batch", id="written", **change)["version"]
+        slates = [server.post("/v1/recommendations", user="x", count=100, minVersion=version) for _ in range(20)]
+        assert {"written" in item_ids(slate) for slate in slates} == {"deleted" not in change}
+
+
 def test_a_killed_gateway_fails_only_what_it_was_answering(server: Server) -> None:
     kill_one(GATEWAY, os.getpid())
     assert until(server.answers, in_a_row=50) <= 5

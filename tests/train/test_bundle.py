@@ -24,7 +24,7 @@ from train.models.shopper import history_of
 from train.recommender import prospects, ranked
 
 READ = (
-    "calibration.json", "encoder.json", "histories.parquet", "item_vectors.npy", "items.parquet", "model.safetensors",
+    "calibration.json", "content.json", "encoder.json", "histories.parquet", "item_vectors.npy", "items.parquet", "model.safetensors",
     "transitions.safetensors", "users.parquet", "words.safetensors",
 )  # fmt: skip
 CARD = (
