@@ -41,7 +41,8 @@ class Retriever:
     def popular(self) -> np.ndarray:
         """Return items by recent popularity, best first, enough of them whatever one shopper has seen."""
         items = self._view.items
-        if self._view.version - self._sorted_at >= POPULAR_EVERY or self._view.version < self._sorted_at:
+        is_short = len(self._popular) < min(items.n_items, self._sources.popular + MAX_HISTORY)  # items came
+        if is_short or not 0 <= self._view.version - self._sorted_at < POPULAR_EVERY:
             self._popular = self._most_popular(items)
             self._sorted_at = self._view.version
         return self._popular[~items.gone[self._popular]]

@@ -62,6 +62,12 @@ def test_a_new_item_has_the_vector_of_its_content_and_is_recommended_when_the_ca
     np.testing.assert_array_equal(vector, content_vector(shop, "new"))
 
 
+def test_a_new_item_of_a_small_shop_is_among_the_popular_ones_for_strangers(shop: Shop) -> None:
+    assert "new" not in item_ids(shop.slate(user="stranger", count=100))
+    put(shop, "new", **RING_2)
+    assert "new" in item_ids(shop.slate(user="stranger", count=100))
+
+
 def test_a_new_item_takes_events_and_is_followed_like_any_other(shop: Shop) -> None:
     put(shop, "new", **RING_2)
     for turn in range(30):

@@ -24,8 +24,8 @@ from train.models.shopper import history_of
 from train.recommender import prospects, ranked
 
 READ = (
-    "calibration.json", "content.json", "encoder.json", "histories.parquet", "item_vectors.npy", "items.parquet", "model.safetensors",
-    "transitions.safetensors", "users.parquet", "words.safetensors",
+    "calibration.json", "content.json", "encoder.json", "histories.parquet", "item_vectors.npy", "items.parquet",
+    "model.safetensors", "transitions.safetensors", "users.parquet", "words.safetensors",
 )  # fmt: skip
 CARD = (
     "card/calibration_purchase.png", "card/card.md", "card/metrics.png", "card/popularity.png", "card/segments.png",
