@@ -37,6 +37,7 @@ from serve.state.event_log import LoggedEvent
 from serve.state.folder import begin
 from serve.state.follower import Follower
 from serve.state.history_file import PAGE
+from serve.state.image import Image
 from serve.state.view import View
 from serve.store_client import START_S, STORE, WATCHDOG, StoreClient, find_actor, find_store
 from serve.watchdog import WatchdogActor
@@ -194,6 +195,14 @@ def served_pages(after: int) -> Iterator[list[LoggedEvent]]:
     while page := ray.get(actor.events.remote(after, PAGE)):
         yield page
         after = page[-1].seq
+
+
+def served_image() -> Image:
+    """Return a copy of the running store's items."""
+    if (actor := find_store()) is None:
+        raise UnavailableError("no store runs on this cluster; start the server first")
+    image: Any = ray.get(actor.image.remote(), timeout=START_S)
+    return image
 
 
 def served_letters() -> list[DeadLetter]:

@@ -6,12 +6,15 @@ from pathlib import Path
 
 from cluster.head import running_head
 from cluster.runtime import RuntimeConfig, connect, disconnect
-from serve.app import served_bundle, served_letters, served_pages
+from serve.app import served_bundle, served_image, served_letters, served_pages
 from serve.config import LogArgs
+from serve.state.catalogue import LiveCatalogue
 from serve.state.dead_letters import DeadLetter
 from serve.state.event_log import LoggedEvent
 from serve.state.folder import opened_log
 from serve.state.history_file import logged_pages
+from serve.state.replay import replay
+from train.bundle_state import read_bundle_state
 from train.registry import Registry
 
 
@@ -22,6 +25,18 @@ def pages_of(args: LogArgs, after: int = 0) -> Iterator[list[LoggedEvent]]:
         return
     with on_the_server():
         yield from served_pages(after)
+
+
+def catalogue_of(args: LogArgs) -> LiveCatalogue:
+    """Return who the items are, and what the shop wrote of them."""
+    folder = bundle_of(args)
+    catalogue = LiveCatalogue(read_bundle_state(folder).items)
+    if running_head() is None:
+        catalogue.restore(replay(folder, Path(args.data)).snapshot.arrays["catalogue"])
+    else:
+        with on_the_server():
+            catalogue.restore(served_image().arrays["catalogue"])
+    return catalogue
 
 
 def letters_of(args: LogArgs) -> list[DeadLetter]:

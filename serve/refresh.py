@@ -8,8 +8,9 @@ from rich.console import Console
 from cluster.command import say
 from cluster.runtime import disconnect
 from serve.config import RefreshArgs
+from serve.state.catalogue import LiveCatalogue
 from serve.state.event_log import LoggedEvent
-from serve.state.history_file import write_events
+from serve.state.history_file import write_events, write_items
 from train.bundle import Bundle, read_bundle
 from train.config import FitRun
 from train.data.source import prepare_data
@@ -17,13 +18,17 @@ from train.evaluation.printed import verdict_table
 from train.gate import fit_newest, judge, refreshing
 from train.registry import Registry
 
-LIVE = "live.parquet"  # beside a shop's own files, where `fit` reads it
+LIVE, LIVE_ITEMS = "live.parquet", "live_items.parquet"  # beside a shop's own files, where `fit` reads them
 
 
-def refresh(args: RefreshArgs, served: Path, pages: Iterable[list[LoggedEvent]]) -> str | None:
+def refresh(
+    args: RefreshArgs, served: Path, pages: Iterable[list[LoggedEvent]], catalogue: LiveCatalogue
+) -> str | None:
     """Return the version of a new bundle, published and not promoted yet, or None where the served one shall stay."""
     count = write_events(pages, Path(args.shop) / LIVE)
     say(f"{count:,} events of the log: {Path(args.shop) / LIVE}")
+    n_items = write_items(catalogue, Path(args.shop) / LIVE_ITEMS)
+    say(f"{n_items:,} items that were written: {Path(args.shop) / LIVE_ITEMS}")
     bundle = read_bundle(served)
     config = settings_of(args, bundle, served)
     prepared = prepare_data(config)

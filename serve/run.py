@@ -23,9 +23,9 @@ from cluster.runtime import RuntimeConfig, connect, disconnect
 from cluster.storage import write_whole
 from serve.app import close_store, deploy
 from serve.config import DeadLettersArgs, EventsArgs, LogArgs, RefreshArgs, ReplayArgs, StartArgs
-from serve.past import bundle_of, letters_of, pages_of
-from serve.refresh import refresh
-from serve.state.history_file import write_events
+from serve.past import bundle_of, catalogue_of, letters_of, pages_of
+from serve.refresh import LIVE_ITEMS, refresh
+from serve.state.history_file import write_events, write_items
 from serve.state.replay import replay
 from train.bundle_state import check_bundle
 from train.registry import Registry
@@ -111,6 +111,9 @@ def events_command(words: list[str]) -> None:
         raise ConfigError(f"out={args.out} does not end in .parquet, which is what is written; name it so")
     count = write_events(pages_of(args, args.after), Path(args.out))
     console.print(f"wrote {count:,} events to {args.out}", soft_wrap=True)
+    items = Path(args.out).with_name(LIVE_ITEMS)
+    if n_items := write_items(catalogue_of(args), items):
+        console.print(f"wrote {n_items:,} items to {items}", soft_wrap=True)
 
 
 def dead_letters_command(words: list[str]) -> None:
@@ -144,7 +147,7 @@ def refresh_command(words: list[str]) -> None:
 def refresh_once(args: RefreshArgs) -> None:
     """Refresh the bundle that is served, and go over to the new one where a server runs."""
     where = LogArgs(registry=args.registry, bundle=args.bundle, data=args.data)
-    version = refresh(args, bundle_of(where), pages_of(where))
+    version = refresh(args, bundle_of(where), pages_of(where), catalogue_of(where))
     if version is None:
         return
     Registry(args.registry).promote(version)

@@ -1,4 +1,4 @@
-"""The log as a file of events that fitting reads: what live shoppers did becomes what the next bundle learns from."""
+"""The log as files that fitting reads: what shoppers did, and what the shop wrote, goes into the next bundle."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -9,8 +9,11 @@ import pyarrow.parquet as pq
 
 from cluster.errors import DataError
 from cluster.storage import whole_file
+from serve.state.catalogue import LiveCatalogue
 from serve.state.event_log import LoggedEvent
 from serve.state.folder import opened_log
+from train.data.schema import ITEM_COLUMNS
+from train.data.steps.catalogue import LIST_COLUMNS, NUMBER_COLUMNS
 
 PAGE = 10_000  # events at a time
 SCHEMA = pa.schema([
@@ -18,6 +21,28 @@ SCHEMA = pa.schema([
     ("timestamp", pa.timestamp("ms", tz="UTC")), ("value", pa.float64()), ("quantity", pa.float64()),
     ("price", pa.float64()), ("session_id", pa.string()), ("order_id", pa.string()), ("text", pa.string()),
 ])  # fmt: skip
+
+
+ITEM_SCHEMA = pa.schema([
+    (name, pa.float64() if name in NUMBER_COLUMNS else pa.list_(pa.string()) if name in LIST_COLUMNS else pa.string())
+    for name in ITEM_COLUMNS
+])  # fmt: skip
+
+
+def write_items(catalogue: LiveCatalogue, path: Path) -> int:
+    """Write what the shop says of the items that it wrote and still offers, to a parquet file; return how many.
+
+    Where there are none there is no file: an empty one would be refused by whoever reads it.
+    """
+    written = sorted((item_idx, content) for item_idx, content in catalogue.written.items() if content)
+    rows = [{"item_id": catalogue.item_ids[item_idx], **json.loads(content)} for item_idx, content in written]
+    if not rows:
+        path.unlink(missing_ok=True)
+        return 0
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as aside:
+        pq.write_table(pa.Table.from_pylist(rows, ITEM_SCHEMA), aside)
+    return len(rows)
 
 
 def write_events(pages: Iterable[list[LoggedEvent]], path: Path) -> int:

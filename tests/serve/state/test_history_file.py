@@ -1,14 +1,18 @@
 """The log as a file: what live shoppers did, as fitting reads it."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from cluster.errors import DataError
-from serve.state.history_file import logged_pages, write_events
+from serve.state.catalogue import LiveCatalogue
+from serve.state.events import ItemWrite
+from serve.state.history_file import logged_pages, write_events, write_items
 from tests.serve.state.state_world import CUTOFF_MS, event, opened, run, send
 from train.data.load import load
+from train.data.prepare import PrepareConfig, prepare
 
 
 def written(bundle: Path, data: Path, path: Path, after: int = 0) -> pd.DataFrame:
@@ -52,6 +56,27 @@ def test_a_folder_with_what_happened_since_is_read_as_one(bundle: Path, data: Pa
     (shop / "events.csv").write_text("user_id,item_id,position\nu7,i3,1\n")
     with pytest.raises(DataError, match="give `timestamp` in both"):
         load(str(shop))
+
+
+def test_what_the_shop_wrote_of_its_items_follows_what_its_file_says(tmp_path: Path) -> None:
+    catalogue = LiveCatalogue(pd.DataFrame({"item_id": ["i1", "i2"]}))
+    for write in (
+        ItemWrite("new", '{"price":2.5,"properties":{"colour":"red"},"tags":["a","b"],"title":"New"}'),
+        ItemWrite("i2", '{"title":"Second"}'), ItemWrite("i1", ""),
+    ):  # fmt: skip
+        catalogue.write(write, is_placed=True)
+    assert write_items(catalogue, tmp_path / "live_items.parquet") == 2
+    assert write_items(LiveCatalogue(pd.DataFrame({"item_id": ["i1"]})), tmp_path / "none.parquet") == 0
+    assert not (tmp_path / "none.parquet").exists()
+    (tmp_path / "events.csv").write_text(
+        "user_id,item_id,timestamp\nu7,i1,2024-01-01\nu7,i2,2024-01-02\nu7,new,2024-01-03\n"
+    )
+    (tmp_path / "items.csv").write_text("item_id,title,brand\ni1,One,Acme\ni2,Two,Acme\n")
+    prepared = prepare(load(str(tmp_path)), PrepareConfig.parse([]), datetime.now(UTC), tmp_path / "rejects")
+    told = prepared.catalogue.frame.set_index("item_id")
+    assert told["title"].to_dict() == {"i1": "One", "i2": "Second", "new": "New"}
+    assert told["tags"]["new"] == ["a", "b"]
+    assert (told["price"]["new"], told["brand"].isna().to_dict()) == (2.5, {"i1": False, "i2": True, "new": True})
 
 
 def test_an_empty_log_writes_no_file(bundle: Path, data: Path, tmp_path: Path) -> None:

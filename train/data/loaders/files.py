@@ -12,11 +12,11 @@ from train.data.loaders.read import SUFFIXES, read_table
 from train.data.schema import EVENT_COLUMNS, Tables
 
 EVENT_FILES = ("events", "interactions")
-LIVE_FILES = ("live",)  # what `serve/run.py events` writes
+LIVE_FILES, LIVE_ITEMS = ("live",), ("live_items",)  # what `serve/run.py events` writes
 
 
 def load_folder(folder: Path) -> Tables:
-    """Return events.* or interactions.*, and live.*, items.* and users.* of a folder."""
+    """Return events.* or interactions.*, live.*, items.*, live_items.* and users.* of a folder."""
     path = _find(folder, EVENT_FILES)
     if path is None:
         found = ", ".join(sorted(child.name for child in folder.iterdir())) or "nothing"
@@ -26,6 +26,8 @@ def load_folder(folder: Path) -> Tables:
         tables = _followed(tables, to_tables(tables.name, read_table(live), live), live)
     if items := _find(folder, ("items",)):
         tables = replace(tables, items=_items(items))
+    if written := _find(folder, LIVE_ITEMS):  # of several rows of an item the last counts
+        tables = replace(tables, items=pd.concat([tables.items, _items(written)], ignore_index=True))
     if users := _find(folder, ("users",)):
         tables = replace(tables, users=_users(users))
     return tables
