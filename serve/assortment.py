@@ -5,12 +5,13 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
-from cluster.errors import UnavailableError
+from cluster.errors import LiveshelfError
 from serve.state.catalogue import LiveCatalogue, etag
 from serve.state.events import ITEM, Ack, ItemWrite, Position
 from serve.state.store import AppendResult
@@ -23,7 +24,7 @@ from train.encoders.items import ItemFeatures
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 5.0  # between looks at a quiet store
+LOOK_S = 5.0  # between looks for items without a vector
 PLACED_AT_ONCE = 100  # items
 
 
@@ -40,7 +41,7 @@ class Assortment:
 
     def __init__(self, bundle: Bundle, view: View, store: Writable) -> None:
         self._bundle, self._view, self._store = bundle, view, store
-        self._tried: set[str] = set()  # ids of writes that could not place an item
+        self._tried: dict[int, str] = {}  # item_idx → the content that was written again to place it
 
     @property
     def catalogue(self) -> LiveCatalogue:
@@ -62,21 +63,27 @@ class Assortment:
         """
         while self._bundle.features is not None:
             try:
-                await self.place()
-            except UnavailableError as error:
-                log.warning("items not placed yet error=%s", error)
-            await self._view.wait_for(self._view.version + 1, LOOK_S)
+                while await self.place():
+                    pass
+            except LiveshelfError as error:  # an encoder's package may be missing, or the store away
+                log.warning("items not placed error=%s", error)
+            await asyncio.sleep(LOOK_S)
 
-    async def place(self) -> None:
-        """Give vectors to some of the items that lack one."""
-        lacking = [self._again(item_idx) for item_idx in sorted(self.catalogue.unplaced)]
-        if some := [request for request in lacking if request.event_id not in self._tried][:PLACED_AT_ONCE]:
-            self._tried |= {request.event_id for request in some}
-            await self.write(some)
+    async def place(self) -> int:
+        """Give vectors to some of the items that lack one; return how many were tried, 0 when all were."""
+        lacking = {
+            item_idx: content for item_idx in sorted(self.catalogue.unplaced)
+            if self._tried.get(item_idx) != (content := self.catalogue.content(item_idx))
+        }  # fmt: skip
+        some = dict(islice(lacking.items(), PLACED_AT_ONCE))
+        if some:
+            await self.write([self._again(*one) for one in some.items()])
+            self._tried |= some
+        return len(some)
 
-    def _again(self, item_idx: int) -> WriteRequest:
+    def _again(self, item_idx: int, content: str) -> WriteRequest:
         """Return the write of what an item says already."""
-        item_id, content = self.catalogue.item_ids[item_idx], self.catalogue.content(item_idx)
+        item_id = self.catalogue.item_ids[item_idx]
         name = hashlib.sha256(json.dumps([self._bundle.manifest.version, item_id, content]).encode()).hexdigest()
         return WriteRequest(f"{ITEM}-{name}", ItemWrite(item_id, content), etag(content))
 
@@ -88,8 +95,9 @@ def describe(bundle: Bundle, catalogue: LiveCatalogue, writes: Sequence[ItemWrit
     gets the vector of its content.
     """
     vectors = np.zeros((len(writes), bundle.state.vectors.shape[1]), np.float32)
-    known = [position for position, write in enumerate(writes) if write.content and _idx(catalogue, write) is not None]
-    later = [position for position, write in enumerate(writes) if write.content and position not in set(known)]
+    offered = [position for position, write in enumerate(writes) if write.content]
+    known = [position for position in offered if _idx(catalogue, writes[position]) is not None]
+    later = [position for position in offered if _idx(catalogue, writes[position]) is None]
     if (features := bundle.features) is None:
         return vectors
     if later:

@@ -10,15 +10,13 @@ from cluster.runtime import disconnect
 from serve.config import RefreshArgs
 from serve.state.catalogue import LiveCatalogue
 from serve.state.event_log import LoggedEvent
-from serve.state.history_file import write_events, write_items
+from serve.state.history_file import LIVE, LIVE_ITEMS, write_events, write_items
 from train.bundle import Bundle, read_bundle
 from train.config import FitRun
 from train.data.source import prepare_data
 from train.evaluation.printed import verdict_table
 from train.gate import fit_newest, judge, refreshing
 from train.registry import Registry
-
-LIVE, LIVE_ITEMS = "live.parquet", "live_items.parquet"  # beside a shop's own files, where `fit` reads them
 
 
 def refresh(

@@ -24,8 +24,8 @@ from cluster.storage import write_whole
 from serve.app import close_store, deploy
 from serve.config import DeadLettersArgs, EventsArgs, LogArgs, RefreshArgs, ReplayArgs, StartArgs
 from serve.past import bundle_of, catalogue_of, letters_of, pages_of
-from serve.refresh import LIVE_ITEMS, refresh
-from serve.state.history_file import write_events, write_items
+from serve.refresh import refresh
+from serve.state.history_file import LIVE_ITEMS, write_events, write_items
 from serve.state.replay import replay
 from train.bundle_state import check_bundle
 from train.registry import Registry

@@ -36,13 +36,12 @@ def catalogue_routes(engine_of: Callable[[], Engine]) -> APIRouter:
         catalogue: str, limit: int = Query(100, ge=1, le=1_000), cursor: str = Query("", max_length=20)
     ) -> Response:
         """Return items page by page; items that come or go meanwhile shift nothing."""
-        known, version = of_catalogue(engine_of(), catalogue), engine_of().view.version
-        after = read_cursor(cursor)
-        offered = (item_idx for item_idx in range(after, len(known)) if known.content(item_idx))
+        known, view = of_catalogue(engine_of(), catalogue), engine_of().view
+        offered = (item_idx for item_idx in range(read_cursor(cursor), len(known)) if not view.items.gone[item_idx])
         page = list(islice(offered, limit))
         following = next(offered, None)
         return as_json({
-            "items": [told(known.item_ids[item_idx], known.content(item_idx), version) for item_idx in page],
+            "items": [told(known.item_ids[item_idx], known.content(item_idx), view.version) for item_idx in page],
             "next": None if following is None else str(following),
         })  # fmt: skip
 

@@ -19,7 +19,7 @@ class ItemBody(Wire):
     brand: str | None = Field(None, max_length=1_000)
     price: Finite | None = Field(None, ge=0)
     rating: Finite | None = None
-    image: str | None = Field(None, max_length=2_000, description="shown with the item; read by `fit` alone")
+    image: str | None = Field(None, max_length=2_000, description="given back with the item")
     attributes: list[Label] = Field(default_factory=list, max_length=100)
     properties: Annotated[dict[str, Any], AfterValidator(shallow)] = Field(
         default_factory=dict, max_length=100, description="anything else, given back with the item"

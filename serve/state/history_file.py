@@ -15,6 +15,7 @@ from serve.state.folder import opened_log
 from train.data.schema import ITEM_COLUMNS
 from train.data.steps.catalogue import LIST_COLUMNS, NUMBER_COLUMNS
 
+LIVE, LIVE_ITEMS = "live.parquet", "live_items.parquet"  # beside a shop's own files, where `fit` reads them
 PAGE = 10_000  # events at a time
 SCHEMA = pa.schema([
     ("user_id", pa.string()), ("item_id", pa.string()), ("event_type", pa.string()),
@@ -25,7 +26,7 @@ SCHEMA = pa.schema([
 
 ITEM_SCHEMA = pa.schema([
     (name, pa.float64() if name in NUMBER_COLUMNS else pa.list_(pa.string()) if name in LIST_COLUMNS else pa.string())
-    for name in ITEM_COLUMNS
+    for name in ITEM_COLUMNS if name != "image"  # over HTTP mostly an address, and `fit` reads files
 ])  # fmt: skip
 
 

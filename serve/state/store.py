@@ -18,7 +18,7 @@ from serve.state.events import Ack, Event, MicroBatch, Position
 from serve.state.folder import open_folder
 from serve.state.group_commit import GroupCommit
 from serve.state.image import Image
-from serve.state.machine import Held, Receipt, StateMachine
+from serve.state.machine import Commit, Held, Receipt, StateMachine
 from serve.state.recent import Recent
 from serve.state.request import Request
 from serve.state.retention import Retention
@@ -116,15 +116,9 @@ class Store:
         return self._machine.shoppers.get(user_id)
 
     async def write(self, requests: Sequence[WriteRequest], vectors: np.ndarray, since: Position) -> AppendResult:
-        """Return when each write of the catalogue is durable and applied, or refused.
-
-        vectors: (n, d) float32, h_i that the contents give, zeros for none; since: as in `append`.
-        """
+        """As `append`, for writes of the catalogue; vectors: (n, d) float32, h_i of the contents, zeros for none."""
         self._require_open()
-        async with self._one_writer:
-            commit = await self._in_thread(self._machine.write, requests, vectors, since.bundle, now_ms())
-            if commit.batch is not None:
-                self._recent.append(commit.batch)
+        commit = await self._committed(self._machine.write, requests, vectors, since.bundle, now_ms())
         return self._told(commit.acks[0], since)
 
     async def merge(self, user_id: str, source: str) -> int:
@@ -225,11 +219,7 @@ class Store:
         return AppendResult(acks, batches or [], self._recent.version)
 
     async def _commit(self, requests: list[Request]) -> list[list[Ack]]:
-        async with self._one_writer:
-            commit = await self._in_thread(self._machine.commit, requests)
-            if commit.batch is not None:
-                self._recent.append(commit.batch)
-                self._save_when_due()
+        commit = await self._committed(self._machine.commit, requests)
         for request, acks in zip(requests, commit.acks, strict=True):
             self._outbox.note(request.events, acks, now_ms())
         return commit.acks
@@ -239,6 +229,14 @@ class Store:
 
     async def _let_go(self, after: int, latest_ms: int) -> int | None:
         return await self._in_thread(self._machine.let_go, after, latest_ms)
+
+    async def _committed(self, work: Callable[..., Commit], *arguments: object) -> Commit:
+        async with self._one_writer:
+            commit = await self._in_thread(work, *arguments)
+            if commit.batch is not None:
+                self._recent.append(commit.batch)
+                self._save_when_due()
+        return commit
 
     async def _rewrite(self, work: Callable[..., T], *arguments: object) -> T:
         """Return what rewriting a part of the log gives; the state follows in the background."""

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cluster.errors import UnavailableError
 from serve.engine import Engine
 from serve.state.events import ItemWrite
 from serve.state.writing import WriteRequest
@@ -59,6 +60,17 @@ def test_however_many_replicas_place_items_each_is_written_once(moved: Shop, lat
         moved.portal.call(engine.assortment.place)
     placed = [batch.batch for batch in moved.logged()][1:]
     assert sorted(write.item_id for batch in placed for write in batch.writes) == ["i0003", "new"]
+
+
+def test_items_that_could_not_be_placed_because_the_store_was_away_are_placed_later(moved: Shop, later: Path) -> None:
+    engine = replica(moved, later)
+    moved.store.away = True
+    with pytest.raises(UnavailableError):
+        moved.portal.call(engine.assortment.place)
+    moved.store.away = False
+    assert moved.portal.call(engine.assortment.place) == 3
+    assert moved.portal.call(engine.assortment.place) == 0
+    assert engine.view.items.vectors[engine.index["new"]].any()
 
 
 def test_what_content_cannot_place_is_tried_once(moved: Shop, later: Path) -> None:

@@ -264,6 +264,18 @@ def test_a_catalogue_is_a_dict_of_the_last_writes(writes: list[tuple[str, dict |
         }
 
 
+def test_writes_alone_are_saved_in_snapshots_too(bundle: Path, data: Path) -> None:
+    async def work() -> None:
+        store = opened(bundle, data, StoreConfig(learner=FAST.learner, snapshot_events=3))
+        for number in range(4):
+            await put(store, write(f"new{number}"), somewhere(number))
+        hashed = await closed_hash(store)
+        assert list(data.glob("snapshot-*"))
+        assert await closed_hash(opened(bundle, data)) == hashed
+
+    run(work())
+
+
 def test_an_event_of_an_item_that_is_gone_still_counts(bundle: Path, data: Path) -> None:
     async def work() -> None:
         store = opened(bundle, data)

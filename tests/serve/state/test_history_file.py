@@ -62,7 +62,7 @@ def test_what_the_shop_wrote_of_its_items_follows_what_its_file_says(tmp_path: P
     catalogue = LiveCatalogue(pd.DataFrame({"item_id": ["i1", "i2"]}))
     for write in (
         ItemWrite("new", '{"price":2.5,"properties":{"colour":"red"},"tags":["a","b"],"title":"New"}'),
-        ItemWrite("i2", '{"title":"Second"}'), ItemWrite("i1", ""),
+        ItemWrite("i2", '{"image":"https://shop/2","title":"Second"}'), ItemWrite("i1", ""),
     ):  # fmt: skip
         catalogue.write(write, is_placed=True)
     assert write_items(catalogue, tmp_path / "live_items.parquet") == 2
@@ -71,10 +71,11 @@ def test_what_the_shop_wrote_of_its_items_follows_what_its_file_says(tmp_path: P
     (tmp_path / "events.csv").write_text(
         "user_id,item_id,timestamp\nu7,i1,2024-01-01\nu7,i2,2024-01-02\nu7,new,2024-01-03\n"
     )
-    (tmp_path / "items.csv").write_text("item_id,title,brand\ni1,One,Acme\ni2,Two,Acme\n")
+    (tmp_path / "items.csv").write_text("item_id,title,brand,image\ni1,One,Acme,1.png\ni2,Two,Acme,2.png\n")
     prepared = prepare(load(str(tmp_path)), PrepareConfig.parse([]), datetime.now(UTC), tmp_path / "rejects")
     told = prepared.catalogue.frame.set_index("item_id")
     assert told["title"].to_dict() == {"i1": "One", "i2": "Second", "new": "New"}
+    assert told["image"].dropna().to_dict() == {"i1": "1.png", "i2": "2.png"}
     assert told["tags"]["new"] == ["a", "b"]
     assert (told["price"]["new"], told["brand"].isna().to_dict()) == (2.5, {"i1": False, "i2": True, "new": True})
 

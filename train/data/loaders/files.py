@@ -27,7 +27,7 @@ def load_folder(folder: Path) -> Tables:
     if items := _find(folder, ("items",)):
         tables = replace(tables, items=_items(items))
     if written := _find(folder, LIVE_ITEMS):  # of several rows of an item the last counts
-        tables = replace(tables, items=pd.concat([tables.items, _items(written)], ignore_index=True))
+        tables = replace(tables, items=_written_over(tables.items, _items(written)))
     if users := _find(folder, ("users",)):
         tables = replace(tables, users=_users(users))
     return tables
@@ -73,6 +73,14 @@ def nothing_known(name: str) -> pd.DataFrame:
 def _find(folder: Path, stems: tuple[str, ...]) -> Path | None:
     paths = (folder / f"{stem}{suffix}" for stem in stems for suffix in SUFFIXES)
     return next((path for path in paths if path.is_file()), None)
+
+
+def _written_over(items: pd.DataFrame, written: pd.DataFrame) -> pd.DataFrame:
+    """Return listed items followed by what was written of some over HTTP; their pictures stay the listed ones."""
+    if "image" in items:
+        images = items.drop_duplicates("item_id", keep="last").set_index("item_id")["image"]
+        written = written.assign(image=written["item_id"].map(images))
+    return pd.concat([items, written], ignore_index=True)
 
 
 def _items(path: Path) -> pd.DataFrame:
