@@ -13,8 +13,7 @@ from cluster.errors import LiveshelfError, NotFoundError, PreconditionError, Req
 from serve.api.bodies import as_json, read_bytes, read_json
 from serve.api.documents import LINES, answers_lines, takes, takes_lines
 from serve.api.item_schemas import DeletionAnswer, ItemAnswer, ItemBody, ItemLine, ItemsAnswer, LineAnswer
-from serve.api.people import checked
-from serve.api.problems import InvalidError, problem, read
+from serve.api.problems import InvalidError, checked, problem, read
 from serve.engine import Engine
 from serve.state.catalogue import etag, written_content
 from serve.state.events import ITEM, Ack, ItemWrite, Problem

@@ -6,10 +6,9 @@ from datetime import UTC, datetime, timedelta
 import orjson
 from fastapi import APIRouter, Request
 
-from cluster.errors import RequestError
 from serve.api.bodies import read_json
 from serve.api.documents import takes
-from serve.api.problems import read
+from serve.api.problems import checked, read
 from serve.api.schemas import (
     EPOCH,
     ErasureAnswer,
@@ -23,7 +22,6 @@ from serve.api.schemas import (
 from serve.engine import Engine
 from serve.state.dead_letters import DeadLetter
 from serve.state.event_log import LoggedEvent
-from train.data.ids import id_problem
 
 
 def people_routes(engine_of: Callable[[], Engine]) -> APIRouter:
@@ -67,13 +65,6 @@ def people_routes(engine_of: Callable[[], Engine]) -> APIRouter:
         return MergeAnswer(user=user_id, source=body.source, version=None)
 
     return routes
-
-
-def checked(given: str, kind: str = "user") -> str:
-    """Return an id from a path, or raise."""
-    if problem := id_problem(given):
-        raise RequestError(f"{kind} {given[:128]!r} {problem}")
-    return given
 
 
 def tell(event: LoggedEvent) -> HeldEvent:

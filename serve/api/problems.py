@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
 from cluster.errors import LiveshelfError, RequestError
+from train.data.ids import id_problem
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,13 @@ def read(model: type[Body], content: Any, prefix: str = "") -> Body:
             {"pointer": prefix + "".join(f"/{_escape(str(part))}" for part in found["loc"]), "detail": found["msg"]}
             for found in findings
         ]) from None  # fmt: skip
+
+
+def checked(given: str, kind: str = "user") -> str:
+    """Return an id from a path, or raise."""
+    if found := id_problem(given):
+        raise RequestError(f"{kind} {given[:128]!r} {found}")
+    return given
 
 
 def problem(status: int, detail: str, errors: list[dict[str, str]] | None = None, **more: Any) -> dict[str, Any]:
