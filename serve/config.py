@@ -1,10 +1,11 @@
 """The settings of serving."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field, model_validator
 
 from cluster.config import Config
 from serve.stages.index.config import IndexConfig
@@ -88,8 +89,22 @@ class ReplayArgs(Config):
     bundle: str = Field("current", description="`current`, a version, or a bundle's folder")
     data: str = Field("var/store", description="folder of the event log")
     until: int | None = Field(None, ge=0, description="version to stop at; the newest when left out")
+    as_of: AwareDatetime | None = Field(None, description="or a time to stop at, such as 2026-11-27T18:00:00Z")
+    user: str = Field("", description="a shopper whose slate of that moment to show")
+    count: int = Field(10, ge=1, le=100, description="items of the slate")
     exclude_users: str = Field("", description="ids with commas, or a file with one in each line")
     learner: LearnerConfig = LearnerConfig.parse([])
+
+    @model_validator(mode="after")
+    def _one_end(self) -> Self:
+        if self.until is not None and self.as_of is not None:
+            raise ValueError("until and as_of both say where to stop; give one of them")
+        return self
+
+    @property
+    def end(self) -> int | datetime | None:
+        """Where to stop."""
+        return self.until if self.as_of is None else self.as_of
 
     def excluded(self) -> list[str]:
         """Return the ids."""

@@ -23,6 +23,7 @@ from cluster.runtime import RuntimeConfig, connect, disconnect
 from cluster.storage import write_whole
 from serve.app import close_store, deploy
 from serve.config import DeadLettersArgs, EventsArgs, LogArgs, RefreshArgs, ReplayArgs, StartArgs
+from serve.hindsight import slate_then
 from serve.past import bundle_of, catalogue_of, letters_of, pages_of
 from serve.refresh import refresh
 from serve.state.history_file import LIVE_ITEMS, write_events, write_items
@@ -93,15 +94,18 @@ def status_command(words: list[str]) -> None:
 
 
 def replay_command(words: list[str]) -> None:
-    """Say what the log of a stopped server comes to, up to any event, and without the shoppers that one names."""
+    """Say what a stopped server's log comes to, up to any moment, without shoppers, and what one would have seen."""
     args = ReplayArgs.parse(words)
     bundle = Registry(args.registry).find(args.bundle)
-    found = replay(bundle, Path(args.data), args.until, args.excluded(), args.learner)
+    found = replay(bundle, Path(args.data), args.end, args.excluded(), args.learner)
     header = found.snapshot.header
     rounded = "" if args.until in (None, header.version) else f" (the end of the commit that holds {args.until})"
     console.print(f"version {header.version}{rounded}, state {header.state_hash}", soft_wrap=True)
     if args.exclude_users:
         console.print(f"without {found.n_silent} events; DELETE /v1/users/<id> makes it so")
+    if args.user:
+        items = slate_then(bundle, found, args.learner, args.user, args.count)
+        console.print(f"{args.user} would have been shown {', '.join(items)}", soft_wrap=True)
 
 
 def events_command(words: list[str]) -> None:
