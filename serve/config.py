@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import AwareDatetime, Field, model_validator
 
 from cluster.config import Config
+from serve.probation import ProbationConfig
 from serve.stages.index.config import IndexConfig
 from serve.state.config import StoreConfig
 from serve.state.live import LearnerConfig
@@ -73,9 +74,16 @@ class RefreshArgs(StartArgs):
     promote: bool = Field(True, description="serve the new bundle where it is good enough; else only tell")
     every_hours: float | None = Field(None, gt=0, description="do it again and again, until interrupted")
     gate: GateConfig = GateConfig.parse([])
+    probation: ProbationConfig = ProbationConfig.parse([])
     fit: dict[str, Any] = Field(
         default={}, description="settings of `fit` other than the served bundle's: fit.epochs=3"
     )
+
+    @property
+    def watch_hours(self) -> float:
+        """How long a new bundle is watched."""
+        hours = self.probation.watch_hours
+        return (self.every_hours or 0) if hours is None else hours
 
     def fit_words(self) -> list[str]:
         """Return the settings of `fit` as words."""

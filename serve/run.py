@@ -25,6 +25,7 @@ from serve.app import close_store, deploy
 from serve.config import DeadLettersArgs, EventsArgs, LogArgs, RefreshArgs, ReplayArgs, StartArgs
 from serve.hindsight import slate_then
 from serve.past import bundle_of, catalogue_of, letters_of, pages_of
+from serve.probation import fallen, live_figure
 from serve.refresh import refresh
 from serve.state.history_file import LIVE_ITEMS, write_events, write_items
 from serve.state.replay import replay
@@ -154,6 +155,20 @@ def refresh_once(args: RefreshArgs) -> None:
     version = refresh(args, bundle_of(where), pages_of(where), catalogue_of(where))
     if version is None:
         return
+    before = live_figure(url(args))
+    promote(args, version)
+    if before is None or running_head() is None:
+        return
+    if (now := fallen(url(args), before, args.watch_hours, args.probation)) is not None:
+        console.print(
+            f"the live NDCG@10 fell from {before.ndcg:.4f} ({before.effective:.0f} events) to {now.ndcg:.4f} "
+            f"({now.effective:.0f}) with bundle {now.version}: going back", soft_wrap=True,
+        )  # fmt: skip
+        promote(args, before.version)
+
+
+def promote(args: RefreshArgs, version: str) -> None:
+    """Make a bundle the current one, and let a running server go over to it."""
     Registry(args.registry).promote(version)
     if running_head() is None:
         console.print(f"bundle {version} is the current one and served from the next start on", soft_wrap=True)
