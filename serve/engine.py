@@ -11,6 +11,7 @@ import orjson
 from cluster.errors import OutOfStepError, UnavailableError
 from serve.assortment import Assortment, Writable
 from serve.judge import Judge
+from serve.stages.filters.expression import Expression
 from serve.stages.query import Found, Query, Ranked
 from serve.stages.retrieval import WAIT_S
 from serve.state.events import Ack, Event, Position
@@ -64,6 +65,7 @@ class Ask:
     context: np.ndarray  # item_idx looked at in this visit, oldest first, perhaps not yet in the history
     excluded: np.ndarray  # item_idx
     min_version: int
+    filter: Expression | None = None  # what items must say of themselves, bound
     order_key: str = ""  # of the order that the shopper is filling; empty where there is none
     traits: dict[str, Any] = field(default_factory=dict)  # what is known of the shopper just now, before what was known
 
@@ -113,7 +115,7 @@ class Engine:
         still = self.has_guard and self.view.figures.guarded
         if still:
             degraded = (*degraded, "learning")
-        ranked = await self._ranked(history, await self._vector(history), still, ask.excluded)
+        ranked = await self._ranked(history, await self._vector(history), still, ask.excluded, ask.filter)
         if ranked.version < ask.min_version:
             degraded = (*degraded, "stale")
         return Slate(
@@ -157,13 +159,14 @@ class Engine:
         return history, degraded
 
     async def _ranked(
-        self, history: History, vector: np.ndarray, still: bool, excluded: np.ndarray = NOTHING
-    ) -> Ranked:
+        self, history: History, vector: np.ndarray, still: bool, excluded: np.ndarray = NOTHING,
+        expression: Expression | None = None,
+    ) -> Ranked:  # fmt: skip
         """Return the scored candidates of a shopper, from the live items or from those that stand still."""
         blocked = excluded if self.bundle.manifest.keep_seen else np.union1d(history.item_idx, excluded)
         query = Query(
             bundle=self.bundle.manifest.version, history=history, vector=vector, blocked=blocked,
-            min_version=self.view.version, still=still,
+            min_version=self.view.version, filter=expression, still=still,
         )  # fmt: skip
         return await self._rank(query, await self._retrieve(query))
 

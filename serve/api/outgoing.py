@@ -7,6 +7,9 @@ import numpy as np
 from cluster.errors import UnprocessableError
 from serve.api.schemas import RecommendationsBody
 from serve.engine import Ask, Engine, Slate
+from serve.stages.filters.expression import Expression, bound
+from serve.stages.filters.facts import values_of
+from serve.stages.filters.language import parse
 from train.models.candidates import Source
 
 SOURCE_NAMES = [Source(flags).names() for flags in range(2 ** len(Source))]
@@ -20,9 +23,22 @@ def read_ask(body: RecommendationsBody, index: dict[str, int]) -> Ask:
         context=_known("context.items", body.context.items, index),
         excluded=np.array([index[item_id] for item_id in body.exclude_items if item_id in index], dtype=np.int64),
         min_version=body.min_version,
+        filter=read_filter(body),
         order_key=body.context.order_id or "",
         traits=body.traits,
     )
+
+
+def read_filter(body: RecommendationsBody) -> Expression | None:
+    """Return what the items of a slate must say of themselves, with the request's own words in it."""
+    if body.filter is None:
+        return None
+    device = body.context.device
+    given = {
+        "context": {"device": values_of(device), "items": values_of(body.context.items)},
+        "user": {name: values_of(told) for name, told in body.traits.items()},
+    }
+    return bound(parse(body.filter), given)
 
 
 def show(slate: Slate, body: RecommendationsBody, engine: Engine, recommendation_id: str) -> dict[str, Any]:

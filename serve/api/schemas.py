@@ -98,6 +98,7 @@ class Finding(BaseModel):
 
     pointer: str = Field(description="where in the body, RFC 6901")
     detail: str
+    position: int | None = Field(None, description="of a character in a filter, from 1")
 
 
 class ProblemBody(BaseModel):
@@ -216,6 +217,9 @@ class RecommendationsBody(Wire):
     context: Context = Context.model_validate({})
     traits: Traits = Field(
         default_factory=dict, max_length=64, description="of the shopper; used where the model was told of such traits"
+    )
+    filter: str | None = Field(
+        None, max_length=4_000, description="what items must say of themselves: `inStock and price <= 50`"
     )
     exclude_items: list[Id] = Field(default_factory=list, max_length=1_000)
     return_: list[Literal["properties", "scores"]] = Field(default_factory=list, alias="return", max_length=2)

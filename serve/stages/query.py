@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from serve.stages.filters.expression import Expression
 from train.models.candidates import Candidates
 from train.models.prospect import Prospect
 from train.models.shopper import History
@@ -19,6 +20,7 @@ class Query:
     vector: np.ndarray  # (d,) float32, h_u
     blocked: np.ndarray  # item_idx that must not be shown
     min_version: int  # what the caller knows of; every stage's view must have come as far
+    filter: Expression | None = None  # what items must say of themselves, bound; None: anything
     still: bool = False  # whether the bundle's own items answer, and not what events made of them
 
 

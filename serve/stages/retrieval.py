@@ -4,7 +4,8 @@ from functools import cached_property
 
 import numpy as np
 
-from serve.stages.index.exact import Index
+from serve.stages.filters.masks import Masks
+from serve.stages.index.exact import Index, best_of
 from serve.stages.index.still import still_index
 from serve.stages.query import Found, Query
 from serve.state.view import View
@@ -21,6 +22,7 @@ class Retriever:
 
     def __init__(self, view: View, index: Index, sources: SourcesConfig) -> None:
         self._view, self._index, self._sources = view, index, sources
+        self._masks = Masks(view.catalogue, view.moves)
         self._still_index = still_index(index, view.published)
         self._popular = np.empty(0, dtype=np.int64)
         self._sorted_at = -POPULAR_EVERY
@@ -30,12 +32,17 @@ class Retriever:
         await self._view.wait_for(query.min_version, WAIT_S)
         items, index, popular = self._still() if query.still else self._live()
         width = min(items.n_items, self._sources.sequence + len(query.blocked))
-        nearest = index.search(query.vector, width)
-        followers = items.transitions.followers(query.history.item_idx)
+        followers = proposed = items.transitions.followers(query.history.item_idx)
+        shown = None if query.filter is None else self._masks.mask(query.filter)
+        nearest = index.search(query.vector, width, shown)
+        if shown is not None:
+            proposed, popular = followers.among(shown), self._popular_among(shown, items, popular, len(query.blocked))
         [candidates] = gather(
-            nearest[None], [followers], [query.history], popular, [query.blocked], self._sources
+            nearest[None], [proposed], [query.history], popular, [query.blocked], self._sources
         )  # fmt: skip
         offered = candidates.keep(~items.gone[candidates.item_idx])
+        if shown is not None:
+            offered = offered.keep(shown[offered.item_idx])
         return Found(followers=followers, candidates=offered, version=self._view.version)
 
     def popular(self) -> np.ndarray:
@@ -57,6 +64,15 @@ class Retriever:
     @cached_property
     def _still_popular(self) -> np.ndarray:
         return self._most_popular(self._view.published)
+
+    def _popular_among(self, shown: np.ndarray, items: ItemState, popular: np.ndarray, n_blocked: int) -> np.ndarray:
+        """Return the most popular of the items that a filter shows; `popular` holds them where it shows many."""
+        wanted, found = self._sources.popular + n_blocked, popular[shown[popular]]
+        if len(found) >= wanted:
+            return found
+        item_idx = np.flatnonzero(shown & ~items.gone)
+        best = best_of(item_idx, items.recent[item_idx], wanted)
+        return best[best >= 0]
 
     def _most_popular(self, items: ItemState) -> np.ndarray:
         offered = np.where(items.gone, -1.0, items.recent)

@@ -20,7 +20,7 @@ class LiveCatalogue:
 
     def __init__(self, frame: pd.DataFrame) -> None:
         """frame: the bundle's `items`."""
-        self._frame = frame
+        self.frame = frame
         self.item_ids: list[str] = frame["item_id"].tolist()
         self.index = {item_id: item_idx for item_idx, item_id in enumerate(self.item_ids)}
         self.written: dict[int, str] = {}  # item_idx → content
@@ -29,7 +29,7 @@ class LiveCatalogue:
     @property
     def n_published(self) -> int:
         """How many are the bundle's."""
-        return len(self._frame)
+        return len(self.frame)
 
     def __len__(self) -> int:
         return len(self.item_ids)
@@ -42,8 +42,12 @@ class LiveCatalogue:
 
     def published(self, item_idx: int) -> str:
         """Return what one of the bundle's items said when the bundle was made."""
-        row = {name: self._frame[name].iat[item_idx] for name in TOLD if name in self._frame}
+        row = {name: self.frame[name].iat[item_idx] for name in TOLD if name in self.frame}
         return written_content({name: _plain(value) for name, value in row.items()})
+
+    def told(self, item_idx: int) -> dict[str, Any]:
+        """Return what an item says of itself, by the names of written_content; nothing when it is no longer offered."""
+        return json.loads(self.content(item_idx) or "{}")
 
     def write(self, write: ItemWrite, is_placed: bool) -> int:
         """Take what was written and return the item_idx; a new item's is the next one."""
@@ -76,7 +80,7 @@ class LiveCatalogue:
 def written_content(told: Mapping[str, Any]) -> str:
     """Return an item's facts as the log keeps them: JSON in one spelling, without what is missing or empty."""
     return json.dumps(
-        {name: value for name, value in told.items() if value is not None and value != [] and value != {}},
+        {name: value for name, value in told.items() if _is_said(value)},
         ensure_ascii=False, sort_keys=True, separators=(",", ":"),
     )  # fmt: skip
 
@@ -84,6 +88,10 @@ def written_content(told: Mapping[str, Any]) -> str:
 def etag(content: str) -> str:
     """Return what changes whenever a content does."""
     return hashlib.sha256(content.encode()).hexdigest()[:DIGITS]
+
+
+def _is_said(value: Any) -> bool:
+    return value is not None and value != [] and value != {}
 
 
 def _plain(value: Any) -> Any:

@@ -39,6 +39,11 @@ class Followers(NamedTuple):
     item_idx: np.ndarray  # (m,) int64, distinct, ascending
     score: np.ndarray  # (m,) float64, > 0
 
+    def among(self, shown: np.ndarray) -> "Followers":
+        """Return those of the items that shown (n_items,) bool names."""
+        kept = shown[self.item_idx]
+        return Followers(self.item_idx[kept], self.score[kept])
+
 
 @dataclass(slots=True, kw_only=True)
 class Transitions:

@@ -50,10 +50,11 @@ class ApproximateIndex:
         """What is searched below the overlay, None while all is searched exactly."""
         return None if self._layers is None else self._layers.base
 
-    def search(self, vector: np.ndarray, k: int) -> np.ndarray:
-        """As Index.search."""
+    def search(self, vector: np.ndarray, k: int, shown: np.ndarray | None = None) -> np.ndarray:
+        """As Index.search; where few may be found, all of them are read."""
         self._catch_up()
-        return (self._layers or self._exact).search(vector, k)
+        is_few = shown is not None and np.count_nonzero(shown) <= self._config.exact_below
+        return (self._exact if is_few or self._layers is None else self._layers).search(vector, k, shown)
 
     def _catch_up(self) -> None:
         """Take note of what moved, swap in what was built, and begin a build when one is due."""

@@ -5,6 +5,8 @@ from typing import Protocol
 import faiss
 import numpy as np
 
+GATHERED = 4  # times what a row costs that is read in its turn, one costs that is picked
+
 
 class Shelf(Protocol):
     """The items as they are now; both arrays are written in place, and replaced by longer ones when items come."""
@@ -23,8 +25,11 @@ class Shelf(Protocol):
 class Index(Protocol):
     """Finds items by inner product with their vectors as they are now."""
 
-    def search(self, vector: np.ndarray, k: int) -> np.ndarray:
-        """Return the item_idx (k,) with the highest ⟨vector, h_i⟩, best first, -1 beyond the last item."""
+    def search(self, vector: np.ndarray, k: int, shown: np.ndarray | None = None) -> np.ndarray:
+        """Return the item_idx (k,) with the highest ⟨vector, h_i⟩, best first, -1 beyond the last item.
+
+        shown: (n_items,) bool, those that may be found; all where it is left out.
+        """
         ...
 
 
@@ -34,9 +39,11 @@ class FlatIndex:
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
 
-    def search(self, vector: np.ndarray, k: int) -> np.ndarray:
-        """As Index.search; it reads every vector."""
+    def search(self, vector: np.ndarray, k: int, shown: np.ndarray | None = None) -> np.ndarray:
+        """As Index.search; it reads every vector that may be found."""
         vectors, gone = self._shelf.vectors, self._shelf.gone
+        if shown is not None:
+            return best_among(vector, vectors, np.flatnonzero(shown & ~gone), k)
         if not gone.any():
             return nearest(vector[None], vectors, k)[0]
         score = vectors @ vector
@@ -47,6 +54,13 @@ class FlatIndex:
 def nearest(queries: np.ndarray, vectors: np.ndarray, k: int) -> np.ndarray:
     """Return the item_idx (s, k) of each query (s, d), best first, -1 beyond the last of vectors (n_items, d)."""
     return faiss.knn(queries, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)[1]
+
+
+def best_among(vector: np.ndarray, vectors: np.ndarray, item_idx: np.ndarray, k: int) -> np.ndarray:
+    """Return the best k of items (m,) by inner product, as Index.search."""
+    few = len(item_idx) * GATHERED < len(vectors)  # else it is faster to read all than to pick
+    score = vectors[item_idx] @ vector if few else (vectors @ vector)[item_idx]
+    return best_of(item_idx, score, k)
 
 
 def best_of(item_idx: np.ndarray, score: np.ndarray, k: int) -> np.ndarray:

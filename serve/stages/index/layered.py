@@ -3,7 +3,7 @@
 import numpy as np
 
 from serve.stages.index.base import Base
-from serve.stages.index.exact import Shelf, best_of
+from serve.stages.index.exact import Shelf, best_among, best_of
 from serve.stages.index.mask import Mask
 from serve.state.moves import Moved
 
@@ -65,14 +65,18 @@ class Layered:
         self._lift(item_idx[self._drift[item_idx] > self._tolerance])
         self._lift(np.unique(moved.item_idx[~known]))
 
-    def search(self, vector: np.ndarray, k: int) -> np.ndarray:
+    def search(self, vector: np.ndarray, k: int, shown: np.ndarray | None = None) -> np.ndarray:
         """As Index.search, with the base's recall for items that it is asked for."""
         vectors, gone = self._shelf.vectors, self._shelf.gone
-        proposed = self.base.propose(vector, k, self._mask)
+        if shown is not None and self.base.on_card:  # where FAISS knows no selectors
+            return best_among(vector, vectors, np.flatnonzero(shown & ~gone), k)
+        proposed = self.base.propose(vector, k, self._mask if shown is None else self._mask.within(shown))
         lifted, score = self.overlay.scored(vector)
         item_idx = np.concatenate((proposed, lifted))
         score = np.concatenate((vectors[proposed] @ vector, score))
         score[gone[item_idx]] = -np.inf
+        if shown is not None:
+            score[~shown[item_idx]] = -np.inf
         return best_of(item_idx, score, k)
 
     def _lift(self, item_idx: np.ndarray) -> None:

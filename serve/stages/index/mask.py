@@ -15,6 +15,10 @@ class Mask:
         # It reads this array, not a copy.
         self.selector = faiss.IDSelectorBitmap(self._shown)  # pyright: ignore[reportCallIssue]
 
+    def within(self, shown: np.ndarray) -> "Mask":
+        """Return what is hidden beside all that is not in shown (m,) bool, m ≥ n_items."""
+        return Mask(self.hidden | ~shown[: len(self.hidden)])
+
     def hide(self, item_idx: np.ndarray) -> None:
         """Hide items (m,), each given once."""
         self.n_hidden += int(np.count_nonzero(~self.hidden[item_idx]))

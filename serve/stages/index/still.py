@@ -17,9 +17,9 @@ class StillIndex:
     def __init__(self, live: Index, published: Shelf) -> None:
         self._live, self._published = live, published
 
-    def search(self, vector: np.ndarray, k: int) -> np.ndarray:
+    def search(self, vector: np.ndarray, k: int, shown: np.ndarray | None = None) -> np.ndarray:
         """As Index.search."""
-        proposed = self._live.search(vector, SHORTLIST * k)
+        proposed = self._live.search(vector, SHORTLIST * k, shown)
         proposed = proposed[proposed >= 0]
         return best_of(proposed, self._published.vectors[proposed] @ vector, k)
 

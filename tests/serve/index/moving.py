@@ -8,7 +8,7 @@ from serve.state.moves import Moved, Moves
 from tests.serve.index.later import Later
 
 ALL_LISTS = 10**6
-EXACT = {"nprobe": ALL_LISTS, "drift": 0.0, "rebuild": 0.1}  # settings under which approximation has no excuse
+EXACT = {"nprobe": ALL_LISTS, "drift": 0.0, "rebuild": 0.1, "exact_below": 20}  # approximation has no excuse
 
 
 class Moving:
@@ -42,10 +42,11 @@ class Moving:
         self.gone = np.concatenate((self.gone, np.zeros(n, dtype=bool)))
         self.moves.note(Moved(np.arange(first, first + n), np.full(n, np.inf, np.float32)))
 
-    def expected(self, vector: np.ndarray, k: int) -> list[int]:
-        """Return what a full sort of what is left finds, -1 beyond it."""
-        score = np.where(self.gone, -np.inf, self.vectors @ vector)
-        best = np.argsort(-score)[: min(k, np.count_nonzero(~self.gone))].tolist()
+    def expected(self, vector: np.ndarray, k: int, shown: np.ndarray | None = None) -> list[int]:
+        """Return what a full sort of what may be found finds, -1 beyond it."""
+        left = ~self.gone if shown is None else shown & ~self.gone
+        score = np.where(left, self.vectors @ vector, -np.inf)
+        best = np.argsort(-score)[: min(k, np.count_nonzero(left))].tolist()
         return best + [-1] * (k - len(best))
 
     def check(self, *ks: int) -> None:
@@ -53,3 +54,5 @@ class Moving:
         for k in ks:
             vector = self.draw(1, self.vectors.shape[1])[0]
             assert self.index.search(vector, k).tolist() == self.expected(vector, k)
+            shown = self.rng.random(len(self.vectors)) < self.rng.random()
+            assert self.index.search(vector, k, shown).tolist() == self.expected(vector, k, shown)

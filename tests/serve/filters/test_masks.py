@@ -1,0 +1,114 @@
+"""Masks over a catalogue that is written, against holding every item's facts one by one."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from serve.stages.filters import masks
+from serve.stages.filters.expression import Expression, holds
+from serve.stages.filters.facts import facts_of
+from serve.stages.filters.language import parse
+from serve.stages.filters.masks import Masks
+from serve.state.catalogue import LiveCatalogue, written_content
+from serve.state.events import ItemWrite
+from serve.state.moves import Moved, Moves
+from tests.serve.filters.written import expressions
+from tests.serve.index.later import Later
+
+FRAME = pd.DataFrame({
+    "item_id": ["p", "q", "r", "s"],
+    "brand": ["a", None, "b", "a"],
+    "price": [1.0, 2.5, np.nan, 9.0],
+    "category_path": ["A > B", "A", None, "B>C"],
+    "tags": [["a", "b"], [], None, ["it's"]],
+})  # fmt: skip
+
+contents = st.fixed_dictionaries({}, optional={
+    "brand": st.sampled_from(["a", "b", ""]), "price": st.integers(-3, 9), "rating": st.floats(0, 5),
+    "category_path": st.sampled_from(["A", "A > B > a"]), "tags": st.lists(st.sampled_from("ab"), max_size=2),
+    "properties": st.fixed_dictionaries({}, optional={
+        "inStock": st.booleans(), "colour": st.one_of(st.sampled_from("ab"), st.lists(st.integers(0, 3))),
+        "brand": st.just("never"),
+    }),
+})  # fmt: skip
+writes = st.tuples(st.sampled_from(["p", "q", "new", "newer", "gone"]), st.one_of(st.none(), contents))
+
+
+class Shelf:
+    """A catalogue, its writes and the masks over it."""
+
+    def __init__(self) -> None:
+        self.catalogue, self.moves, self.builder = LiveCatalogue(FRAME), Moves(len(FRAME)), Later()
+        self.masks = Masks(self.catalogue, self.moves, self.builder)
+
+    def write(self, item_id: str, told: dict[str, Any] | None) -> None:
+        content = "" if told is None else written_content(told)
+        item_idx = self.catalogue.write(ItemWrite(item_id, content), is_placed=False)
+        self.moves.note(Moved(np.array([item_idx]), np.array([np.inf], np.float32)))
+
+    def expected(self, expression: Expression) -> list[bool]:
+        every = enumerate(self.catalogue.item_ids)
+        return [
+            holds(expression, facts_of(item_id, json.loads(self.catalogue.content(one) or "{}")))
+            for one, item_id in every
+        ]
+
+    def check(self, *expressions: Expression) -> None:
+        for expression in expressions:
+            assert self.masks.mask(expression).tolist() == self.expected(expression)
+
+
+@given(st.lists(expressions, min_size=1, max_size=3), st.lists(writes, max_size=6), st.booleans())
+def test_masks_are_true_to_the_last_write(
+    said: list[Expression], sequence: list[tuple[str, dict[str, Any] | None]], asked_before: bool
+) -> None:
+    shelf = Shelf()
+    if asked_before:
+        shelf.check(*said)
+    for item_id, told in sequence:
+        shelf.write(item_id, told)
+        if asked_before:
+            shelf.check(said[0])
+    shelf.check(*said)
+
+
+@settings(max_examples=30)
+@given(expressions, st.lists(writes, min_size=1, max_size=6), st.lists(writes, max_size=3), st.booleans())
+def test_columns_made_anew_say_the_same(
+    said: Expression, before: list[tuple[str, Any]], meanwhile: list[tuple[str, Any]], read_early: bool
+) -> None:
+    shelf = Shelf()
+    masks.FEW, few = 0, masks.FEW
+    try:
+        for write in before:
+            shelf.write(*write)
+        shelf.check(said)  # which orders the columns
+        if read_early:
+            shelf.builder.run()
+        for write in meanwhile:
+            shelf.write(*write)
+        shelf.check(said, parse("not inStock"))
+        if not read_early:
+            shelf.builder.run()
+        shelf.check(said, parse("price > 2 or brand = 'a'"))
+    finally:
+        masks.FEW = few
+
+
+def test_one_is_not_true() -> None:
+    shelf = Shelf()
+    shelf.write("p", {"properties": {"colour": 1}})
+    shelf.write("q", {"properties": {"colour": True}})
+    shelf.check(parse("colour = 1"), parse("colour = true"))
+    assert shelf.masks.mask(parse("colour")).tolist() == [False, True, False, False]
+
+
+def test_the_masks_that_are_kept_are_few() -> None:
+    shelf = Shelf()
+    for price in range(3 * masks.KEPT):
+        shelf.check(parse(f"price > {price}"))
+    assert len(shelf.masks._kept) == masks.KEPT
