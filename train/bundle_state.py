@@ -19,6 +19,7 @@ from cluster.errors import BundleError
 from cluster.storage import sha256
 from train.data.schema import Interactions
 from train.encoders.traits import TraitEncoder
+from train.models.facets import Facets, no_facets
 from train.models.item_state import ItemState, ItemStateConfig
 from train.models.packed import Packed, unpacked
 from train.models.transitions import Transitions
@@ -27,6 +28,7 @@ FORMAT = 2  # since counts reach further than training, and the manifest says ho
 MANIFEST = "manifest.json"
 VECTORS, PACKED = "item_vectors.npy", "item_vectors.safetensors"  # a bundle has one of them
 COMPRESSION = "card/compression.json"  # what a bundle that was made smaller tells of it
+FACETS = "facets.safetensors"  # bundles of earlier versions have none
 TRAITS, TRAIT_SPACE = "traits.safetensors", "traits.json"
 MEND = "copy the bundle again or promote another"
 UNREADABLE = (
@@ -115,7 +117,11 @@ def read_bundle_state(folder: Path) -> BundleState:
             packed=packed,
             items=pd.read_parquet(folder / "items.parquet"),
             state=_item_state(
-                vectors, load_file(folder / "transitions.safetensors"), load_file(folder / "words.safetensors"), config
+                vectors,
+                load_file(folder / "transitions.safetensors"),
+                load_file(folder / "words.safetensors"),
+                Facets(**load_file(folder / FACETS)) if FACETS in manifest.files else no_facets(len(vectors)),
+                config,
             ),
             histories=_histories(
                 pd.read_parquet(folder / "users.parquet"),
@@ -144,6 +150,7 @@ def write_bundle_state(
     items.to_parquet(folder / "items.parquet")
     save_file(_arrays(state), folder / "transitions.safetensors")
     save_file(_sparse(state.words), folder / "words.safetensors")
+    save_file(state.facets.arrays(), folder / FACETS)
     _history_frame(histories).to_parquet(folder / "histories.parquet")
     pd.DataFrame({"user_id": histories.user_ids}).to_parquet(folder / "users.parquet")
     if traits is not None and histories.traits is not None:
@@ -172,16 +179,18 @@ def _matrix(arrays: dict[str, np.ndarray]) -> csr_matrix:
 
 
 def _item_state(
-    vectors: np.ndarray, arrays: dict[str, np.ndarray], words: dict[str, np.ndarray], config: dict[str, Any]
-) -> ItemState:
+    vectors: np.ndarray, arrays: dict[str, np.ndarray], words: dict[str, np.ndarray], facets: Facets,
+    config: dict[str, Any],
+) -> ItemState:  # fmt: skip
     parsed = ItemStateConfig.checked(config)
     counts = {"item vectors": len(vectors), "popularity counts": len(arrays["popularity"])}
     counts["texts"] = len(words["indptr"]) - 1
+    counts |= {f"{name} facets": len(array) for name, array in facets.arrays().items()}
     if len(set(counts.values())) > 1:
         raise BundleError(f"one bundle holds {', '.join(f'{count} {name}' for name, count in counts.items())}")
     return ItemState(
-        config=parsed, vectors=vectors, words=_matrix(words), popularity=arrays["popularity"], recent=arrays["recent"],
-        repeat_rate=arrays["repeat_rate"], n_events=float(arrays["totals"][0]),
+        config=parsed, vectors=vectors, words=_matrix(words), facets=facets, popularity=arrays["popularity"],
+        recent=arrays["recent"], repeat_rate=arrays["repeat_rate"], n_events=float(arrays["totals"][0]),
         recent_total=float(arrays["totals"][1]), epoch_ms=int(arrays["epoch_ms"][0]),
         gone=np.zeros(len(vectors), dtype=bool),
         transitions=Transitions(

@@ -210,7 +210,7 @@ def _state(
     """Return the model's item vectors beside the counts of some rows."""
     with torch.inference_mode():
         vectors = model.item_vectors().numpy().copy()
-    return fit_item_state(vectors, rows, prepared.has_clock, config.item_state, described.words)
+    return fit_item_state(vectors, rows, prepared.has_clock, config.item_state, described.words, described.facets)
 
 
 def _with_open_orders(

@@ -37,7 +37,7 @@ def item_arrays(state: LiveState) -> dict[str, np.ndarray]:
         "link_source": np.array(source, np.int64), "link_target": np.array(target, np.int64),
         "link_weight": np.array(weight, np.float64),
         "catalogue": state.catalogue.to_array(), "anchors": state.anchor[sorted(state.catalogue.written)],
-    }  # fmt: skip
+    } | {name: array.copy() for name, array in items.facets.arrays().items()}  # fmt: skip
 
 
 def restore_items(state: LiveState, arrays: Mapping[str, np.ndarray]) -> None:
@@ -48,7 +48,7 @@ def restore_items(state: LiveState, arrays: Mapping[str, np.ndarray]) -> None:
     for target, name in (
         (items.vectors, "vectors"), (state.squares, "squares"), (items.popularity, "popularity"),
         (items.recent, "recent"), (counted.rows, "rows"), (counted.columns, "columns"),
-        (state.figures.sums, "figures"),
+        (state.figures.sums, "figures"), *((array, name) for name, array in items.facets.arrays().items()),
     ):  # fmt: skip
         np.copyto(target, arrays[name], casting="no")
     items.n_events, items.recent_total = arrays["totals"].tolist()

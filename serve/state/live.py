@@ -1,6 +1,7 @@
 """The live state: a bundle's items, counts and vectors, carried forward by the log."""
 
 import hashlib
+import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,7 +18,7 @@ from serve.state.shoppers import Shoppers
 from train.bundle_state import BundleState
 from train.models.item_state import ItemState
 
-RULE = 4  # raise it when `learner.apply` or completion changes, so that no snapshot or replica mixes two rules
+RULE = 5  # raise it when `learner.apply` or completion changes, so that no snapshot or replica mixes two rules
 
 
 class LearnerConfig(Config):
@@ -82,6 +83,8 @@ class LiveState:
         item_idx = self.catalogue.write(write, is_placed)
         self.resize(len(self.catalogue))
         self.items.gone[item_idx] = not write.content
+        if write.content:  # what is offered no longer still tells what its shoppers like
+            self.items.facets.write(item_idx, json.loads(write.content))
         if is_placed:
             anchor = self.own_anchor()
             self.items.vectors[item_idx] += vector - anchor[item_idx]
@@ -104,6 +107,7 @@ class LiveState:
         owned: list[tuple[Any, tuple[str, ...]]] = [
             (items, ("vectors", "popularity", "recent", "repeat_rate", "gone")),
             (items.transitions, ("rows", "columns")),
+            (items.facets, ("category", "brand", "price")),
             (self, ("squares",)),
         ]
         if n_items != published.n_items:
@@ -115,6 +119,7 @@ class LiveState:
         items.repeat_rate[before:] = self.usual_repeat_rate
         items.words = padded_rows(items.words, n_items)
         published.words, published.repeat_rate, published.gone = items.words, items.repeat_rate, items.gone
+        published.facets = items.facets
 
 
 def live_state(bundle: BundleState, shoppers: Shoppers, config: LearnerConfig) -> LiveState:

@@ -24,8 +24,8 @@ from train.models.shopper import history_of
 from train.recommender import prospects, ranked
 
 READ = (
-    "calibration.json", "content.json", "encoder.json", "histories.parquet", "item_vectors.npy", "items.parquet",
-    "model.safetensors", "transitions.safetensors", "users.parquet", "words.safetensors",
+    "calibration.json", "content.json", "encoder.json", "facets.safetensors", "histories.parquet", "item_vectors.npy",
+    "items.parquet", "model.safetensors", "transitions.safetensors", "users.parquet", "words.safetensors",
 )  # fmt: skip
 CARD = (
     "card/calibration_purchase.png", "card/card.md", "card/metrics.png", "card/popularity.png", "card/segments.png",
@@ -94,6 +94,16 @@ def test_a_missing_file_is_named(copy: Path, name: str) -> None:
 def test_a_folder_without_a_manifest_is_no_bundle(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="is no bundle"):
         read_bundle(tmp_path)
+
+
+def test_a_bundle_of_before_facets_were_known_has_items_that_say_nothing(small: Small, copy: Path) -> None:
+    known = small.published.bundle.state.facets
+    assert read_bundle(copy).state.facets.category.tolist() == known.category.tolist()
+    manifest = Manifest.model_validate_json((copy / MANIFEST).read_text())
+    files = {name: digest for name, digest in manifest.files.items() if name != "facets.safetensors"}
+    (copy / MANIFEST).write_text(manifest.model_copy(update={"files": files}).sealed().model_dump_json())
+    for array in read_bundle(copy).state.facets.arrays().values():
+        assert len(array) == len(known.category) and not array.any()
 
 
 def test_a_bundle_of_another_format_is_refused(copy: Path) -> None:

@@ -16,14 +16,17 @@ TRANSITION = ("transition", "transition_log")
 OWN = ("own_next_log",)
 NEXT_WEIGHTS = (1.0, 0.6, 0.36)  # of an item so many rows after an earlier time of the newest one
 WORDS = ("words",)
+FACETS = ("category_share", "brand_share", "price_step")
 ITEM = ("popularity_log", "recent_log", "repeat_rate")
 REPEAT = (
     "is_repeat", "count_log", "count_fast", "count_slow", "count_days", "orders_since", "days_since",
     "interval_ratio", "has_interval", "interval_days", "order_share", "in_open_order",
 )  # fmt: skip
 CONTEXT = ("orders_log", "history_log", "order_is_open", "open_order_log")
-FEATURES = SEQUENCE + TRANSITION + OWN + WORDS + ITEM + REPEAT + CONTEXT
+FEATURES = SEQUENCE + TRANSITION + OWN + WORDS + FACETS + ITEM + REPEAT + CONTEXT
 
+TASTE_ROWS = 100  # of a history that say what its shopper likes
+TASTE_DECAY = 0.98  # of a row, for each one after it
 READ_TOGETHER = 16  # shoppers whose candidates' words stay in the processor's cache
 NO_ITEMS = np.empty(0, dtype=np.int64)
 
@@ -100,6 +103,7 @@ def _describe(rows: Rows, prospects: Sequence[Prospect], state: ItemState, colum
         _transition(rows, prospects),
         _own_next(rows, prospects),
         _words(rows, prospects, state),
+        _facets(rows, prospects, state),
         _item(rows, state),
         _repeat(rows, prospects),
         _context(rows, prospects),
@@ -154,6 +158,33 @@ def _words(rows: Rows, prospects: Sequence[Prospect], state: ItemState) -> np.nd
         said = profiles(state.words, newest, config.history_decay)
         cosines.append(alike(state.words, items[some], said))
     return np.concatenate(cosines)[None]
+
+
+def _facets(rows: Rows, prospects: Sequence[Prospect], state: ItemState) -> np.ndarray:
+    """Return what share of a shopper's rows has the candidate's category, its brand, and how far its price lies.
+
+    A row counts TASTE_DECAY of the one after it, and nothing where the item does not say. How far: the logarithm of how
+    many times the price is what the shopper pays, a geometric mean.
+    """
+    newest = [prospect.history.newest_first(TASTE_ROWS) for prospect in prospects]
+    owner, age = places(np.array([len(items) for items in newest], dtype=np.int64))
+    items, asker, n = np.concatenate([NO_ITEMS, *newest]), rows.pair >> ITEM_BITS, len(prospects)
+    facets, weight = state.facets, (TASTE_DECAY ** np.arange(TASTE_ROWS))[age]
+    # Shares of category and brand in one go, as if each shopper were two, n apart.
+    told = np.concatenate((facets.category[items], facets.brand[items]))
+    owners = np.concatenate((owner, owner + n))
+    worth = np.where(told > 0, np.concatenate((weight, weight)), 0.0)
+    worth /= np.maximum(np.bincount(owners, worth, 2 * n), 1e-12)[owners]
+    own, total = add_up(pairs(owners, told), worth)
+    wanted = np.concatenate((facets.category[rows.item_idx], facets.brand[rows.item_idx]))
+    found, place = positions(own, pairs(np.concatenate((asker, asker + n)), wanted))
+    columns = np.zeros((len(FACETS), len(rows)))
+    columns[:2].ravel()[found] = total[place]
+    price, paid = facets.price[rows.item_idx], facets.price[items]
+    whole = np.bincount(owner, weight * (paid > 0), n)
+    usual = np.bincount(owner, weight * np.log1p(paid), n) / np.maximum(whole, 1e-12)
+    columns[2] = np.where((price > 0) & (whole > 0)[asker], np.log1p(price) - usual[asker], 0.0)
+    return columns
 
 
 def _item(rows: Rows, state: ItemState) -> np.ndarray:

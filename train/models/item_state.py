@@ -9,6 +9,7 @@ from scipy.sparse import csr_matrix
 
 from cluster.config import Config
 from train.data.schema import Interactions
+from train.models.facets import Facets, no_facets
 from train.models.transitions import Transitions, TransitionsConfig, fit_transitions
 from train.models.words import no_words
 
@@ -36,6 +37,7 @@ class ItemState:
     repeat_rate: np.ndarray  # (n_items,) float32, share of buyers who bought again
     transitions: Transitions
     words: csr_matrix  # (n_items, n_terms) float32, rows of length 1 or empty; events do not move them
+    facets: Facets  # what the shop says the items are; events do not move them
     n_events: float  # the sum of `popularity`
     recent_total: float  # the sum of `recent`
     gone: np.ndarray  # (n_items,) bool, no longer offered; in a bundle, none
@@ -54,7 +56,12 @@ class ItemState:
             added={source: dict(row) for source, row in counted.added.items()},
         )  # fmt: skip
         return replace(
-            self, popularity=self.popularity.copy(), recent=self.recent.copy(), transitions=apart, gone=self.gone.copy()
+            self,
+            popularity=self.popularity.copy(),
+            recent=self.recent.copy(),
+            transitions=apart,
+            gone=self.gone.copy(),
+            facets=replace(self.facets),
         )
 
     def recency_weight(self, timestamp_ms: int) -> float:
@@ -72,9 +79,9 @@ class ItemState:
 
 def fit_item_state(
     vectors: np.ndarray, interactions: Interactions, has_clock: bool, config: ItemStateConfig,
-    words: csr_matrix | None = None,
+    words: csr_matrix | None = None, facets: Facets | None = None,
 ) -> ItemState:  # fmt: skip
-    """Return the counts of a history beside the vectors (n_items, d) that a model gave the items, and their words."""
+    """Return the counts of a history beside the vectors (n_items, d) that a model gave the items, and what they say."""
     n_items = len(vectors)
     item_idx, timestamp_ms = interactions.item_idx, interactions.timestamp_ms
     epoch_ms = int(timestamp_ms.max(initial=0))
@@ -88,6 +95,7 @@ def fit_item_state(
         repeat_rate=_repeat_rate(interactions, n_items, config.repeat_prior),
         transitions=fit_transitions(interactions, n_items, config.transitions),
         words=no_words(n_items) if words is None else words,
+        facets=no_facets(n_items) if facets is None else facets,
         n_events=float(len(interactions)),
         recent_total=float(recent.sum()),
         gone=np.zeros(n_items, dtype=bool),
@@ -96,8 +104,8 @@ def fit_item_state(
 
 
 def recounted(state: ItemState, interactions: Interactions, has_clock: bool) -> ItemState:
-    """Return the counts of another history of the same items; vectors and words stay."""
-    return fit_item_state(state.vectors, interactions, has_clock, state.config, state.words)
+    """Return the counts of another history of the same items; vectors, words and facets stay."""
+    return fit_item_state(state.vectors, interactions, has_clock, state.config, state.words, state.facets)
 
 
 def _exp2(x: float) -> float:

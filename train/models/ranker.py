@@ -57,14 +57,22 @@ class Ranker:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Ranker":
-        """Return the ranker that `to_json` wrote."""
-        if tuple(values.get("features", ())) != FEATURES:
+        """Return the ranker that `to_json` wrote; a feature that came later says nothing to it."""
+        read = values.get("features", ())
+        if not set(read) <= set(FEATURES) or not len(set(read)) == len(read) == len(values["mean"]):
             raise BundleError("the bundle's ranker reads other features than this code; fit and publish a new bundle")
-        return cls(**{name: np.asarray(values[name], dtype=np.float32) for name in _ARRAYS})
+        place = [FEATURES.index(name) for name in read]
+        arrays = {name: np.asarray(values[name], dtype=np.float32) for name in _ARRAYS}
+        for name in _OF_FEATURES:
+            known, fill = arrays[name], np.float32(name == "deviation")
+            arrays[name] = np.full((len(FEATURES), *known.shape[1:]), fill)
+            arrays[name][place] = known
+        return cls(**arrays)
 
 
 IS_REPEAT = FEATURES.index("is_repeat")
-_ARRAYS = ("mean", "deviation", "low", "high", "inner", "inner_bias", "outer")
+_OF_FEATURES = ("mean", "deviation", "low", "high", "inner")
+_ARRAYS = (*_OF_FEATURES, "inner_bias", "outer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

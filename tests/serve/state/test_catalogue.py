@@ -1,9 +1,11 @@
 """Items that the shop writes while events go on: state = bundle + log holds for them, too."""
 
+import json
 from itertools import count
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,6 +31,7 @@ from tests.serve.state.state_world import (
     write_small_bundle,
 )
 from train.bundle_state import read_bundle_state
+from train.models.facets import fit_facets
 
 names = count()
 NOWHERE = np.zeros(DIM, np.float32)
@@ -51,7 +54,9 @@ async def busy(store: Store, turns: int = 6) -> None:
     for turn in range(turns):
         await send(store, random_events(9, turn, f"a{turn}-"), seed=turn)
         await put(store, write(f"new{turn % 4}", f'{{"title":"{turn}"}}' if turn != 4 else ""), somewhere(turn))
-        await put(store, write(f"i{turn}", f'{{"price":{turn}}}'), somewhere(turn) if turn % 2 else NOWHERE)
+        await put(
+            store, write(f"i{turn}", f'{{"brand":"b{turn}","price":{turn}}}'), somewhere(turn) if turn % 2 else NOWHERE
+        )
         newest = (await store.image()).arrays["vectors"].shape[0] - 1
         await send(store, [event(f"b{turn}", "u1", newest), event(f"c{turn}", f"x{turn}", newest)], seed=turn)
 
@@ -99,9 +104,32 @@ def test_a_view_that_follows_equals_one_that_starts_from_the_image(bundle: Path,
             for view in (followed, reloaded):
                 np.testing.assert_array_equal(view.items.vectors, fresh.items.vectors)
                 np.testing.assert_array_equal(view.items.gone, fresh.items.gone)
+                for name, array in fresh.items.facets.arrays().items():
+                    np.testing.assert_array_equal(view.items.facets.arrays()[name], array)
+                assert view.published.facets is view.items.facets
                 np.testing.assert_array_equal(view.items.popularity, fresh.items.popularity)
                 assert view.catalogue.item_ids == fresh.catalogue.item_ids
                 assert view.catalogue.written == fresh.catalogue.written
+        await store.close()
+
+    run(work())
+
+
+def test_an_item_has_the_facets_of_the_last_thing_said_of_it(bundle: Path, data: Path) -> None:
+    async def work() -> None:
+        store = opened(bundle, data)
+        view = View(read_bundle_state(bundle), await store.image())
+        contents = ('{"brand":"x","price":3}', '{"brand":"y","category_path":"A > B"}', '{"brand":"y"}', "")
+        for content in contents:
+            for item_id in ("i2", "new"):
+                view.apply((await store.write([write(item_id, content)], NOWHERE[None], view.position)).batches)
+            last = json.loads(content or '{"brand":"y"}')  # one that is offered no longer still says what it was
+            expected = fit_facets(pd.DataFrame([last])).arrays()
+            for item_idx in (2, N_ITEMS):
+                assert {name: array[item_idx] for name, array in view.items.facets.arrays().items()} == {
+                    name: array[0] for name, array in expected.items()
+                }
+        assert not small_bundle().state.facets.brand.any()
         await store.close()
 
     run(work())

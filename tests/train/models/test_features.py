@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tests.train.histories import DAY_MS, histories_of, one_history
 from train.models.candidates import Candidates
-from train.models.features import FEATURES, features, features_of_lists
+from train.models.facets import Facets
+from train.models.features import FEATURES, TASTE_DECAY, TASTE_ROWS, features, features_of_lists
 from train.models.item_state import ItemState, ItemStateConfig, fit_item_state
 from train.models.prospect import Prospect
 from train.models.shopper import NO_HISTORY, History
@@ -26,7 +27,16 @@ def a_state(n_items: int = N) -> ItemState:
     vectors = np.random.default_rng(0).normal(size=(n_items, DIM)).astype(np.float32)
     sequences = [[item % n_items for item in sequence] for sequence in ([0, 1, 0, 2], [2, 3, 2], [1])]
     words = fit_words([f"tea no{item % 3} {'green' * (item % 2)}" for item in range(n_items - 1)] + [""])
-    return fit_item_state(vectors, histories_of(sequences), True, ItemStateConfig(), words)
+    return fit_item_state(vectors, histories_of(sequences), True, ItemStateConfig(), words, facets_of(n_items))
+
+
+def facets_of(n_items: int) -> Facets:
+    """Return facets that some items do not have."""
+    item_idx = np.arange(n_items)
+    return Facets(
+        category=(item_idx % 3).astype(np.uint32), brand=(item_idx % 2 * 2**32 - item_idx % 2).astype(np.uint32),
+        price=np.where(item_idx % 4, 10.0 * item_idx, 0).astype(np.float32),
+    )  # fmt: skip
 
 
 def features_of(
@@ -56,6 +66,21 @@ def slow_own_next(item: int, taken: list[int]) -> float:
     )  # fmt: skip
 
 
+def slow_taste(item: int, code: np.ndarray, taken: list[int]) -> float:
+    """Return the share of decayed rows that have an item's code, among those that have one."""
+    worth = {back: TASTE_DECAY**back for back, one in enumerate(taken[::-1][:TASTE_ROWS]) if code[one]}
+    same = sum(weight for back, weight in worth.items() if code[taken[-1 - back]] == code[item])
+    return same / sum(worth.values()) if code[item] and worth else 0.0
+
+
+def slow_price_step(item: int, price: np.ndarray, taken: list[int]) -> float:
+    worth = {back: TASTE_DECAY**back for back, one in enumerate(taken[::-1][:TASTE_ROWS]) if price[one]}
+    if not worth or not price[item]:
+        return 0.0
+    paid = sum(weight * log1p(float(price[taken[-1 - back]])) for back, weight in worth.items())
+    return log1p(float(price[item])) - paid / sum(worth.values())
+
+
 def slow_features(
     item: int, candidates: list[int], followers: dict[int, float], history: History, state: ItemState
 ) -> dict[str, float]:
@@ -82,6 +107,9 @@ def slow_features(
         "transition_log": log(share + 1e-4),
         "own_next_log": log1p(slow_own_next(item, history.item_idx.tolist())),
         "words": slow_cosine(state.words.toarray()[item], said),
+        "category_share": slow_taste(item, state.facets.category, history.item_idx.tolist()),
+        "brand_share": slow_taste(item, state.facets.brand, history.item_idx.tolist()),
+        "price_step": slow_price_step(item, state.facets.price, history.item_idx.tolist()),
         "popularity_log": log((state.popularity[item] + 1) / (state.n_events + 1)),
         "recent_log": log(state.recent[item] / state.recent_total + 1e-7),
         "repeat_rate": float(state.repeat_rate[item]),

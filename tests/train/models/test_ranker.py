@@ -32,7 +32,7 @@ def hit_rate(ranker: Ranker, asked: RankingExamples) -> float:
 
 @pytest.fixture(scope="module")
 def ranker() -> Ranker:
-    return fit_ranker(examples(0, n_queries=400), RankerConfig(epochs=20, learning_rate=0.01))
+    return fit_ranker(examples(0, n_queries=600), RankerConfig(epochs=20, learning_rate=0.01))
 
 
 def test_the_one_telling_feature_is_found(ranker: Ranker) -> None:
@@ -49,6 +49,16 @@ def test_a_round_trip_through_json_gives_equal_scores(ranker: Ranker) -> None:
 def test_a_ranker_of_other_features_is_refused(ranker: Ranker, names: Sequence[str]) -> None:
     with pytest.raises(BundleError, match="reads other features than this code"):
         Ranker.from_json(ranker.to_json() | {"features": list(names)})
+
+
+def test_a_ranker_of_before_a_feature_was_known_says_what_it_said(ranker: Ranker) -> None:
+    names = [name for name in FEATURES if name != "price_step"]
+    known, asked = [FEATURES.index(name) for name in names], examples(3).features
+    told = ranker.to_json() | {"features": names}
+    told |= {name: np.array(told[name])[known].tolist() for name in ("mean", "deviation", "low", "high", "inner")}
+    neutral = asked.copy()
+    neutral[:, FEATURES.index("price_step")] = ranker.mean[FEATURES.index("price_step")]
+    np.testing.assert_allclose(Ranker.from_json(told).score(asked), ranker.score(neutral), rtol=1e-4, atol=1e-4)
 
 
 def test_values_beyond_all_examples_count_as_the_farthest_seen(ranker: Ranker) -> None:
