@@ -1,7 +1,7 @@
 """Completion: what an event alone does not say, looked up in the shopper's history before it is logged."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,7 +9,6 @@ from serve.state.events import UNJUDGED, Event, ItemWrite, MicroBatch, Row
 from serve.state.live import LearnerConfig
 from serve.state.shoppers import AllShoppers, Shopper
 from train.data.schema import NO_ITEM
-from train.models.shopper import History
 
 
 def draft(
@@ -41,31 +40,52 @@ def complete(batch: MicroBatch, shoppers: AllShoppers, window: int, config: Lear
     same_order = np.zeros(len(batch), dtype=bool)
     standing = np.zeros(len(batch), dtype=np.float32)
     previous = np.full((len(batch), window), NO_ITEM, dtype=np.int64)
-    tails: dict[str, Shopper] = {}
-    for position, (user_id, row) in enumerate(zip(batch.user_ids, batch.rows(), strict=True)):
-        if row.item_idx == NO_ITEM or batch.weight[position] == 0:
+    tails: dict[str, _Tail] = {}
+    for position, (user_id, row, weight) in enumerate(
+        zip(batch.user_ids, batch.rows(), batch.weight.tolist(), strict=True)
+    ):
+        if row.item_idx == NO_ITEM or weight == 0:
             continue
-        tail = tails.get(user_id) or _tail(shoppers.get(user_id), window)
-        standing[position] = min(1, (1 + len(tail.history)) / (1 + config.trusted_rows))
-        if batch.weight[position] < 0:
+        tail = tails.get(user_id) or _Tail.of(shoppers.get(user_id), window)
+        n = len(tail.item_idx)
+        standing[position] = min(1, (1 + n) / (1 + config.trusted_rows))
+        if weight < 0:
             continue
-        if _repeats(tail.history, row, config.repeat_minutes * 60_000):
+        if tail.repeats(row, config.repeat_minutes * 60_000):
             standing[position] = 0
-        newest = tail.history.newest_first(window)
-        previous[position, window - len(newest) :] = newest
-        same_order[position] = tail.in_last_order(row.timestamp_ms, row.order_key)
-        tails[user_id] = _tail(tail.appended(row), window)  # so that it matters not how events were batched
+        if n:
+            previous[position, window - n :] = tail.item_idx[::-1]
+            same_order[position] = tail.in_last_order(row)
+        tail.append(row, window)
+        tails[user_id] = tail  # so that it matters not how events were batched
     return replace(batch, same_order=same_order, standing=standing, previous=previous)
 
 
-def _repeats(tail: History, row: Row, repeat_ms: float) -> bool:
-    seen = tail.timestamp_ms[tail.item_idx == row.item_idx]
-    return len(seen) > 0 and row.timestamp_ms - int(seen[-1]) < repeat_ms
+@dataclass(slots=True)
+class _Tail:
+    """The newest rows of a shopper's history, oldest first, as lists: they are too short for arrays."""
 
+    item_idx: list[int]
+    timestamp_ms: list[int]
+    order_key: str  # of the newest row
 
-def _tail(shopper: Shopper, window: int) -> Shopper:
-    last = shopper.history
-    last = History(
-        item_idx=last.item_idx[-window:], timestamp_ms=last.timestamp_ms[-window:], order_idx=last.order_idx[-window:]
-    )
-    return replace(shopper, history=last)
+    @classmethod
+    def of(cls, shopper: Shopper, window: int) -> "_Tail":
+        last = shopper.history
+        return cls(last.item_idx[-window:].tolist(), last.timestamp_ms[-window:].tolist(), shopper.order_key)
+
+    def append(self, row: Row, window: int) -> None:
+        self.item_idx = [*self.item_idx, row.item_idx][-window:]
+        self.timestamp_ms = [*self.timestamp_ms, row.timestamp_ms][-window:]
+        self.order_key = row.order_key
+
+    def repeats(self, row: Row, repeat_ms: float) -> bool:
+        """Tell whether the newest row of the same item is less than `repeat_ms` older."""
+        seen = [at for item, at in zip(self.item_idx, self.timestamp_ms, strict=True) if item == row.item_idx]
+        return bool(seen) and row.timestamp_ms - seen[-1] < repeat_ms
+
+    def in_last_order(self, row: Row) -> bool:
+        """Tell whether an event belongs to the newest row's order: one key, or no keys and one time."""
+        if row.order_key != self.order_key:
+            return False
+        return bool(row.order_key) or row.timestamp_ms == self.timestamp_ms[-1]

@@ -6,6 +6,7 @@ which IEEE 754 rounds in one way, in a fixed order.
 """
 
 import itertools
+import math
 
 import numpy as np
 
@@ -19,15 +20,18 @@ EPSILON = 1e-12  # keeps the first step of a row finite
 
 def apply(state: LiveState, batch: MicroBatch) -> Moved:
     """Carry `state` over the next micro-batch and return its steps; it matters not how events were batched."""
-    for position, (user_id, row) in enumerate(zip(batch.user_ids, batch.rows(), strict=True)):
-        if batch.event_types[position] == MERGE:
+    liked = (batch.item_idx != NO_ITEM) & (batch.weight > 0)
+    for user_id, event_type, row, is_liked in zip(
+        batch.user_ids, batch.event_types, batch.rows(), liked.tolist(), strict=True
+    ):
+        if event_type == MERGE:
             state.shoppers.merge(user_id, row)
-        if row.item_idx != NO_ITEM and batch.weight[position] > 0:
-            if standing := float(batch.standing[position]):
-                previous = batch.previous[position]
-                state.items.count(row.item_idx, row.timestamp_ms, standing)
-                state.items.transitions.add(previous[previous != NO_ITEM], row.item_idx, standing)
+        if is_liked:
             state.shoppers.append(user_id, row)
+    counted = liked & (batch.standing > 0)
+    item_idx, share = batch.item_idx[counted], batch.standing[counted].astype(np.float64)
+    state.items.count(item_idx, batch.timestamp_ms[counted], share)
+    state.items.transitions.add(batch.previous[counted], item_idx, share)
     state.figures.add(batch.judged, batch.standing)
     moved = [state.write(write, vector) for write, vector in zip(batch.writes, batch.vectors, strict=False)]
     if state.config.learning_rate > 0:
@@ -99,7 +103,8 @@ def _step(
     rows: (n, k) item_idx, no row in two events, each event's own item last, so that numpy's last write wins where it
     was drawn as a negative too.
     """
-    vectors, anchor, drift = state.items.vectors[rows], state.anchor[rows], np.float32(state.config.max_drift)
+    vectors, anchor = (table.take(rows, axis=0) for table in (state.items.vectors, state.anchor))
+    drift = np.float32(state.config.max_drift)
     error = sigmoid(dot(vectors, shopper_vectors[:, None]))
     error[:, -1] -= label
     squares = state.squares[rows] + error * error * mean_squares[:, None]
@@ -125,12 +130,12 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def dot(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return inner products over the last axis; halves are added to each other, so that no kernel orders the sums."""
+    """Return inner products over the last axis; neighbours are added up, so that no kernel orders the sums."""
     terms = left * right
-    while (width := terms.shape[-1]) > 1:
-        half = width // 2
-        folded = terms[..., :half] + terms[..., half : 2 * half]
-        if width % 2:
-            folded[..., 0] += terms[..., -1]
-        terms = folded
-    return terms[..., 0]
+    *shape, width = terms.shape
+    if missing := (1 << (width - 1).bit_length()) - width:
+        terms = np.concatenate((terms, np.zeros((*shape, missing), terms.dtype)), axis=-1)
+    terms = terms.ravel()
+    while len(terms) > math.prod(shape):
+        terms = terms[::2] + terms[1::2]
+    return terms.reshape(shape)

@@ -119,9 +119,10 @@ class StateMachine:
         requests = [request.in_words_of(self.state) for request in requests]
         events = [event for request in requests for event in request.events]
         vectors = np.concatenate([request.vectors for request in requests])
+        finite = np.logical_and.reduce(np.isfinite(vectors), axis=1).tolist()
         entries = [
-            admitted(event, vector, self.state, self._latest_ms)
-            for event, vector in zip(events, vectors, strict=True)
+            admitted(event, is_finite, self.state, self._latest_ms)
+            for event, is_finite in zip(events, finite, strict=True)
         ]  # fmt: skip
         usable = [entry.event.event_id for entry in entries if isinstance(entry, LogEntry)]
         acks = judge(events, entries, self.log.known(usable), self.log.last_seq + 1)

@@ -30,12 +30,6 @@ class Shopper:
         """Tell whether the newest row belongs to the order of this key."""
         return bool(order_key) and len(self.history) > 0 and order_key == self.order_key
 
-    def in_last_order(self, timestamp_ms: int, order_key: str) -> bool:
-        """Tell whether an event belongs to the newest row's order: one key, or no keys and one time."""
-        if not len(self.history) or order_key != self.order_key:
-            return False
-        return bool(order_key) or timestamp_ms == int(self.history.timestamp_ms[-1])
-
 
 class Shoppers(Protocol):
     """Whoever keeps histories while events are applied."""

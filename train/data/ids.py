@@ -25,6 +25,8 @@ ID_PROBLEMS: dict[str, Callable[[str], bool]] = {
 
 def id_problem(text: str) -> str | None:
     """Return why `text` cannot be a user_id or item_id, or None when it can."""
+    if 0 < len(text) <= MAX_ID_LENGTH and text.isascii() and text.isprintable():
+        return None  # nearly all ids, and ten times as fast as to ask for each problem
     return next((problem for problem, applies in ID_PROBLEMS.items() if applies(text)), None)
 
 

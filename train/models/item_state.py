@@ -64,17 +64,17 @@ class ItemState:
             facets=replace(self.facets),
         )
 
-    def recency_weight(self, timestamp_ms: int) -> float:
-        """Return what an event at `timestamp_ms` adds to `recent`."""
+    def recency_weight(self, timestamp_ms: np.ndarray) -> np.ndarray:
+        """Return what events at `timestamp_ms` add to `recent`."""
         return _exp2((timestamp_ms - self.epoch_ms) / (self.config.half_life_days * DAY_MS))
 
-    def count(self, item_idx: int, timestamp_ms: int, share: float = 1.0) -> None:
-        """Count an event of an item, or a share of one."""
+    def count(self, item_idx: np.ndarray, timestamp_ms: np.ndarray, share: np.ndarray) -> None:
+        """Count events of items, or shares of them, (n,) each; to the same bits as one after the other."""
         weight = share * self.recency_weight(timestamp_ms)
-        self.popularity[item_idx] += share
-        self.recent[item_idx] += weight
-        self.n_events += share
-        self.recent_total += weight
+        np.add.at(self.popularity, item_idx, share)
+        np.add.at(self.recent, item_idx, weight)
+        self.n_events = _added(self.n_events, share)
+        self.recent_total = _added(self.recent_total, weight)
 
 
 def fit_item_state(
@@ -108,15 +108,20 @@ def recounted(state: ItemState, interactions: Interactions, has_clock: bool) -> 
     return fit_item_state(state.vectors, interactions, has_clock, state.config, state.words, state.facets)
 
 
-def _exp2(x: float) -> float:
+def _added(total: float, terms: np.ndarray) -> float:
+    """Return a sum with more terms, added one after the other, as np.sum would not."""
+    return float(np.add.accumulate(np.append(total, terms))[-1])
+
+
+def _exp2(x: np.ndarray) -> np.ndarray:
     """Return 2^x from sums and products alone: libm's last bit differs between processors, a replay's must not."""
-    whole = math.floor(x)
+    whole = np.floor(x)
     y = (x - whole) * math.log(2)
-    term = total = 1.0
+    term = total = np.ones_like(y)
     for k in range(1, 18):
-        term *= y / k
-        total += term
-    return math.ldexp(total, whole)
+        term = term * (y / k)
+        total = total + term
+    return np.ldexp(total, whole.astype(np.int64))
 
 
 def _repeat_rate(interactions: Interactions, n_items: int, prior: float) -> np.ndarray:

@@ -51,9 +51,11 @@ class History:
 
 def _pushed(column: np.ndarray, value: int) -> np.ndarray:
     # np.append would take five times as long, three times per event.
-    kept = column[-MAX_HISTORY + 1 :]
-    pushed = np.empty(len(kept) + 1, np.int64)
-    pushed[:-1], pushed[-1] = kept, value
+    kept = column if len(column) < MAX_HISTORY else column[1 - MAX_HISTORY :]
+    n = len(kept)
+    pushed = np.empty(n + 1, np.int64)
+    pushed[:n] = kept
+    pushed[n] = value
     return pushed
 
 

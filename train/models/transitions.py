@@ -10,7 +10,7 @@ from pydantic import Field
 from scipy.sparse import csr_matrix
 
 from cluster.config import Config
-from train.data.schema import Interactions
+from train.data.schema import NO_ITEM, Interactions
 from train.models.ragged import ITEM_MASK, add_up, offsets_of, pairs, places
 
 CHUNK = 2**20  # entries ordered at once
@@ -60,16 +60,19 @@ class Transitions:
     columns: np.ndarray  # (n_items,) float64, all that ever arrived at j
     added: dict[int, dict[int, float]] = field(default_factory=dict)
 
-    def add(self, previous: np.ndarray, item_idx: int, share: float = 1.0) -> None:
-        """Count an event, or a share of one.
+    def add(self, previous: np.ndarray, item_idx: np.ndarray, share: np.ndarray) -> None:
+        """Count events, or shares of them, to the same bits as one after the other.
 
-        previous: the shopper's items before it, newest first, at most `window` long.
+        previous: (n, window) the shoppers' items before them, newest first, or NO_ITEM; item_idx, share: (n,).
         """
-        weight = share
-        for source in previous.tolist():
-            self._link(source, item_idx, weight)
-            self._link(item_idx, source, weight * self.config.backward)
-            weight *= self.config.decay
+        known = previous != NO_ITEM
+        age, event = np.cumsum(known, axis=1)[known] - 1, np.nonzero(known)[0]
+        fading = np.cumprod(np.column_stack((share, np.full(previous.shape, self.config.decay))), axis=1)
+        older, newer, weight = previous[known], item_idx[event], fading[event, age]
+        self._link(
+            np.column_stack((older, newer)).ravel(), np.column_stack((newer, older)).ravel(),
+            np.column_stack((weight, weight * self.config.backward)).ravel(),
+        )  # fmt: skip
 
     def followers(self, history: np.ndarray) -> Followers:
         """Return the items that tend to come after a history of item_idx, oldest first."""
@@ -103,13 +106,13 @@ class Transitions:
         links, items, counts = zip(*parts, strict=True)
         return np.concatenate(links), np.concatenate(items), np.concatenate(counts)
 
-    def _link(self, source: int, target: int, weight: float) -> None:
-        if not weight:
-            return
-        row = self.added.setdefault(source, {})
-        row[target] = row.get(target, 0.0) + weight
-        self.rows[source] += weight
-        self.columns[target] += weight
+    def _link(self, source: np.ndarray, target: np.ndarray, weight: np.ndarray) -> None:
+        source, target, weight = (column[weight != 0] for column in (source, target, weight))
+        np.add.at(self.rows, source, weight)
+        np.add.at(self.columns, target, weight)
+        for one, other, more in zip(source.tolist(), target.tolist(), weight.tolist(), strict=True):
+            row = self.added.setdefault(one, {})
+            row[other] = row.get(other, 0.0) + more
 
 
 def fit_transitions(interactions: Interactions, n_items: int, config: TransitionsConfig) -> Transitions:

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cluster.errors import DataError
 from tests.world import tiny_world
-from train.data.ids import id_problem
+from train.data.ids import ID_PROBLEMS, id_problem
 from train.data.schema import Tables
 from train.data.validate import REJECTS_FILE, validate
 
@@ -111,6 +113,11 @@ def test_without_a_clock_a_position_is_a_whole_number(tmp_path: Path, position: 
 def test_half_a_surrogate_pair_is_no_id() -> None:
     assert id_problem("a\ud800") == "holds control characters"
     assert id_problem("日本/1") is None
+
+
+@given(st.text(max_size=200) | st.text("ab \x00\x7fé́e", max_size=200))
+def test_an_id_is_usable_when_no_problem_applies(text: str) -> None:
+    assert id_problem(text) == next((problem for problem, applies in ID_PROBLEMS.items() if applies(text)), None)
 
 
 def test_traits_are_mappings_also_where_a_text_file_holds_them_as_json(tmp_path: Path) -> None:

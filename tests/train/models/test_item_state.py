@@ -32,7 +32,7 @@ def test_an_event_counts_half_of_one_that_is_a_half_life_younger() -> None:
 @given(ago=st.floats(0, 300), later=st.floats(0, 300))
 def test_a_live_event_weighs_against_old_ones_by_the_same_law(ago: float, later: float) -> None:
     state = state_of([[0, 1]], [[100 - ago / 3, 100]])
-    state.count(2, round((100 + later) * DAY_MS))
+    state.count(np.array([2]), np.array([round((100 + later) * DAY_MS)]), np.ones(1))
     assert state.recent[2] / state.recent[1] == pytest.approx(2 ** (later / 10), rel=1e-6)
     assert state.popularity.tolist() == [1, 1, 1, 0]
     assert state.n_events == 3
@@ -61,15 +61,30 @@ def test_the_repeat_rate_is_the_share_of_buyers_who_came_back_drawn_to_the_avera
 
 @given(st.floats(-1000, 1000))
 def test_our_own_power_of_two_is_exact_to_the_last_bits(x: float) -> None:
-    assert _exp2(x) == pytest.approx(2.0**x, rel=1e-14)
+    assert _exp2(np.array([x]))[0] == pytest.approx(2.0**x, rel=1e-14)
+
+
+@given(st.lists(st.tuples(st.integers(0, N - 1), st.floats(0, 400), st.floats(0.01, 1)), max_size=9))
+def test_events_counted_together_come_to_the_bits_of_one_after_the_other(
+    events: list[tuple[int, float, float]],
+) -> None:
+    together, alone = state_of([[0, 1]]), state_of([[0, 1]])
+    columns = np.array(events).reshape(-1, 3)
+    item_idx, at_ms, share = columns[:, 0].astype(np.int64), (DAY_MS * columns[:, 1]).astype(np.int64), columns[:, 2]
+    together.count(item_idx, at_ms, share)
+    for one in range(len(events)):
+        alone.count(item_idx[one : one + 1], at_ms[one : one + 1], share[one : one + 1])
+    assert together.recent.tobytes() == alone.recent.tobytes()
+    assert together.popularity.tobytes() == alone.popularity.tobytes()
+    assert (together.n_events, together.recent_total) == (alone.n_events, alone.recent_total)
 
 
 def test_a_copy_counts_for_itself() -> None:
-    state = state_of([[0, 1, 0], [1]])
-    state.transitions.add(np.array([0]), 1)
+    state, after_item_0 = state_of([[0, 1, 0], [1]]), (np.array([[0]]), np.array([1]), np.ones(1))
+    state.transitions.add(*after_item_0)
     apart = state.copy()
-    apart.count(2, 0)
-    apart.transitions.add(np.array([0]), 1)
+    apart.count(np.array([2]), np.array([0]), np.ones(1))
+    apart.transitions.add(*after_item_0)
     assert state.popularity[2] == 0
     assert apart.popularity[2] == 1
     assert apart.transitions.added[0][1] == 2 * state.transitions.added[0][1]

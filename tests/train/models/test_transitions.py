@@ -51,7 +51,7 @@ def live(sequences: list[list[int]], config: TransitionsConfig) -> Transitions:
     for items in sequences:
         for place, item in enumerate(items):
             before = np.array(items[max(0, place - config.window) : place][::-1], dtype=np.int64)
-            transitions.add(before, item)
+            transitions.add(before[None], np.array([item]), np.ones(1))
     return transitions
 
 
@@ -75,7 +75,8 @@ def test_events_added_one_by_one_extend_a_batch_as_a_larger_batch_would(
     extended = fit_transitions(histories_of(sequences), N, config)
     for items in more:
         for place, item in enumerate(items):
-            extended.add(np.array(items[max(0, place - config.window) : place][::-1], dtype=np.int64), item)
+            before = np.array(items[max(0, place - config.window) : place][::-1], dtype=np.int64)
+            extended.add(before[None], np.array([item]), np.ones(1))
     np.testing.assert_allclose(extended.rows, at_once.rows, rtol=1e-9)
     np.testing.assert_allclose(extended.columns, at_once.columns, rtol=1e-9)
     for source in range(N):
@@ -92,7 +93,8 @@ def test_nobodys_followers_depend_on_whom_else_is_asked_about(
     transitions = fit_transitions(histories_of(sequences), N, config)
     for items in more:
         for place, item in enumerate(items):
-            transitions.add(np.array(items[max(0, place - config.window) : place][::-1], dtype=np.int64), item)
+            before = np.array(items[max(0, place - config.window) : place][::-1], dtype=np.int64)
+            transitions.add(before[None], np.array([item]), np.ones(1))
     asked = [np.array(history, dtype=np.int64) for history in histories]
     for history, together in zip(asked, transitions.followers_of(asked), strict=True):
         alone = transitions.followers(history)
@@ -149,9 +151,26 @@ def test_the_strongest_entries_of_a_row_win_and_the_smaller_column_among_equals(
         }
 
 
+@given(data=st.data(), config=CONFIGS)
+def test_events_added_together_come_to_the_bits_of_one_after_the_other(
+    data: st.DataObject, config: TransitionsConfig
+) -> None:
+    rows = st.lists(st.integers(-1, N - 1), min_size=config.window, max_size=config.window)
+    events = data.draw(st.lists(st.tuples(rows, st.integers(0, N - 1), st.floats(0.01, 1)), max_size=6))
+    previous = np.array([event[0] for event in events], np.int64).reshape(-1, config.window)
+    item_idx, share = np.array([event[1] for event in events], np.int64), np.array([event[2] for event in events])
+    together, alone = (fit_transitions(histories_of([[0, 1]]), N, config) for _ in range(2))
+    together.add(previous, item_idx, share)
+    for one in range(len(events)):
+        alone.add(previous[one : one + 1], item_idx[one : one + 1], share[one : one + 1])
+    assert together.added == alone.added
+    assert together.rows.tobytes() == alone.rows.tobytes()
+    assert together.columns.tobytes() == alone.columns.tobytes()
+
+
 def test_an_item_newer_than_the_batch_is_linked_by_live_events() -> None:
     transitions = fit_transitions(histories_of([[0, 1]]), 2, TransitionsConfig())
     transitions.rows, transitions.columns = np.append(transitions.rows, 0.0), np.append(transitions.columns, 0.0)
-    transitions.add(np.array([1]), 2)
+    transitions.add(np.array([[1]]), np.array([2]), np.ones(1))
     assert 2 in transitions.followers(np.array([1])).item_idx
     assert transitions.followers(np.array([2])).item_idx.tolist() == [1]
