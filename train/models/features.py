@@ -13,6 +13,7 @@ from train.models.words import alike, profiles
 
 SEQUENCE = ("sequence_log_share", "sequence_gap")
 TRANSITION = ("transition", "transition_log")
+MEMORY = ("memory", "memory_log")
 OWN = ("own_next_log",)
 NEXT_WEIGHTS = (1.0, 0.6, 0.36)  # of an item so many rows after an earlier time of the newest one
 WORDS = ("words",)
@@ -23,7 +24,7 @@ REPEAT = (
     "interval_ratio", "has_interval", "interval_days", "order_share", "in_open_order",
 )  # fmt: skip
 CONTEXT = ("orders_log", "history_log", "order_is_open", "open_order_log")
-FEATURES = SEQUENCE + TRANSITION + OWN + WORDS + FACETS + ITEM + REPEAT + CONTEXT
+FEATURES = SEQUENCE + TRANSITION + MEMORY + OWN + WORDS + FACETS + ITEM + REPEAT + CONTEXT
 
 TASTE_ROWS = 100  # of a history that say what its shopper likes
 TASTE_DECAY = 0.98  # of a row, for each one after it
@@ -53,6 +54,11 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.item_idx)
+
+    def each_item_idx(self) -> list[np.ndarray]:
+        """Return the items of each shopper, views of item_idx."""
+        ends = np.cumsum(self.counts).tolist()
+        return [self.item_idx[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
     def spread(self, values: list[float]) -> np.ndarray:
         """Return what each shopper (s,) has, on all of their rows, (n,)."""
@@ -101,6 +107,7 @@ def _describe(rows: Rows, prospects: Sequence[Prospect], state: ItemState, colum
     end = 0
     for part in (
         _transition(rows, prospects),
+        _memory(rows, prospects, state),
         _own_next(rows, prospects),
         _words(rows, prospects, state),
         _facets(rows, prospects, state),
@@ -131,6 +138,14 @@ def _transition(rows: Rows, prospects: Sequence[Prospect]) -> np.ndarray:
     return np.stack((score, np.log(score + 1e-4)))
 
 
+def _memory(rows: Rows, prospects: Sequence[Prospect], state: ItemState) -> np.ndarray:
+    """Return what share each item has of all that the shopper's history leads to, not its last items alone."""
+    known = zip(prospects, rows.each_item_idx(), strict=True)
+    shares = [state.transitions.shares(prospect.history.item_idx, items) for prospect, items in known]
+    share = np.concatenate([np.empty(0), *shares])
+    return np.stack((share, np.log(share + 1e-4)))
+
+
 def _own_next(rows: Rows, prospects: Sequence[Prospect]) -> np.ndarray:
     """Return how often each item came soon after the shopper's newest one before, in the shopper's own history."""
     pair, weight = [NO_ITEMS], [np.empty(0)]
@@ -150,8 +165,7 @@ def _own_next(rows: Rows, prospects: Sequence[Prospect]) -> np.ndarray:
 
 def _words(rows: Rows, prospects: Sequence[Prospect], state: ItemState) -> np.ndarray:
     config, cosines = state.config.transitions, [np.empty(0)]
-    ends = np.cumsum(rows.counts)
-    items = [rows.item_idx[end - count : end] for end, count in zip(ends.tolist(), rows.counts.tolist(), strict=True)]
+    items = rows.each_item_idx()
     for start in range(0, len(prospects), READ_TOGETHER):
         some = slice(start, start + READ_TOGETHER)
         newest = [prospect.history.newest_first(config.window) for prospect in prospects[some]]

@@ -30,6 +30,8 @@ class TransitionsConfig(Config):
     history_decay: float = Field(
         default=0.6, gt=0, le=1, description="weight lost per step back in the shopper's history"
     )
+    memory: int = Field(default=100, ge=1, le=1_000, description="newest items of a history whose links `shares` reads")
+    memory_decay: float = Field(default=0.97, gt=0, le=1, description="weight that `shares` loses per step back")
     max_neighbours: int = Field(default=100, ge=1, description="strongest links kept per item by a batch")
 
 
@@ -91,6 +93,23 @@ class Transitions:
         score = total / np.maximum(self.columns[distinct], 1e-9) ** self.config.column_power
         spans = pairwise(offsets_of(pair, len(newest)))
         return [Followers(distinct[start:end], score[start:end]) for start, end in spans]
+
+    def shares(self, history: np.ndarray, asked: np.ndarray) -> np.ndarray:
+        """Return each asked item's share (n,) float64 of all that a history of item_idx, oldest first, leads to.
+
+        Scores are those of `followers`, with a longer memory: the last items hardly say what else a shopper likes.
+        """
+        source = history[: -self.config.memory - 1 : -1]
+        weight = np.cumprod(np.r_[1.0, np.full(self.config.memory, self.config.memory_decay)])[: len(source)]
+        weight /= np.maximum(self.rows[source], 1e-9) ** self.config.row_power
+        link, item_idx, count = self._links(source)
+        if not len(link):
+            return np.zeros(len(asked))
+        # One shopper at a time and without sorting: a long memory has ten thousand links.
+        score = np.bincount(item_idx, count * weight[link], minlength=len(self.columns))
+        reached = np.flatnonzero(score)
+        score[reached] /= np.maximum(self.columns[reached], 1e-9) ** self.config.column_power
+        return score[asked] / max(score.sum(), 1e-300)
 
     def _links(self, source: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return all links that leave `source` (m,): its position, the item linked to, and the count; items repeat."""

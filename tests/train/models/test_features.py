@@ -81,6 +81,16 @@ def slow_price_step(item: int, price: np.ndarray, taken: list[int]) -> float:
     return log1p(float(price[item])) - paid / sum(worth.values())
 
 
+def slow_memory(history: list[int], state: ItemState) -> np.ndarray:
+    """Return what share each item has of all links that leave a history, (n_items,)."""
+    counted, score = state.transitions, np.zeros(state.n_items)
+    for back, source in enumerate(history[::-1]):
+        for item, count in enumerate(counted.base.toarray()[source]):
+            if count:
+                score[item] += 0.97**back * count / counted.rows[source] ** 0.5 / counted.columns[item] ** 0.25
+    return score / max(score.sum(), 1e-12)
+
+
 def slow_features(
     item: int, candidates: list[int], followers: dict[int, float], history: History, state: ItemState
 ) -> dict[str, float]:
@@ -99,12 +109,15 @@ def slow_features(
     said = sum(
         (0.6**back * state.words.toarray()[i] for back, i in enumerate(history.item_idx[::-1][:10])), np.zeros(1)
     )
+    remembered = float(slow_memory(history.item_idx.tolist(), state)[item])
     interval = (max(days) - min(days)) / (count - 1) if again else 0.0
     return {
         "sequence_log_share": logit[item] - log(sum(exp(one) for one in logit.values())),
         "sequence_gap": logit[item] - max(logit.values()),
         "transition": share,
         "transition_log": log(share + 1e-4),
+        "memory": remembered,
+        "memory_log": log(remembered + 1e-4),
         "own_next_log": log1p(slow_own_next(item, history.item_idx.tolist())),
         "words": slow_cosine(state.words.toarray()[item], said),
         "category_share": slow_taste(item, state.facets.category, history.item_idx.tolist()),

@@ -103,7 +103,7 @@ def shopping_again(seed: int, n_queries: int) -> RankingExamples:
 
 
 def test_new_items_are_ordered_among_themselves_however_rarely_they_are_taken() -> None:
-    ranker = fit_ranker(shopping_again(0, n_queries=600), RankerConfig(epochs=20))
+    ranker = fit_ranker(shopping_again(0, n_queries=900), RankerConfig(epochs=20))
     asked = shopping_again(1, n_queries=200)
     scores = ranker.score(asked.features).reshape(-1, PER_QUERY)
     features = asked.features.reshape(-1, PER_QUERY, len(FEATURES))

@@ -21,6 +21,8 @@ CONFIGS = st.builds(
     row_power=st.floats(0, 1),
     column_power=st.floats(0, 1),
     history_decay=st.floats(0.1, 1),
+    memory=st.integers(1, 4),
+    memory_decay=st.floats(0.1, 1),
 )
 
 
@@ -67,6 +69,19 @@ def test_scores_are_those_of_the_formula(
         assert (np.diff(found.item_idx) > 0).all()
 
 
+@given(sequences=SEQUENCES, history=st.lists(st.integers(0, N - 1), max_size=7), config=CONFIGS)
+def test_shares_are_those_of_the_same_formula_with_a_longer_memory(
+    sequences: list[list[int]], history: list[int], config: TransitionsConfig
+) -> None:
+    longer = config.model_copy(update={"history_decay": config.memory_decay, "window": config.memory})
+    counts = slow_counts(sequences, config)
+    scores = slow_scores(counts, history, longer)
+    expected = [scores[item] / max(sum(scores.values()), 1e-300) for item in range(N)]
+    for transitions in (fit_transitions(histories_of(sequences), N, config), live(sequences, config)):
+        found = transitions.shares(np.array(history, dtype=np.int64), np.arange(N))
+        assert found.tolist() == pytest.approx(expected, rel=1e-5, abs=1e-12)
+
+
 @given(sequences=SEQUENCES, more=SEQUENCES, config=CONFIGS)
 def test_events_added_one_by_one_extend_a_batch_as_a_larger_batch_would(
     sequences: list[list[int]], more: list[list[int]], config: TransitionsConfig
@@ -107,6 +122,7 @@ def test_nothing_follows_an_empty_history_or_an_item_that_came_alone() -> None:
     for history in ([], [2]):
         found = transitions.followers(np.array(history, dtype=np.int64))
         assert len(found.item_idx) == len(found.score) == 0
+        assert transitions.shares(np.array(history, dtype=np.int64), np.arange(N)).tolist() == [0] * N
 
 
 def test_a_batch_keeps_only_the_strongest_links_but_normalises_by_all() -> None:
