@@ -1,15 +1,16 @@
 """Snapshots: the state at one version, so that recovery replays only what came after. A cache: none is ever needed."""
 
 import hashlib
+import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load_file, save
+from safetensors.numpy import load_file
 
 from cluster.config import Config
 from cluster.errors import StorageError
@@ -46,11 +47,14 @@ class Snapshot(NamedTuple):
 
 def write_snapshot(folder: Path, snapshot: Snapshot) -> Path:
     """Write a snapshot, whole or not at all, under a name that holds its checksum; keep the newest KEEP."""
-    content = save(snapshot.arrays, metadata={"header": snapshot.header.model_dump_json()})
-    digest = hashlib.sha256(content).hexdigest()
+    total = hashlib.sha256()
+    for part in _parts(snapshot):
+        total.update(part)
+    digest = total.hexdigest()
     path = folder / f"snapshot-{snapshot.header.version:015d}-{digest[:DIGITS]}.safetensors"
     with whole_file(path) as aside:
-        aside.write_bytes(content)
+        with aside.open("wb") as file:
+            file.writelines(_parts(snapshot))
         sync(aside)
         if sha256(aside) != digest:
             raise StorageError(f"{folder} gives back other bytes than were written to it; move the log to a sound disk")
@@ -81,6 +85,22 @@ def keep_snapshots(folder: Path, lineage: str) -> None:
     for path in {*_paths(folder), *folder.glob(".snapshot-*.part")}.difference(kept):
         path.unlink()
     sync(folder)
+
+
+def _parts(snapshot: Snapshot) -> Iterator[bytes | memoryview]:
+    """Yield a snapshot as a file of safetensors holds it, the arrays as they lie: the package's `save` copies them."""
+    arrays = sorted(snapshot.arrays.items(), key=lambda named: (-named[1].itemsize, named[0]))
+    told: dict[str, Any] = {"__metadata__": {"header": snapshot.header.model_dump_json()}}
+    end = 0
+    for name, array in arrays:
+        start, end = end, end + array.nbytes
+        dtype = f"{array.dtype.kind.upper()}{8 * array.itemsize}"  # F32, I64, U8
+        told[name] = {"dtype": dtype, "shape": array.shape, "data_offsets": (start, end)}
+    header = json.dumps(told).encode()
+    header += b" " * (-len(header) % 8)  # so that the arrays lie aligned
+    yield len(header).to_bytes(8, "little") + header
+    for _, array in arrays:
+        yield np.ascontiguousarray(array).data
 
 
 def _intact(folder: Path) -> Iterator[Snapshot]:

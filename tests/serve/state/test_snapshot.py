@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from serve.state.config import StoreConfig
-from serve.state.image import read_shoppers, shopper_arrays
+from serve.state.image import digest, read_shoppers, shopper_arrays
 from serve.state.shoppers import Shopper
-from serve.state.snapshot import KEEP, newest_snapshot
+from serve.state.snapshot import KEEP, Header, Snapshot, newest_snapshot, write_snapshot
 from serve.state.store import Store
 from tests.serve.state.state_world import FAST, random_events, run, send
 
@@ -134,6 +134,18 @@ def test_a_due_snapshot_is_taken_by_itself(bundle: Path, data: Path) -> None:
 
     run(work())
     assert [path.name.split("-")[1] for path in snapshots(data)] == ["000000000000008"]
+
+
+def test_a_file_holds_the_arrays_to_the_bit(tmp_path: Path) -> None:
+    arrays = {
+        "odd": np.arange(3, dtype=np.uint8), "none": np.empty(0, np.int64), "table": np.eye(3, 5),
+        "single": np.array([[np.nan, -0.0]], np.float32), "turned": np.arange(6).reshape(2, 3).T,
+    }  # fmt: skip
+    write_snapshot(tmp_path, Snapshot(Header(lineage="log/b1/5-é", epoch=1, version=7), arrays))
+    found = newest_snapshot(tmp_path, "log/b1/5-é")
+    assert found is not None
+    assert found.header.version == 7
+    assert digest(found.arrays) == digest(arrays)
 
 
 def test_shoppers_of_any_name_survive_the_arrays() -> None:
