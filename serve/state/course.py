@@ -1,6 +1,6 @@
 """A state on its way along the log: recovery, an erasure and a look into the past all go the same way."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -43,12 +43,12 @@ class Course:
             own = told.bundle == self.state.bundle
             apply(self.state, told.batch if own else self._rebased(told))
 
-    def snapshot(self, log: EventLog) -> Snapshot:
-        """Return a copy of the whole state, not sealed yet: that takes long, and there may be events to commit."""
+    def snapshot(self, log: EventLog, room: Mapping[str, np.ndarray] | None = None) -> Snapshot:
+        """Return a copy of the whole state, in `room_for` it; not sealed yet: that takes long, and events may wait."""
         header = Header(
             format=FORMAT, lineage=history_name(log, self.state), epoch=log.epoch, version=self.state.version
         )
-        return Snapshot(header, item_arrays(self.state) | shopper_arrays(self.shoppers.live))
+        return Snapshot(header, item_arrays(self.state, room) | shopper_arrays(self.shoppers.live))
 
     def completed(self, batch: MicroBatch) -> MicroBatch:
         """Return the next batch with what its shoppers did before."""

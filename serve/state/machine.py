@@ -1,6 +1,6 @@
 """The state machine: the bundle's state carried forward by the log, one commit after the other, in one thread."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from uuid import uuid4
 
@@ -14,7 +14,7 @@ from serve.state.dead_letters import DeadLetter
 from serve.state.event_log import EventLog, LogEntry, LoggedEvent
 from serve.state.events import MERGE, Ack, Event, ItemWrite, MicroBatch, Position
 from serve.state.folder import describe
-from serve.state.image import Image, item_arrays
+from serve.state.image import Image, item_arrays, room_for
 from serve.state.learner import apply
 from serve.state.live import LearnerConfig, LiveState
 from serve.state.request import Request
@@ -225,13 +225,17 @@ class StateMachine:
         # Events come about in the order of their times: behind a stretch that is too young all are.
         return stretch.version if stretch is not None and stretch.has_old else None
 
-    def image(self) -> Image:
-        """Return a copy of the items, for a replica to start from."""
-        return Image(self.position, self.state.bundle, self.state.config, item_arrays(self.state))
+    def room(self) -> dict[str, np.ndarray]:
+        """Return memory for an image or a snapshot; any thread may ask."""
+        return room_for(self.state)
 
-    def snapshot(self) -> Snapshot:
+    def image(self, room: Mapping[str, np.ndarray] | None = None) -> Image:
+        """Return a copy of the items, for a replica to start from."""
+        return Image(self.position, self.state.bundle, self.state.config, item_arrays(self.state, room))
+
+    def snapshot(self, room: Mapping[str, np.ndarray] | None = None) -> Snapshot:
         """As Course.snapshot."""
-        return self._course.snapshot(self.log)
+        return self._course.snapshot(self.log, room)
 
     def describe(self) -> None:
         """Write down what the data folder holds now."""

@@ -178,13 +178,13 @@ class Store:
     async def image(self) -> Image:
         """Return a copy of the items, for a replica to start from."""
         self._require_open()
-        return await self._in_thread(self._machine.image)
+        return await self._copied(self._machine.image)
 
     async def state_hash(self) -> tuple[int, str]:
         """Return a version, and the hash of the whole state at it."""
         async with self._one_snapshot:
             await self.caught_up()
-            copy = await self._in_thread(self._machine.snapshot)
+            copy = await self._copied(self._machine.snapshot)
         header = (await asyncio.to_thread(copy.sealed)).header
         return header.version, header.state_hash
 
@@ -192,7 +192,7 @@ class Store:
         """Return the file that the whole state was written to; events go on while it is written."""
         async with self._one_snapshot:
             await self.caught_up()
-            copy = await self._in_thread(self._machine.snapshot)
+            copy = await self._copied(self._machine.snapshot)
             snapshot = await asyncio.to_thread(copy.sealed)
             path = await asyncio.to_thread(write_snapshot, self._machine.log.folder, snapshot)
             await self._in_thread(self._machine.describe)
@@ -253,9 +253,8 @@ class Store:
             self._catching_up = asyncio.create_task(self._catch_up())
 
     async def _catch_up(self) -> None:
-        caught_up = False
-        while not caught_up:
-            caught_up = await self._in_thread(self._machine.catch_up, self._config.catch_up_events)
+        while not await self._in_thread(self._machine.catch_up, self._config.catch_up_events):
+            pass
         self._recent.restart()
         self._saved = 0  # no snapshot is of this state
         self._save_when_due()
@@ -288,6 +287,9 @@ class Store:
     def _require_open(self) -> None:
         if self._closed:
             raise UnavailableError("the store is closing; send the same request again in a second")
+
+    async def _copied(self, work: Callable[[dict[str, np.ndarray]], T]) -> T:
+        return await self._in_thread(work, await asyncio.to_thread(self._machine.room))
 
     async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)

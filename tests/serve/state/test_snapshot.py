@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from serve.state.config import StoreConfig
-from serve.state.image import digest, read_shoppers, shopper_arrays
-from serve.state.shoppers import Shopper
+from serve.state.events import ItemWrite
+from serve.state.image import digest, item_arrays, read_shoppers, room_for, shopper_arrays
+from serve.state.live import live_state
+from serve.state.shoppers import AllShoppers, Shopper
 from serve.state.snapshot import KEEP, Header, Snapshot, newest_snapshot, write_snapshot
 from serve.state.store import Store
-from tests.serve.state.state_world import FAST, random_events, run, send
+from tests.serve.state.state_world import DIM, FAST, random_events, run, send, small_bundle
 
 
 def flip_a_byte(path: Path, place: float) -> None:
@@ -146,6 +148,20 @@ def test_a_file_holds_the_arrays_to_the_bit(tmp_path: Path) -> None:
     assert found is not None
     assert found.header.version == 7
     assert digest(found.arrays) == digest(arrays)
+
+
+@pytest.mark.parametrize("grows", [False, True])
+def test_a_copy_is_the_same_in_room_made_before(grows: bool) -> None:
+    bundle = small_bundle()
+    state = live_state(bundle, AllShoppers(bundle.histories), FAST.learner)
+    room = room_for(state)
+    if grows:
+        state.write(ItemWrite("new", "{}"), np.zeros(DIM, np.float32))
+    state.items.vectors[3] = 7
+    copy = item_arrays(state, room)
+    assert (copy["vectors"] is room["vectors"]) != grows
+    assert digest(copy) == digest(item_arrays(state))
+    assert not any(np.shares_memory(array, state.items.vectors) for array in copy.values())
 
 
 def test_shoppers_of_any_name_survive_the_arrays() -> None:
