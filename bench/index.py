@@ -4,8 +4,9 @@
 
 The items are generated (`bench/vectors.py`). Recall is the share of the exact list, for shoppers that the index was not
 chosen with: when it is built; after a hundredth of the items went elsewhere; and after all went about as far as they
-may before they are searched exactly, most of them away from a shopper, as the learner pushes them. All of it on one
-thread, in seconds and milliseconds of the processor.
+may before they are searched exactly, most of them away from a shopper, as the learner pushes them. At last, `filtered`
+is what random filters cost and find that show so many of the items. All of it on one thread, in seconds and
+milliseconds of the processor.
 Writes bench/results/index.json.
 """
 
@@ -30,6 +31,7 @@ from serve.state.moves import Moved, Moves
 
 K = 100  # length of the lists whose recall is told
 MIB = 2**20
+SHARES = (0.003, 0.02, 0.1, 0.5)  # that filters show
 APPROXIMATE: tuple[Kind, ...] = ("ivf", "ivfpq")
 
 
@@ -57,6 +59,7 @@ def main(words: list[str]) -> int:
         )
         rows += [{"items": n_items, **measured(kind, vectors.copy(), known, asked, bench)} for kind in APPROXIMATE]
         show(f"{n_items:,} items of {bench.dim} coordinates", printed(rows))
+    show("behind filters", behind_filters(rows))
     keep("index", {"rows": rows, "bench": bench.model_dump()})
     return 0
 
@@ -74,6 +77,7 @@ def measured(
     if (base := index.base) is None:
         return {"kind": kind, "build_s": build_s}
     as_built = searched(index, vectors, asked, bench.width)
+    filtered = [filtered_search(index, vectors, asked, bench.width, share) for share in SHARES]
     rng = np.random.default_rng(bench.seed)
     chosen = rng.choice(len(vectors), len(vectors) // 100, replace=False)
     there = vectors[rng.permutation(chosen)]
@@ -88,7 +92,7 @@ def measured(
         "kind": kind, "build_s": build_s, "mib": round(len(faiss.serialize_index(base.index)) / MIB, 1),
         "lists": base.n_lists, "nprobe": base.nprobe, **as_built,
         **{f"moved_{name}": value for name, value in moved.items()},
-        **{f"pushed_{name}": value for name, value in pushed.items()},
+        **{f"pushed_{name}": value for name, value in pushed.items()}, "filtered": filtered,
     }  # fmt: skip
 
 
@@ -112,6 +116,27 @@ def searched(index: Index, vectors: np.ndarray, asked: np.ndarray, width: int) -
     few = asked[: min(len(asked), 256)]
     found = np.stack([index.search(vector, K) for vector in few])
     return quantiles(latencies_ms) | {f"recall@{K}": round(recall(found, nearest(few, vectors, K)), 4)}
+
+
+def filtered_search(index: Index, vectors: np.ndarray, asked: np.ndarray, width: int, share: float) -> dict[str, float]:
+    """Return the latency of searches among a random share of the items, and their recall."""
+    shown = np.random.default_rng(0).random(len(vectors)) < share
+    among = np.flatnonzero(shown)
+    exact = among[nearest(asked[:256], vectors[among], min(K, len(among)))]
+    found, latencies_ms = [], []
+    for vector in asked[:256]:
+        began = time.thread_time()
+        found.append(index.search(vector, width, shown)[:K])
+        latencies_ms.append(1e3 * (time.thread_time() - began))
+    return {"share": share} | quantiles(latencies_ms) | {f"recall@{K}": round(recall(np.stack(found), exact), 4)}
+
+
+def behind_filters(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return what was measured behind filters, a row for each share that they show."""
+    return [
+        {"items": row["items"], "kind": row["kind"]} | one
+        for row in rows if row["items"] >= IndexConfig().ivf_from for one in row.get("filtered", ())
+    ]  # fmt: skip
 
 
 def printed(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

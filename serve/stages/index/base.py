@@ -3,6 +3,7 @@
 import logging
 import time
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import Any
 
 import faiss
@@ -18,6 +19,7 @@ from serve.stages.index.mask import Mask
 log = logging.getLogger(__name__)
 
 SHORTLIST: dict[Kind, int] = {"card": 2, "ivf": 2, "ivfpq": 16}  # proposals for each item wanted
+WIDENED = 0.25  # negative power of the share that is shown: the best of fewer items lie in more lists
 SHORTEST = 100  # proposals for however few
 
 
@@ -53,7 +55,8 @@ class Base:
         """Return a shortlist (s, m) of item_idx for the best k, -1 where the lists read held fewer."""
         width = max(SHORTEST, SHORTLIST[self.kind] * k)
         if not self.on_card:
-            chosen = faiss.SearchParametersIVF(nprobe=self.nprobe, sel=mask.selector if mask else None)  # pyright: ignore[reportCallIssue]
+            nprobe = min(self.n_lists, ceil(self.nprobe * (mask.shown_share**-WIDENED if mask else 1)))
+            chosen = faiss.SearchParametersIVF(nprobe=nprobe, sel=mask.selector if mask else None)  # pyright: ignore[reportCallIssue]
             return self.index.search(queries, width, params=chosen)[1]
         if self.n_lists > 1:
             self.index.nprobe = self.nprobe

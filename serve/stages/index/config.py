@@ -30,7 +30,7 @@ class IndexConfig(Config):
         description="way after which an item is searched exactly, in mean lengths of a vector",
     )
     exact_below: int = Field(
-        default=50_000, ge=0, description="items that a filter shows, up to which all of them are read"
+        default=15_000, ge=0, description="items that a filter shows, up to which all of them are read"
     )
     rebuild: float = Field(
         default=0.02, gt=0, le=1, description="share of such items after which the index is built anew"

@@ -15,6 +15,11 @@ class Mask:
         # It reads this array, not a copy.
         self.selector = faiss.IDSelectorBitmap(self._shown)  # pyright: ignore[reportCallIssue]
 
+    @property
+    def shown_share(self) -> float:
+        """What is not hidden, above 0."""
+        return max(1.0, len(self.hidden) - self.n_hidden) / max(1, len(self.hidden))
+
     def within(self, shown: np.ndarray) -> "Mask":
         """Return what is hidden beside all that is not in shown (m,) bool, m ≥ n_items."""
         return Mask(self.hidden | ~shown[: len(self.hidden)])
