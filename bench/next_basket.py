@@ -48,7 +48,8 @@ class NextBasketConfig(Config):
 def measured(bundle: Bundle, settings: FitRun, config: NextBasketConfig) -> tuple[Evaluation, TifuKnn]:
     """Return how every row does on the bundle's test queries, and the TIFU-KNN that validation chose."""
     prepared = prepare_data(settings)
-    split = make_split(prepared.interactions, settings.holdout, prepared.has_clock)
+    told = bundle.critic.told(prepared.interactions, prepared.reviews)
+    split = make_split(told, settings.holdout, prepared.has_clock)
     data = TrainingSet(train=split.train, n_items=prepared.catalogue.n_items)
     tifu = best_tifu(data, split.history, sampled(split.valid, config.tifu_queries))
     queries = sampled(split.test, settings.report_queries)

@@ -56,6 +56,7 @@ def in_vocabulary(prepared: Prepared, bundle: Bundle) -> Interactions:
     if not known.all():
         log.warning("left out rows=%d of items unknown to bundle=%s", (~known).sum(), bundle.manifest.version)
     history = replace(prepared.interactions.where(known), item_idx=item_idx[known])
+    history = bundle.critic.told(history, prepared.reviews)
     return traits_as_told(history, prepared.users, bundle)
 
 

@@ -2,17 +2,21 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from safetensors.numpy import load_file as load_arrays
+from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file as load_tensors
 from safetensors.torch import save_file as save_tensors
 
 from cluster.errors import BundleError
 from cluster.storage import sha256, whole_folder, write_whole
 from train.bundle_state import MANIFEST, UNREADABLE, BundleState, read_bundle_state, write_bundle_state
+from train.critic import FILE as CRITIC
+from train.critic import Critic
 from train.encoders.items import FILE as FEATURES
 from train.encoders.items import ItemFeatures
 from train.models.base import VectorModel
@@ -33,6 +37,7 @@ class Bundle(BundleState):
     ranker: Ranker
     sources: SourcesConfig
     features: ItemFeatures | None = None  # how to describe items that are not among `items`
+    critic: Critic = field(default_factory=Critic)  # who reads what shoppers say of items
     calibration: Calibration | None = None  # of the ranker's scores; bundles of earlier versions have none
 
 
@@ -51,6 +56,7 @@ def write_bundle(bundle: Bundle, folder: Path, card: Mapping[str, bytes] = NO_CA
             "item_state": bundle.state.config.model_dump(),
             "probability": bundle.calibration.to_json() if bundle.calibration else None,
         })  # fmt: skip
+        save_arrays(bundle.critic.arrays(), aside / CRITIC)
         if bundle.features is not None:
             bundle.features.save(aside)
         _write_card(aside / CARD, card)
@@ -79,6 +85,7 @@ def read_bundle(folder: Path) -> Bundle:
             ranker=Ranker.from_json(calibration["ranker"]),
             sources=SourcesConfig.checked(calibration["sources"]),
             features=ItemFeatures.load(folder) if FEATURES in known.manifest.files else None,
+            critic=Critic.from_arrays(load_arrays(folder / CRITIC)) if CRITIC in known.manifest.files else Critic(),
             calibration=Calibration.from_json(probability) if probability else None,
         )  # fmt: skip
     except UNREADABLE as error:

@@ -21,6 +21,7 @@ from train.data.schema import Interactions
 from train.encoders.traits import TraitEncoder
 from train.models.facets import Facets, no_facets
 from train.models.item_state import ItemState, ItemStateConfig
+from train.models.opinions import Opinions
 from train.models.packed import Packed, unpacked
 from train.models.transitions import Transitions
 
@@ -163,6 +164,8 @@ def _arrays(state: ItemState) -> dict[str, np.ndarray]:
         "rows": state.transitions.rows, "columns": state.transitions.columns,
         "popularity": state.popularity, "recent": state.recent, "repeat_rate": state.repeat_rate,
         "totals": np.array([state.n_events, state.recent_total]), "epoch_ms": np.array([state.epoch_ms]),
+        "opinion_total": state.opinions.total, "opinion_count": state.opinions.count,
+        "opinion_shop": state.opinions.shop,
     }  # fmt: skip
 
 
@@ -192,11 +195,17 @@ def _item_state(
         config=parsed, vectors=vectors, words=_matrix(words), facets=facets, popularity=arrays["popularity"],
         recent=arrays["recent"], repeat_rate=arrays["repeat_rate"], n_events=float(arrays["totals"][0]),
         recent_total=float(arrays["totals"][1]), epoch_ms=int(arrays["epoch_ms"][0]),
-        gone=np.zeros(len(vectors), dtype=bool),
+        gone=np.zeros(len(vectors), dtype=bool), opinions=_opinions(arrays, len(vectors)),
         transitions=Transitions(
             config=parsed.transitions, base=_matrix(arrays), rows=arrays["rows"], columns=arrays["columns"]
         ),
     )  # fmt: skip
+
+
+def _opinions(arrays: dict[str, np.ndarray], n_items: int) -> Opinions:
+    """Return what was said of the items; nothing in bundles of before opinions were counted."""
+    nothing = {"total": np.zeros(n_items), "count": np.zeros(n_items), "shop": np.zeros(2)}
+    return Opinions(**{name: arrays.get(f"opinion_{name}", none) for name, none in nothing.items()})
 
 
 def _history_frame(histories: Interactions) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from train.bundle import Bundle, read_bundle
 from train.bundle_state import Manifest
 from train.config import EvaluateRun, FitRun
 from train.content import Described, describe
+from train.critic import Critic, fit_critic
 from train.data.batches import Wanted
 from train.data.orders import inside_queries
 from train.data.prepared import Prepared
@@ -89,6 +90,8 @@ def fit_bundle(config: FitRun, prepared: Prepared, split: Split | None = None) -
     parent = find_parent(config, prepared.has_clock)
     split = split or make_split(prepared.interactions, config.holdout, prepared.has_clock)
     split, traits = told_of_users(split, prepared.users, config.model, parent.traits if parent else None)
+    critic = fit_critic(prepared.reviews, split.train, config.training.seed)
+    split = _with_opinions(split, critic, prepared)
     keep_seen = buys_again(split.train) if config.keep_seen is None else config.keep_seen
     choosing, reporting = chosen_and_reported(split, config)
     described = describe(prepared, split.train, config.features, parent.features if parent else None)
@@ -106,7 +109,7 @@ def fit_bundle(config: FitRun, prepared: Prepared, split: Split | None = None) -
         model=final.model, items=prepared.catalogue.frame, ranker=fused.ranker, sources=config.sources,
         state=_state(final.model, split.history, prepared, described, config),
         histories=split.history, traits=traits, features=described.features,
-        calibration=fused.calibrated.calibration,
+        critic=critic, calibration=fused.calibrated.calibration,
     )  # fmt: skip
     facts = CardFacts(
         manifest=bundle.manifest, report=Report(prepared.report.steps + split.report.steps + chosen.report.steps),
@@ -170,6 +173,12 @@ def chosen_and_reported(split: Split, config: FitRun) -> tuple[Queries, Queries]
     n_choosing = min(config.ranker_queries, len(order) // 2)
     choosing = split.valid.take(np.sort(order[:n_choosing]))
     return choosing, split.valid.take(np.sort(order[n_choosing : n_choosing + config.report_queries]))
+
+
+def _with_opinions(split: Split, critic: Critic, prepared: Prepared) -> Split:
+    """Return the split whose rows tell what their shoppers said; its queries stay what they are."""
+    told = {name: critic.told(getattr(split, name), prepared.reviews) for name in ("history", "train", "counted")}
+    return replace(split, **told)
 
 
 def _validation(split: Split, choosing: Queries, keep_seen: bool, config: FitRun) -> ValidationSet | None:

@@ -11,6 +11,7 @@ from cluster.errors import RequestError
 from serve.api.problems import InvalidError, problem, read
 from serve.api.schemas import MAX_EVENTS, EventBody, EventResult, EventsAnswer, ProblemBody
 from serve.state.events import UNKNOWN, Ack, Event, Problem
+from train.critic import Critic
 from train.data.schema import NO_ITEM
 from train.data.steps.events import EVENT_WEIGHTS, VALUED_TYPES
 
@@ -33,7 +34,7 @@ def read_bodies(content: Any) -> list[EventBody | Problem]:
     return [_body(event, f"/events/{position}") for position, event in enumerate(events)]
 
 
-def to_event(body: EventBody, index: dict[str, int], now: datetime) -> Event | Problem:
+def to_event(body: EventBody, index: dict[str, int], critic: Critic, now: datetime) -> Event | Problem:
     """Return what the store takes of a body, or why it means nothing anywhere; index: item_id → item_idx.
 
     An item that is not known here may be known to the store, which keeps the event for later where it is not.
@@ -47,6 +48,7 @@ def to_event(body: EventBody, index: dict[str, int], now: datetime) -> Event | P
         event_id=body.id or f"evt_{uuid4().hex}", user_id=user_id, event_type=body.type, weight=_weight(body),
         item_idx=NO_ITEM if body.item is None else index.get(body.item, UNKNOWN), item_id=body.item or "",
         timestamp_ms=body.time_ms(now), order_key=body.order_id or "", value=body.value, payload=_payload(body),
+        opinion=critic.of(body.type, body.value, body.text),
     )  # fmt: skip
 
 

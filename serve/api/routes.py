@@ -89,7 +89,10 @@ def make_api(engine_of: Callable[[], Engine]) -> FastAPI:
 async def ingest(engine: Engine, bodies: list[EventBody | Problem]) -> list[Ack | Problem]:
     """Return what became of each event; only those that mean something reach the store."""
     now = datetime.now(UTC)
-    judged = [body if isinstance(body, Problem) else to_event(body, engine.index, now) for body in bodies]
+    judged = [
+        body if isinstance(body, Problem) else to_event(body, engine.index, engine.bundle.critic, now)
+        for body in bodies
+    ]
     sound = [event for event in judged if isinstance(event, Event)]
     acks = iter(await engine.ingest(sound) if sound else [])
     return [next(acks) if isinstance(event, Event) else event for event in judged]

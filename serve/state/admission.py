@@ -42,6 +42,8 @@ def event_problem(event: Event, is_finite: bool, n_items: int, latest_ms: int) -
         return Problem(422, f"item_idx {event.item_idx} is not among the {n_items} items of the bundle")
     if not abs(event.weight) <= MAX_WEIGHT:  # also false for NaN
         return Problem(422, f"weight {event.weight} is not between -{MAX_WEIGHT:g} and {MAX_WEIGHT:g}")
+    if event.opinion is not None and not abs(event.opinion) <= 1:
+        return Problem(422, f"opinion {event.opinion} is not between -1 and 1")
     if not 0 <= event.timestamp_ms <= latest_ms:
         return Problem(422, f"time {event.timestamp_ms} ms is not between 0 and {latest_ms}, what the bundle can count")
     if event.value is not None and not math.isfinite(event.value):

@@ -27,6 +27,7 @@ def draft(
         same_order=np.zeros(n, dtype=bool), standing=np.zeros(n, np.float32),
         previous=np.empty((n, 0), np.int64), vectors=vectors,
         judged=np.array([event.judged for event in events], np.int32).reshape(n, len(UNJUDGED)),
+        opinion=np.array([event.opinion for event in events], np.float32),  # None is NaN
         writes=writes,
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from safetensors.numpy import load, save
 
 from cluster.errors import LogError
 from serve.state.dead_letters import Execute, LetterBox
-from serve.state.events import ITEM, MERGE, SILENT, Event, ItemWrite, MicroBatch, nobody_looked
+from serve.state.events import ITEM, MERGE, SILENT, Event, ItemWrite, MicroBatch, nobody_looked, nobody_spoke
 from serve.state.retention import Removals
 from serve.state.shoppers import digest_of
 from train.data.schema import NO_ITEM
@@ -209,7 +209,7 @@ class EventLog(ABC):
         batch = MicroBatch(
             first_seq=first_seq, event_types=event_types, user_ids=user_ids, order_keys=order_keys,
             weight=np.array(weight), timestamp_ms=np.array(timestamp_ms, np.int64),
-            **({"judged": nobody_looked(len(user_ids))} | arrays),  # batches of before events were judged lack it
+            **(_lacking(len(user_ids)) | arrays),
             writes=tuple(map(ItemWrite, item_ids, contents)) if ITEM in event_types else (),
         )  # fmt: skip
         return LoggedBatch(bundle, batch, item_ids)
@@ -222,9 +222,14 @@ def _owner(user_id: str, seq: int, merges: Mapping[str, list[tuple[int, str]]]) 
     return user_id
 
 
+def _lacking(n: int) -> dict[str, np.ndarray]:
+    """Return what batches of n events lack that are older than the column."""
+    return {"judged": nobody_looked(n), "opinion": nobody_spoke(n)}
+
+
 def encode(batch: MicroBatch) -> bytes:
     """Return what a batch holds beyond its events' columns."""
-    names = ("item_idx", "same_order", "standing", "previous", "vectors", "judged")
+    names = ("item_idx", "same_order", "standing", "previous", "vectors", "judged", "opinion")
     return save({name: getattr(batch, name) for name in names})
 
 
@@ -243,7 +248,7 @@ def silenced(batch: MicroBatch, seqs: Sequence[int]) -> MicroBatch:
         order_keys=texts(batch.order_keys, ""), item_idx=rows(batch.item_idx, NO_ITEM), weight=rows(batch.weight, 0),
         timestamp_ms=rows(batch.timestamp_ms, 0), same_order=rows(batch.same_order, 0),
         standing=rows(batch.standing, 0), previous=rows(batch.previous, NO_ITEM), vectors=rows(batch.vectors, 0),
-        judged=rows(batch.judged, 0),
+        judged=rows(batch.judged, 0), opinion=rows(batch.opinion, np.nan),
         writes=batch.writes,
     )  # fmt: skip
 

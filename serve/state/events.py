@@ -40,6 +40,7 @@ class Event:
     value: float | None = None
     payload: str = "{}"  # JSON: the rest of what the client sent, its `time` among it
     judged: Ranks = UNJUDGED
+    opinion: float | None = None  # of the item, −1 to 1
 
 
 class Problem(NamedTuple):
@@ -87,6 +88,11 @@ class Row(NamedTuple):
     same_order: bool  # as the row before it
 
 
+def nobody_spoke(n: int) -> np.ndarray:
+    """Return the opinions of events that say none, (n,) float32."""
+    return np.full(n, np.nan, np.float32)
+
+
 def nobody_looked(n: int) -> np.ndarray:
     """Return the Ranks of events that were not judged, (n, 3) int32."""
     return np.tile(np.array(UNJUDGED, np.int32), (n, 1))
@@ -111,6 +117,7 @@ class MicroBatch:
     previous: np.ndarray  # (n, window) int64, the shopper's items before it, newest first, NO_ITEM on the left
     vectors: np.ndarray  # (n, d) float32, h_u as the gateway encoded it; zeros make no step; of an ITEM, its h_i
     judged: np.ndarray  # (n, 3) int32, Ranks, UNJUDGED in most rows
+    opinion: np.ndarray  # (n,) float32 of the item, −1 to 1, NaN for none
     writes: tuple[ItemWrite, ...] = ()  # one for each event of a batch of ITEMs, which hold nothing else
 
     def __len__(self) -> int:

@@ -39,6 +39,7 @@ def item_arrays(state: LiveState, room: Mapping[str, np.ndarray] | None = None) 
     source, target, weight = zip(*links, strict=True) if links else ((), (), ())
     room = room or {}
     return {name: _copied(array, room.get(name)) for name, array in _tables(state).items()} | {
+        "opinion_shop": state.items.opinions.shop.copy(),
         "figures": state.figures.sums.copy(), "totals": np.array([state.items.n_events, state.items.recent_total]),
         "link_source": np.array(source, np.int64), "link_target": np.array(target, np.int64),
         "link_weight": np.array(weight, np.float64),
@@ -51,11 +52,8 @@ def restore_items(state: LiveState, arrays: Mapping[str, np.ndarray]) -> None:
     items, counted = state.items, state.items.transitions
     state.catalogue.restore(arrays["catalogue"])
     state.resize(len(state.catalogue))
-    for target, name in (
-        (items.vectors, "vectors"), (state.squares, "squares"), (items.popularity, "popularity"),
-        (items.recent, "recent"), (counted.rows, "rows"), (counted.columns, "columns"),
-        (state.figures.sums, "figures"), *((array, name) for name, array in items.facets.arrays().items()),
-    ):  # fmt: skip
+    others = {"figures": state.figures.sums, "opinion_shop": items.opinions.shop}
+    for name, target in (_tables(state) | others).items():
         np.copyto(target, arrays[name], casting="no")
     items.n_events, items.recent_total = arrays["totals"].tolist()
     written = state.catalogue.written
@@ -109,7 +107,8 @@ def _tables(state: LiveState) -> dict[str, np.ndarray]:
     items, counted = state.items, state.items.transitions
     return {
         "vectors": items.vectors, "squares": state.squares, "popularity": items.popularity, "recent": items.recent,
-        "rows": counted.rows, "columns": counted.columns,
+        "rows": counted.rows, "columns": counted.columns, "opinion_total": items.opinions.total,
+        "opinion_count": items.opinions.count,
     } | items.facets.arrays()  # fmt: skip
 
 

@@ -32,6 +32,9 @@ def apply(state: LiveState, batch: MicroBatch) -> Moved:
     item_idx, share = batch.item_idx[counted], batch.standing[counted].astype(np.float64)
     state.items.count(item_idx, batch.timestamp_ms[counted], share)
     state.items.transitions.add(batch.previous[counted], item_idx, share)
+    if (spoken := ~np.isnan(batch.opinion[counted])).any():
+        opinion = batch.opinion[counted][spoken].astype(np.float64)
+        state.items.opinions.add(item_idx[spoken], opinion, share[spoken])
     state.figures.add(batch.judged, batch.standing)
     moved = [state.write(write, vector) for write, vector in zip(batch.writes, batch.vectors, strict=False)]
     if state.config.learning_rate > 0:

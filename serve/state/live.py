@@ -18,7 +18,7 @@ from serve.state.shoppers import Shoppers
 from train.bundle_state import BundleState
 from train.models.item_state import ItemState
 
-RULE = 5  # raise it when `learner.apply` or completion changes, so that no snapshot or replica mixes two rules
+RULE = 6  # raise it when `learner.apply` or completion changes, so that no snapshot or replica mixes two rules
 
 
 class LearnerConfig(Config):
@@ -108,10 +108,12 @@ class LiveState:
             (items, ("vectors", "popularity", "recent", "repeat_rate", "gone")),
             (items.transitions, ("rows", "columns")),
             (items.facets, ("category", "brand", "price")),
+            (items.opinions, ("total", "count")),
             (self, ("squares",)),
         ]
         if n_items != published.n_items:
             owned += [(published, ("vectors", "popularity", "recent")), (published.transitions, ("rows", "columns"))]
+            owned += [(published.opinions, ("total", "count"))]
         for number, (owner, names) in enumerate(owned):
             for name in names:
                 room = "anchor" if owner is published and name == "vectors" else f"{number}.{name}"
@@ -125,7 +127,7 @@ class LiveState:
 def live_state(bundle: BundleState, shoppers: Shoppers, config: LearnerConfig) -> LiveState:
     """Return the state before the first event."""
     published = replace(bundle.state, vectors=np.ascontiguousarray(bundle.state.vectors, dtype=np.float32))
-    published.transitions = replace(published.transitions)
+    published.transitions, published.opinions = replace(published.transitions), replace(published.opinions)
     n_items = published.n_items
     state = LiveState(
         bundle=bundle.manifest.version, config=config, catalogue=LiveCatalogue(bundle.items), published=published,

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 from tests.serve.shop import STRANGER, Shop, open_shop
+from tests.train.encoders.test_sentiment import written
+from train.critic import Critic
+from train.encoders.sentiment import fit_sentiment
 
 CLICK = {"type": "click", "user": "u", "item": "i0003"}
 
@@ -164,3 +167,20 @@ def test_500_events_at_once_are_applied_in_order(shop: Shop) -> None:
     assert answer["applied"] == 500
     assert [result["version"] for result in answer["results"]] == list(range(1, 501))
     assert shop.history("u3") == items[3::7]
+
+
+def test_stars_and_words_move_what_is_thought_of_an_item(registry: Path, tmp_path: Path) -> None:
+    with open_shop(registry, tmp_path / "data") as shop:
+        texts, opinions = written(600, seed=0)
+        object.__setattr__(shop.bundle, "critic", Critic(sentiment=fit_sentiment(texts, opinions)))
+        said = shop.engine.view.items.opinions
+        index = shop.engine.index
+        for number, (stars, text) in enumerate([(5, None), (1, "superb"), (None, "broken"), (None, "superb")]):
+            review = {"value": stars, "text": text}
+            told = {name: value for name, value in review.items() if value is not None}
+            shop.post("/v1/events", type="review", user=f"critic{number}", item=f"i000{number}", **told)
+        totals = said.total[[index[f"i000{number}"] for number in range(4)]]
+        assert (totals > 0).tolist() == [True, False, False, True]
+        assert (totals != 0).all()
+        shop.post("/v1/events", type="click", user="critic", item="i0005", value=5)
+        assert said.count[index["i0005"]] == 0

@@ -19,13 +19,15 @@ from cluster.storage import sha256
 from tests.train.conftest import Small
 from train.bundle import read_bundle, write_bundle
 from train.bundle_state import MANIFEST, Manifest, check_bundle
+from train.critic import Critic
 from train.models.ranker import Ranker
 from train.models.shopper import history_of
 from train.recommender import prospects, ranked
 
 READ = (
-    "calibration.json", "content.json", "encoder.json", "facets.safetensors", "histories.parquet", "item_vectors.npy",
-    "items.parquet", "model.safetensors", "transitions.safetensors", "users.parquet", "words.safetensors",
+    "calibration.json", "content.json", "critic.safetensors", "encoder.json", "facets.safetensors",
+    "histories.parquet", "item_vectors.npy", "items.parquet", "model.safetensors", "transitions.safetensors",
+    "users.parquet", "words.safetensors",
 )  # fmt: skip
 CARD = (
     "card/calibration_purchase.png", "card/card.md", "card/metrics.png", "card/popularity.png", "card/segments.png",
@@ -96,13 +98,18 @@ def test_a_folder_without_a_manifest_is_no_bundle(tmp_path: Path) -> None:
         read_bundle(tmp_path)
 
 
-def test_a_bundle_of_before_facets_were_known_has_items_that_say_nothing(small: Small, copy: Path) -> None:
+def test_a_bundle_of_before_facets_and_critics_has_items_that_say_nothing_and_nobody_who_reads(
+    small: Small, copy: Path
+) -> None:
     known = small.published.bundle.state.facets
     assert read_bundle(copy).state.facets.category.tolist() == known.category.tolist()
     manifest = Manifest.model_validate_json((copy / MANIFEST).read_text())
-    files = {name: digest for name, digest in manifest.files.items() if name != "facets.safetensors"}
+    later = ("facets.safetensors", "critic.safetensors")
+    files = {name: digest for name, digest in manifest.files.items() if name not in later}
     (copy / MANIFEST).write_text(manifest.model_copy(update={"files": files}).sealed().model_dump_json())
-    for array in read_bundle(copy).state.facets.arrays().values():
+    before = read_bundle(copy)
+    assert before.critic == Critic()
+    for array in before.state.facets.arrays().values():
         assert len(array) == len(known.category) and not array.any()
 
 

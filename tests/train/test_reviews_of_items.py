@@ -10,13 +10,16 @@ import pytest
 from cluster.errors import ConfigError
 from tests.train.small import SMALL, small_fit
 from tests.world import tiny_world, write_world
+from train.batch import in_vocabulary
 from train.bundle import read_bundle
 from train.config import FitRun
 from train.content import describe
+from train.critic import fit_critic
 from train.data.prepared import Prepared
 from train.data.source import prepare_data
 from train.data.split import Split, make_split
 from train.encoders.items import ContentConfig
+from train.models.item_state import recounted
 
 SAID = ("smells of jasmine", "很结实的椅子", "waters the roses", "结局出人意料")
 HELD_OUT = "held out alone"
@@ -84,3 +87,17 @@ def test_reviews_need_an_encoder_that_reads_them() -> None:
     assert ContentConfig.parse(["content=tfidf+image+reviews"]).names == ["tfidf", "image", "reviews"]
     with pytest.raises(ConfigError, match=r"give tfidf\+image\+reviews"):
         ContentConfig.parse(["content=image+reviews"])
+
+
+def test_a_fit_counts_what_shoppers_said_and_learns_to_read_their_words(shop: Path, tmp_path: Path) -> None:
+    published, _ = small_fit(shop, tmp_path)
+    bundle = read_bundle(published.folder)
+    _, prepared, split = parted(shop)
+    assert (bundle.critic.worst, bundle.critic.best) == (1, 5)
+    assert bundle.critic.sentiment is None  # everybody was content, as far as training could see
+    said = bundle.state.opinions  # of all rows, the last ones too
+    assert said.shop.tolist() == pytest.approx([480 * 0.5 - 120, 600])
+    np.testing.assert_array_equal(said.count, bundle.state.popularity)
+    known = recounted(bundle.state, in_vocabulary(prepared, bundle), prepared.has_clock).opinions
+    np.testing.assert_allclose(known.total, said.total)
+    assert fit_critic(prepared.reviews, split.history).sentiment is not None

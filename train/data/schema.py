@@ -85,6 +85,7 @@ class Interactions:
     weight: np.ndarray  # (n,) float32, what the event type is worth; > 0
     purchased: np.ndarray | None = None  # (n,) bool, which rows are purchases; absent where nobody knows
     review_idx: np.ndarray | None = None  # (n,) int64, its row in a table of reviews, −1 for none; absent without any
+    opinion: np.ndarray | None = None  # (n,) float32, −1 to 1, NaN for none, see train/critic.py; absent until read
     traits: csr_matrix | None = None  # (n_users, n_traits) float32, see train/encoders/traits.py; where a model asks
 
     @cached_property
@@ -129,6 +130,7 @@ class Interactions:
             timestamp_ms=self.timestamp_ms[mask], order_idx=self.order_idx[mask], weight=self.weight[mask],
             purchased=None if self.purchased is None else self.purchased[mask],
             review_idx=None if self.review_idx is None else self.review_idx[mask],
+            opinion=None if self.opinion is None else self.opinion[mask],
         )  # fmt: skip
 
 

@@ -19,12 +19,13 @@ NEXT_WEIGHTS = (1.0, 0.6, 0.36)  # of an item so many rows after an earlier time
 WORDS = ("words",)
 FACETS = ("category_share", "brand_share", "price_step")
 ITEM = ("popularity_log", "recent_log", "repeat_rate")
+QUALITY = ("quality",)
 REPEAT = (
     "is_repeat", "count_log", "count_fast", "count_slow", "count_days", "orders_since", "days_since",
     "interval_ratio", "has_interval", "interval_days", "order_share", "in_open_order",
 )  # fmt: skip
 CONTEXT = ("orders_log", "history_log", "order_is_open", "open_order_log")
-FEATURES = SEQUENCE + TRANSITION + MEMORY + OWN + WORDS + FACETS + ITEM + REPEAT + CONTEXT
+FEATURES = SEQUENCE + TRANSITION + MEMORY + OWN + WORDS + FACETS + ITEM + QUALITY + REPEAT + CONTEXT
 
 TASTE_ROWS = 100  # of a history that say what its shopper likes
 TASTE_DECAY = 0.98  # of a row, for each one after it
@@ -112,6 +113,7 @@ def _describe(rows: Rows, prospects: Sequence[Prospect], state: ItemState, colum
         _words(rows, prospects, state),
         _facets(rows, prospects, state),
         _item(rows, state),
+        _quality(rows, state),
         _repeat(rows, prospects),
         _context(rows, prospects),
     ):
@@ -208,6 +210,10 @@ def _item(rows: Rows, state: ItemState) -> np.ndarray:
         np.log(state.recent[item_idx] / (state.recent_total + 1e-300) + 1e-7),
         state.repeat_rate[item_idx],
     ))  # fmt: skip
+
+
+def _quality(rows: Rows, state: ItemState) -> np.ndarray:
+    return state.opinions.means(rows.item_idx, state.config.opinion_prior)[None]
 
 
 def _repeat(rows: Rows, prospects: Sequence[Prospect]) -> np.ndarray:

@@ -10,6 +10,7 @@ from scipy.sparse import csr_matrix
 from cluster.config import Config
 from train.data.schema import Interactions
 from train.models.facets import Facets, no_facets
+from train.models.opinions import Opinions, fit_opinions
 from train.models.transitions import Transitions, TransitionsConfig, fit_transitions
 from train.models.words import no_words
 
@@ -23,6 +24,7 @@ class ItemStateConfig(Config):
     half_life_days: float = Field(
         default=30, gt=0, description="age at which an event counts half for recent popularity"
     )
+    opinion_prior: float = Field(default=5, gt=0, description="opinions of doubt in what shoppers say of an item")
     repeat_prior: float = Field(default=5, gt=0, description="shoppers of doubt in an item's repeat rate")
 
 
@@ -37,6 +39,7 @@ class ItemState:
     repeat_rate: np.ndarray  # (n_items,) float32, share of buyers who bought again
     transitions: Transitions
     words: csr_matrix  # (n_items, n_terms) float32, rows of length 1 or empty; events do not move them
+    opinions: Opinions
     facets: Facets  # what the shop says the items are; events do not move them
     n_events: float  # the sum of `popularity`
     recent_total: float  # the sum of `recent`
@@ -61,6 +64,7 @@ class ItemState:
             recent=self.recent.copy(),
             transitions=apart,
             gone=self.gone.copy(),
+            opinions=self.opinions.copy(),
             facets=replace(self.facets),
         )
 
@@ -95,6 +99,7 @@ def fit_item_state(
         repeat_rate=_repeat_rate(interactions, n_items, config.repeat_prior),
         transitions=fit_transitions(interactions, n_items, config.transitions),
         words=no_words(n_items) if words is None else words,
+        opinions=fit_opinions(interactions, n_items),
         facets=no_facets(n_items) if facets is None else facets,
         n_events=float(len(interactions)),
         recent_total=float(recent.sum()),

@@ -76,13 +76,14 @@ def event(event_id: str, user_id: str = "u0", item_idx: int = 0, **changes: Any)
 
 
 def random_events(n: int, seed: int = 0, prefix: str = "e") -> list[Event]:
-    """Return events of known users and strangers, with and without items and orders, of all signs."""
+    """Return events of known users and strangers, with and without items, orders and opinions, of all signs."""
     rng = np.random.default_rng(seed)
     return [
         event(
             f"{prefix}{index}", f"u{rng.integers(2 * N_USERS)}", int(rng.integers(-1, N_ITEMS)),
             weight=float(rng.choice([1, 1, 5, 0, -1])), timestamp_ms=CUTOFF_MS + int(rng.integers(5)) * 1_000,
             order_key=str(rng.choice(["", "", "o1", "o2"])), judged=ranks(index),
+            opinion=None if index % 3 else (index % 9 - 4) / 4,
         )
         for index in range(n)
     ]  # fmt: skip

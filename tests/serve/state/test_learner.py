@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from serve.state.events import MicroBatch, nobody_looked
+from serve.state.events import MicroBatch, nobody_looked, nobody_spoke
 from serve.state.learner import apply, dot, sample_negatives, sigmoid, splitmix64
 from serve.state.live import LearnerConfig, LiveState, live_state
 from serve.state.shoppers import AllShoppers
@@ -18,7 +18,7 @@ def batch(item_idx: int, weight: float, vector: np.ndarray, first_seq: int = 1) 
         first_seq=first_seq, event_types=("click",), user_ids=("u0",), order_keys=("",), item_idx=np.array([item_idx]),
         weight=np.array([weight]), timestamp_ms=np.array([CUTOFF_MS]), same_order=np.array([False]),
         standing=np.ones(1, np.float32), previous=np.array([[-1, 2]]), vectors=vector[None].astype(np.float32),
-        judged=nobody_looked(1),
+        judged=nobody_looked(1), opinion=nobody_spoke(1),
     )  # fmt: skip
 
 

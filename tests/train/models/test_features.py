@@ -27,7 +27,9 @@ def a_state(n_items: int = N) -> ItemState:
     vectors = np.random.default_rng(0).normal(size=(n_items, DIM)).astype(np.float32)
     sequences = [[item % n_items for item in sequence] for sequence in ([0, 1, 0, 2], [2, 3, 2], [1])]
     words = fit_words([f"tea no{item % 3} {'green' * (item % 2)}" for item in range(n_items - 1)] + [""])
-    return fit_item_state(vectors, histories_of(sequences), True, ItemStateConfig(), words, facets_of(n_items))
+    histories = histories_of(sequences)
+    histories = replace(histories, opinion=np.linspace(-1, 1, len(histories), dtype=np.float32))
+    return fit_item_state(vectors, histories, True, ItemStateConfig(), words, facets_of(n_items))
 
 
 def facets_of(n_items: int) -> Facets:
@@ -71,6 +73,12 @@ def slow_taste(item: int, code: np.ndarray, taken: list[int]) -> float:
     worth = {back: TASTE_DECAY**back for back, one in enumerate(taken[::-1][:TASTE_ROWS]) if code[one]}
     same = sum(weight for back, weight in worth.items() if code[taken[-1 - back]] == code[item])
     return same / sum(worth.values()) if code[item] and worth else 0.0
+
+
+def slow_quality(item: int, state: ItemState) -> float:
+    """Return the mean of an item's opinions and of five that say what the shop's do."""
+    usual = state.opinions.total.sum() / state.opinions.count.sum()
+    return float((5 * usual + state.opinions.total[item]) / (5 + state.opinions.count[item]))
 
 
 def slow_price_step(item: int, price: np.ndarray, taken: list[int]) -> float:
@@ -125,6 +133,7 @@ def slow_features(
         "price_step": slow_price_step(item, state.facets.price, history.item_idx.tolist()),
         "popularity_log": log((state.popularity[item] + 1) / (state.n_events + 1)),
         "recent_log": log(state.recent[item] / state.recent_total + 1e-7),
+        "quality": slow_quality(item, state),
         "repeat_rate": float(state.repeat_rate[item]),
         "is_repeat": float(count > 0),
         "count_log": log(count) if count else 0.0,
