@@ -13,7 +13,9 @@ from train.models.candidates import Candidates
 from train.models.facets import Facets
 from train.models.features import FEATURES, TASTE_DECAY, TASTE_ROWS, features, features_of_lists
 from train.models.item_state import ItemState, ItemStateConfig, fit_item_state
+from train.models.opinions import Opinions
 from train.models.prospect import Prospect
+from train.models.ranker import Ranker
 from train.models.shopper import NO_HISTORY, History
 from train.models.transitions import Followers
 from train.models.words import fit_words
@@ -179,6 +181,29 @@ def test_every_column_is_what_its_name_says(
         expected = slow_features(item, asked, scores, history, state)
         by_name = dict(zip(FEATURES, found[row].tolist(), strict=True))
         assert by_name == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+def test_a_bad_word_lowers_an_item_for_whoever_listens_and_no_other_one_by_as_much() -> None:
+    listens = np.zeros((len(FEATURES), 1), np.float32)
+    listens[FEATURES.index("quality")] = 1
+    ones, zeros = np.ones(len(FEATURES), np.float32), np.zeros(len(FEATURES), np.float32)
+    ranker = Ranker(
+        mean=zeros, deviation=ones, low=-9 * ones, high=9 * ones, inner=listens, inner_bias=ones[:1], outer=ones[:1]
+    )
+    state, asked = a_state(), np.arange(N)
+    before, after = (
+        ranker.score(features_of(asked, VECTOR, NO_FOLLOWERS, one_history([1, 2]), known))
+        for known in (state, replace(state, opinions=with_opinion(state.opinions, 3, -1.0)))
+    )
+    fall = before - after
+    assert (fall > 0).all()  # the shop's own mean fell, too
+    assert fall[3] > 1.5 * np.delete(fall, 3).max()
+
+
+def with_opinion(opinions: Opinions, item_idx: int, opinion: float) -> Opinions:
+    more = opinions.copy()
+    more.add(np.array([item_idx]), np.array([opinion]), np.ones(1))
+    return more
 
 
 def test_a_shopper_far_from_everything_still_prefers_the_nearest() -> None:
