@@ -27,10 +27,9 @@ from bench.report import keep, show
 from bench.shop import publish_shop
 from cluster.config import Config
 from serve.engine import Engine
+from serve.stages.fused import fused
 from serve.stages.index.config import IndexConfig
 from serve.stages.index.policy import open_index
-from serve.stages.ranking import Ranking
-from serve.stages.retrieval import Retriever
 from serve.state.events import Event
 from serve.state.figures import Figures
 from serve.state.follower import Follower
@@ -63,10 +62,8 @@ def engine_of(bundle: Bundle, view: View, store: Store, share: float) -> Engine:
     async def encode(history: History) -> np.ndarray:
         return bundle.model.encode_shoppers([history])[0]
 
-    retriever = Retriever(view, open_index(view, bundle, IndexConfig()), bundle.sources)
-    return Engine(
-        bundle, Follower(view, store), store, encode, retriever.retrieve, Ranking(view, bundle.ranker).rank, share
-    )  # fmt: skip
+    stages = fused(bundle, view, open_index(view, bundle, IndexConfig()))
+    return Engine(bundle, Follower(view, store), store, encode, stages, share)
 
 
 def clicks(bundle: Bundle, config: JudgingConfig) -> Iterator[Event]:

@@ -26,11 +26,12 @@ from cluster.telemetry import configure_logging
 from serve.api.routes import make_api
 from serve.config import AppArgs, StartArgs
 from serve.engine import Engine
+from serve.stages.browsing import Browse, Browsed
+from serve.stages.fused import Stages, fused
 from serve.stages.index.config import IndexConfig
 from serve.stages.index.policy import open_index
 from serve.stages.query import Found, Query, Ranked
 from serve.stages.ranking import Ranking
-from serve.stages.retrieval import Retriever
 from serve.state.actor import ADOPTED, StoreActor
 from serve.state.dead_letters import DeadLetter
 from serve.state.event_log import LoggedEvent
@@ -73,9 +74,9 @@ class Replica:
         if query.bundle != self.bundle.manifest.version:
             raise UnavailableError("the server is going over to another bundle; send the same request in a second")
 
-    def retriever(self, index: IndexConfig) -> Retriever:
-        """Return the retrieval stage over this replica's view."""
-        return Retriever(self.view, open_index(self.view, self.bundle, index), self.bundle.sources)
+    def stages(self, index: IndexConfig) -> Stages:
+        """Return all stages as rooms over this replica's view."""
+        return fused(self.bundle, self.view, open_index(self.view, self.bundle, index))
 
     def check_health(self) -> None:
         """Fail when the view can no longer move. That the store is away is no reason to start a replica again."""
@@ -88,12 +89,16 @@ class RetrieverReplica(Replica):
 
     async def __init__(self, folder: str, index: IndexConfig) -> None:
         await self.start(folder, max_shoppers=1)
-        self._room = self.retriever(index)
+        self._rooms = self.stages(index)
+
+    async def browse(self, ask: Browse) -> Browsed:
+        """As Browsing.browse."""
+        return await self._rooms.browse(ask)
 
     async def retrieve(self, query: Query) -> Found:
         """As Retriever.retrieve."""
         self.require(query)
-        return await self._room.retrieve(query)
+        return await self._rooms.retrieve(query)
 
 
 class RankerReplica(Replica):
@@ -117,9 +122,11 @@ class Gateway(Replica):
         retriever: DeploymentHandle | None = None, ranker: DeploymentHandle | None = None,
     ) -> None:  # fmt: skip
         await self.start(folder, max_shoppers)
-        retrieve = retriever.retrieve.remote if retriever else self.retriever(index).retrieve
-        rank = ranker.rank.remote if ranker else Ranking(self.view, self.bundle.ranker).rank
-        self.engine = Engine(self.bundle, self.follower, self.store, self.encode, retrieve, rank, judged_share, guard)
+        if retriever is None or ranker is None:
+            stages = self.stages(index)
+        else:
+            stages = Stages(retriever.retrieve.remote, ranker.rank.remote, retriever.browse.remote)
+        self.engine = Engine(self.bundle, self.follower, self.store, self.encode, stages, judged_share, guard)
         self._placing = asyncio.create_task(self.engine.assortment.keep_placed())
 
     async def encode(self, history: History) -> np.ndarray:

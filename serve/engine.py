@@ -11,8 +11,10 @@ import orjson
 from cluster.errors import OutOfStepError, UnavailableError
 from serve.assortment import Assortment, Writable
 from serve.judge import Judge
+from serve.stages.browsing import Browse, Browsed
 from serve.stages.filters.expression import Expression
-from serve.stages.query import Found, Query, Ranked
+from serve.stages.fused import Stages
+from serve.stages.query import Query, Ranked
 from serve.stages.retrieval import WAIT_S
 from serve.state.events import Ack, Event, Position
 from serve.state.follower import Follower
@@ -28,8 +30,6 @@ FACTS = {"title": "title", "brand": "brand", "category_path": "categoryPath", "p
 NOTHING = np.empty(0, dtype=np.int64)
 
 Encode = Callable[[History], Awaitable[np.ndarray]]  # history → h_u (d,)
-Retrieve = Callable[[Query], Awaitable[Found]]
-Rank = Callable[[Query, Found], Awaitable[Ranked]]
 
 
 class Store(Source, Writable, Protocol):
@@ -66,8 +66,13 @@ class Ask:
     excluded: np.ndarray  # item_idx
     min_version: int
     filter: Expression | None = None  # what items must say of themselves, bound
+    basket: np.ndarray = field(default_factory=lambda: NOTHING)  # item_idx of an order being filled, after `context`
+    only: np.ndarray | None = None  # distinct item_idx that alone are ranked, seen or not; None: whatever is found
     order_key: str = ""  # of the order that the shopper is filling; empty where there is none
     traits: dict[str, Any] = field(default_factory=dict)  # what is known of the shopper just now, before what was known
+
+
+ANYTHING = Ask(user_id=None, count=0, context=NOTHING, excluded=NOTHING, min_version=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,11 +90,11 @@ class Engine:
     """Answers from its replica's memory; the stages may be rooms of this process or deployments of their own."""
 
     def __init__(
-        self, bundle: Bundle, follower: Follower, store: Store, encode: Encode, retrieve: Retrieve, rank: Rank,
+        self, bundle: Bundle, follower: Follower, store: Store, encode: Encode, stages: Stages,
         judged_share: float = 0.0, guard: bool = True,
     ) -> None:  # fmt: skip
         self.bundle, self.follower, self.view, self.store = bundle, follower, follower.view, store
-        self._encode, self._retrieve, self._rank = encode, retrieve, rank
+        self._encode, (self._retrieve, self._rank, self._browse) = encode, stages
         self.assortment = Assortment(bundle, self.view, store)
         self._judge = Judge(self._ranked, self._vector, bundle.manifest, judged_share)
         self.has_guard = guard and judged_share > 0  # else nobody would see that it may end
@@ -115,13 +120,17 @@ class Engine:
         still = self.has_guard and self.view.figures.guarded
         if still:
             degraded = (*degraded, "learning")
-        ranked = await self._ranked(history, await self._vector(history), still, ask.excluded, ask.filter)
+        ranked = await self._ranked(history, await self._vector(history), still, ask)
         if ranked.version < ask.min_version:
             degraded = (*degraded, "stale")
         return Slate(
             candidates=ranked.candidates.best(ask.count), state_version=ranked.version, lag_ms=self.follower.lag_ms(),
             degraded=degraded, fallback="popular" if history.is_stranger else "none",
         )  # fmt: skip
+
+    async def browse(self, ask: Browse) -> Browsed:
+        """Return a list that is the same for everybody."""
+        return await self._browse(ask)
 
     async def ingest(self, events: Sequence[Event]) -> list[Ack]:
         """Return when each event is durable and applied here, or refused."""
@@ -150,23 +159,24 @@ class Engine:
             except UnavailableError:
                 degraded = ("history",)
         is_open = ask.user_id is not None and self.view.is_filling(ask.user_id, ask.order_key)
+        newest_ms = int(history.timestamp_ms[-1]) if len(history) else 0
         for item_idx in ask.context.tolist():
-            newest_ms = int(history.timestamp_ms[-1]) if len(history) else 0
             history = history.appended(item_idx, newest_ms, same_order=is_open)
+        for item_idx in ask.basket.tolist():
+            history = history.appended(item_idx, newest_ms, same_order=is_open)
+            is_open = True
         history = replace(history, is_open=is_open)
         if ask.traits and self.bundle.traits is not None:
             history = replace(history, traits=self.bundle.traits.changed(history.traits, ask.traits))
         return history, degraded
 
-    async def _ranked(
-        self, history: History, vector: np.ndarray, still: bool, excluded: np.ndarray = NOTHING,
-        expression: Expression | None = None,
-    ) -> Ranked:  # fmt: skip
+    async def _ranked(self, history: History, vector: np.ndarray, still: bool, ask: Ask = ANYTHING) -> Ranked:
         """Return the scored candidates of a shopper, from the live items or from those that stand still."""
-        blocked = excluded if self.bundle.manifest.keep_seen else np.union1d(history.item_idx, excluded)
+        may_repeat = self.bundle.manifest.keep_seen or ask.only is not None
+        blocked = ask.excluded if may_repeat else np.union1d(history.item_idx, ask.excluded)
         query = Query(
             bundle=self.bundle.manifest.version, history=history, vector=vector, blocked=blocked,
-            min_version=self.view.version, filter=expression, still=still,
+            min_version=self.view.version, filter=ask.filter, only=ask.only, still=still,
         )  # fmt: skip
         return await self._rank(query, await self._retrieve(query))
 

@@ -8,9 +8,8 @@ import numpy as np
 
 from cluster.errors import UnavailableError
 from serve.engine import Ask, Engine, Store
+from serve.stages.fused import fused
 from serve.stages.index.exact import FlatIndex
-from serve.stages.ranking import Ranking
-from serve.stages.retrieval import Retriever
 from serve.state.events import MicroBatch, Position
 from serve.state.follower import Follower
 from serve.state.image import Image
@@ -53,11 +52,8 @@ def slate_then(bundle_folder: Path, replayed: Replayed, learner: LearnerConfig, 
     async def encode(history: History) -> np.ndarray:
         return bundle.model.encode_shoppers([history])[0]
 
-    retriever = Retriever(view, FlatIndex(view.items), bundle.sources)
-    engine = Engine(
-        bundle, Follower(view, past), cast(Store, past), encode, retriever.retrieve,
-        Ranking(view, bundle.ranker).rank, ALWAYS_ASKED,
-    )  # fmt: skip
+    stages = fused(bundle, view, FlatIndex(view.items))
+    engine = Engine(bundle, Follower(view, past), cast(Store, past), encode, stages, ALWAYS_ASKED)
     slate = asyncio.run(engine.recommend(_ask(user_id, count)))
     return [engine.item_ids[item_idx] for item_idx in slate.candidates.item_idx.tolist()]
 

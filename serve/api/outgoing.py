@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 
 from cluster.errors import UnprocessableError
-from serve.api.schemas import RecommendationsBody
-from serve.engine import Ask, Engine, Slate
+from serve.api.slate_schemas import AskBody, BasketBody, RankBody, RecommendationsBody
+from serve.engine import NOTHING, Ask, Engine, Slate
+from serve.stages.browsing import Browsed
 from serve.stages.filters.expression import Expression, bound
 from serve.stages.filters.facts import values_of
 from serve.stages.filters.language import parse
@@ -20,7 +21,7 @@ def read_ask(body: RecommendationsBody, index: dict[str, int]) -> Ask:
     return Ask(
         user_id=body.user or body.session,
         count=body.count,
-        context=_known("context.items", body.context.items, index),
+        context=known_items("context.items", body.context.items, index),
         excluded=np.array([index[item_id] for item_id in body.exclude_items if item_id in index], dtype=np.int64),
         min_version=body.min_version,
         filter=read_filter(body),
@@ -29,27 +30,48 @@ def read_ask(body: RecommendationsBody, index: dict[str, int]) -> Ask:
     )
 
 
-def read_filter(body: RecommendationsBody) -> Expression | None:
-    """Return what the items of a slate must say of themselves, with the request's own words in it."""
+def read_basket(body: BasketBody, index: dict[str, int]) -> Ask:
+    """Return the question what goes with a basket, which the slate does not hold."""
+    basket = known_items("items", body.items, index)
+    visited = known_items("context.items", body.context.items, index)
+    return Ask(
+        user_id=body.user or body.session, count=body.count, context=visited, basket=basket, excluded=basket,
+        min_version=body.min_version, filter=read_filter(body), order_key=body.context.order_id or "",
+        traits=body.traits,
+    )  # fmt: skip
+
+
+def read_rank(body: RankBody, index: dict[str, int]) -> Ask:
+    """Return the wish that a list be put in the shopper's order."""
+    candidates = np.unique(known_items("candidates", body.candidates, index))
+    return Ask(
+        user_id=body.user or body.session, count=len(candidates),
+        context=known_items("context.items", body.context.items, index), excluded=NOTHING,
+        min_version=body.min_version, filter=read_filter(body), order_key=body.context.order_id or "",
+        traits=body.traits, only=candidates,
+    )  # fmt: skip
+
+
+def read_filter(body: AskBody) -> Expression | None:
+    """Return what items must say of themselves, with the request's own words in it."""
     if body.filter is None:
         return None
-    device = body.context.device
     given = {
-        "context": {"device": values_of(device), "items": values_of(body.context.items)},
+        "context": {"device": values_of(body.context.device), "items": values_of(body.context.items)},
         "user": {name: values_of(told) for name, told in body.traits.items()},
     }
     return bound(parse(body.filter), given)
 
 
-def show(slate: Slate, body: RecommendationsBody, engine: Engine, recommendation_id: str) -> dict[str, Any]:
-    """Return the answer to `body`, as RecommendationsAnswer says; plain values cost a fifth of models."""
+def show(slate: Slate, wanted: list[Any], engine: Engine, recommendation_id: str) -> dict[str, Any]:
+    """Return a slate as RecommendationsAnswer says, with what is `wanted`; plain values cost a fifth of models."""
     rows = zip(
         slate.candidates.item_idx.tolist(), slate.candidates.score.tolist(), slate.candidates.source.tolist(),
         strict=True,
     )  # fmt: skip
     return {
         "recommendationId": recommendation_id,
-        "items": [_item(engine, rank, *row, body.return_) for rank, row in enumerate(rows, start=1)],
+        "items": [_item(engine, rank, *row, wanted) for rank, row in enumerate(rows, start=1)],
         "modelVersion": engine.bundle.manifest.version,
         "stateVersion": slate.state_version,
         "freshness": {"lagMs": round(slate.lag_ms, 1)},
@@ -60,6 +82,12 @@ def show(slate: Slate, body: RecommendationsBody, engine: Engine, recommendation
 
 def _item(engine: Engine, rank: int, item_idx: int, score: float, source: int, wanted: list[Any]) -> dict[str, Any]:
     item: dict[str, Any] = {"id": engine.item_ids[item_idx], "rank": rank, "sources": SOURCE_NAMES[source]}
+    return _with_more(item, engine, item_idx, score, wanted)
+
+
+def _with_more(
+    item: dict[str, Any], engine: Engine, item_idx: int, score: float, wanted: list[Any]
+) -> dict[str, Any]:  # fmt: skip
     if "scores" in wanted:
         item["score"] = score
     if "properties" in wanted:
@@ -67,7 +95,20 @@ def _item(engine: Engine, rank: int, item_idx: int, score: float, source: int, w
     return item
 
 
-def _known(field: str, item_ids: list[str], index: dict[str, int]) -> np.ndarray:
+def show_list(found: Browsed, wanted: list[Any], engine: Engine, degraded: tuple[str, ...]) -> dict[str, Any]:
+    """Return a list as ListAnswer says, with what is `wanted`."""
+    items = []
+    for rank, (item_idx, score) in enumerate(zip(found.item_idx.tolist(), found.score.tolist(), strict=True), start=1):
+        item: dict[str, Any] = {"id": engine.item_ids[item_idx], "rank": rank}
+        items.append(_with_more(item, engine, item_idx, score, wanted))
+    return {
+        "items": items, "modelVersion": engine.bundle.manifest.version, "stateVersion": found.version,
+        "freshness": {"lagMs": round(engine.follower.lag_ms(), 1)}, "degraded": degraded,
+    }  # fmt: skip
+
+
+def known_items(field: str, item_ids: list[str], index: dict[str, int]) -> np.ndarray:
+    """Return the item_idx (n,) of ids in a field of the request, or raise UnprocessableError."""
     unknown = next((item_id for item_id in item_ids if item_id not in index), None)
     if unknown is not None:
         raise UnprocessableError(f"{field}: item {unknown!r} is not in the catalogue")

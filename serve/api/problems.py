@@ -1,13 +1,14 @@
 """Errors as application/problem+json (RFC 9457): every refusal says what was wrong, never how we are built."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, TypeVar
 from uuid import uuid4
 
 import orjson
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
@@ -33,7 +34,7 @@ class InvalidError(RequestError):
 
     def __init__(self, errors: list[dict[str, str]]) -> None:
         self.errors = errors
-        super().__init__("; ".join(f"{error['pointer'] or '/'}: {error['detail']}" for error in errors))
+        super().__init__(_sentence(errors))
 
 
 def read(model: type[Body], content: Any, prefix: str = "") -> Body:
@@ -41,11 +42,8 @@ def read(model: type[Body], content: Any, prefix: str = "") -> Body:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        findings = error.errors(include_url=False, include_context=False, include_input=False)
-        raise InvalidError([
-            {"pointer": prefix + "".join(f"/{_escape(str(part))}" for part in found["loc"]), "detail": found["msg"]}
-            for found in findings
-        ]) from None  # fmt: skip
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        raise InvalidError(_findings(found, prefix)) from None
 
 
 def checked(given: str, kind: str = "user") -> str:
@@ -73,12 +71,17 @@ def install_problems(app: FastAPI) -> None:
     async def http(request: Request, error: HTTPException) -> Response:
         return _respond(request, error.status_code, str(error.detail), headers=error.headers)
 
+    async def misread(request: Request, error: RequestValidationError) -> Response:
+        findings = _findings(error.errors())
+        return _respond(request, 400, _sentence(findings), findings)
+
     async def broken(request: Request, error: Exception) -> Response:
         log.exception("route=%s", _route(request), exc_info=error)
         return _respond(request, 500, "the engine failed on this request; its log says why")
 
     app.add_exception_handler(LiveshelfError, refused)  # pyright: ignore[reportArgumentType]
     app.add_exception_handler(HTTPException, http)  # pyright: ignore[reportArgumentType]
+    app.add_exception_handler(RequestValidationError, misread)  # pyright: ignore[reportArgumentType]
     app.add_exception_handler(Exception, broken)
 
 
@@ -95,6 +98,18 @@ def _respond(
 def _route(request: Request) -> str:
     """Return the path as it was declared: the one that was asked for may hold a shopper's id."""
     return getattr(request.scope.get("route"), "path", "")
+
+
+def _findings(errors: Sequence[Any], prefix: str = "") -> list[dict[str, str]]:
+    """Return pydantic's findings as pointers and sentences."""
+    return [
+        {"pointer": prefix + "".join(f"/{_escape(str(part))}" for part in found["loc"]), "detail": found["msg"]}
+        for found in errors
+    ]
+
+
+def _sentence(errors: list[dict[str, str]]) -> str:
+    return "; ".join(f"{error['pointer'] or '/'}: {error['detail']}" for error in errors)
 
 
 def _escape(part: str) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
-from uuid import uuid4
 
 from fastapi import FastAPI, Request, Response
 
@@ -15,21 +14,16 @@ from serve.api.documents import PROBLEMS, document_bodies, takes
 from serve.api.evaluations import evaluation_routes
 from serve.api.incoming import answer, read_bodies, to_event
 from serve.api.item_schemas import ItemBody, ItemLine, LineAnswer
-from serve.api.outgoing import read_ask, show
+from serve.api.lists import list_routes, personal
+from serve.api.outgoing import read_ask
 from serve.api.people import people_routes
 from serve.api.problems import install_problems, read
-from serve.api.schemas import (
-    EventBody,
-    EventsAnswer,
-    EventsBody,
-    MergeBody,
-    ProblemBody,
-    RecommendationsAnswer,
-    RecommendationsBody,
-)
+from serve.api.schemas import EventBody, EventsAnswer, EventsBody, MergeBody, ProblemBody
+from serve.api.slate_schemas import BasketBody, RankBody, RecommendationsAnswer, RecommendationsBody, SimilarBody
 from serve.engine import Engine
 from serve.state.events import Ack, Event, Problem
 
+ASKS = (RecommendationsBody, RankBody, BasketBody, SimilarBody)
 ITEM_BODIES = (ItemBody, ItemLine, LineAnswer)
 REFUSALS: dict[int, type[LiveshelfError]] = {400: RequestError, 409: ConflictError, 422: UnprocessableError}
 
@@ -40,10 +34,11 @@ def make_api(engine_of: Callable[[], Engine]) -> FastAPI:
         title="liveshelf", version=version("liveshelf"), redoc_url=None, redirect_slashes=False, responses=PROBLEMS
     )  # fmt: skip
     install_problems(api)
-    document_bodies(api, EventBody, EventsBody, MergeBody, RecommendationsBody, ProblemBody, *ITEM_BODIES)
+    document_bodies(api, *ASKS, EventBody, EventsBody, MergeBody, ProblemBody, *ITEM_BODIES)
     api.include_router(people_routes(engine_of))
     api.include_router(evaluation_routes(engine_of))
     api.include_router(catalogue_routes(engine_of))
+    api.include_router(list_routes(engine_of))
 
     @api.post("/v1/events", response_model=EventsAnswer, openapi_extra=takes(EventBody, EventsBody), tags=["events"])
     async def post_events(request: Request) -> Response:
@@ -62,9 +57,7 @@ def make_api(engine_of: Callable[[], Engine]) -> FastAPI:
     async def post_recommendations(request: Request) -> Response:
         """Return the items to show a shopper now."""
         body = read(RecommendationsBody, await read_json(request))
-        engine = engine_of()
-        slate = await engine.recommend(read_ask(body, engine.index))
-        return as_json(show(slate, body, engine, f"rec_{uuid4().hex}"))
+        return await personal(engine_of(), read_ask(body, engine_of().index), body.return_)
 
     @api.get("/healthz", tags=["health"])
     async def healthz() -> dict[str, str]:

@@ -21,6 +21,7 @@ class Query:
     blocked: np.ndarray  # item_idx that must not be shown
     min_version: int  # what the caller knows of; every stage's view must have come as far
     filter: Expression | None = None  # what items must say of themselves, bound; None: anything
+    only: np.ndarray | None = None  # distinct item_idx that alone are ranked; None: what the sources propose
     still: bool = False  # whether the bundle's own items answer, and not what events made of them
 
 

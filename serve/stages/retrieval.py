@@ -9,9 +9,10 @@ from serve.stages.index.exact import Index, best_of
 from serve.stages.index.still import still_index
 from serve.stages.query import Found, Query
 from serve.state.view import View
-from train.models.candidates import SourcesConfig, gather
+from train.models.candidates import Candidates, SourcesConfig, gather, unscored
 from train.models.item_state import ItemState
 from train.models.shopper import MAX_HISTORY
+from train.models.transitions import Followers
 
 WAIT_S = 0.25  # longest wait for a version that the caller knows of
 POPULAR_EVERY = 256  # events after which the popular list is sorted anew
@@ -22,7 +23,7 @@ class Retriever:
 
     def __init__(self, view: View, index: Index, sources: SourcesConfig) -> None:
         self._view, self._index, self._sources = view, index, sources
-        self._masks = Masks(view.catalogue, view.moves)
+        self.masks = Masks(view.catalogue, view.moves)
         self._still_index = still_index(index, view.published)
         self._popular = np.empty(0, dtype=np.int64)
         self._sorted_at = -POPULAR_EVERY
@@ -31,19 +32,29 @@ class Retriever:
         """Return the shopper's candidates; waits a moment for `query.min_version`."""
         await self._view.wait_for(query.min_version, WAIT_S)
         items, index, popular = self._still() if query.still else self._live()
-        width = min(items.n_items, self._sources.sequence + len(query.blocked))
-        followers = proposed = items.transitions.followers(query.history.item_idx)
-        shown = None if query.filter is None else self._masks.mask(query.filter)
-        nearest = index.search(query.vector, width, shown)
-        if shown is not None:
-            proposed, popular = followers.among(shown), self._popular_among(shown, items, popular, len(query.blocked))
-        [candidates] = gather(
-            nearest[None], [proposed], [query.history], popular, [query.blocked], self._sources
-        )  # fmt: skip
+        shown = None if query.filter is None else self.masks.mask(query.filter)
+        followers = items.transitions.followers(query.history.item_idx)
+        if query.only is None:
+            candidates = self._proposed(query, items, index, popular, followers, shown)
+        else:
+            candidates = unscored(query.only)
         offered = candidates.keep(~items.gone[candidates.item_idx])
         if shown is not None:
             offered = offered.keep(shown[offered.item_idx])
         return Found(followers=followers, candidates=offered, version=self._view.version)
+
+    def _proposed(
+        self, query: Query, items: ItemState, index: Index, popular: np.ndarray, followers: Followers,
+        shown: np.ndarray | None,
+    ) -> Candidates:  # fmt: skip
+        width = min(items.n_items, self._sources.sequence + len(query.blocked))
+        nearest = index.search(query.vector, width, shown)
+        if shown is not None:
+            followers, popular = followers.among(shown), self._popular_among(shown, items, popular, len(query.blocked))
+        [candidates] = gather(
+            nearest[None], [followers], [query.history], popular, [query.blocked], self._sources
+        )  # fmt: skip
+        return candidates
 
     def popular(self) -> np.ndarray:
         """Return items by recent popularity, best first, enough of them whatever one shopper has seen."""

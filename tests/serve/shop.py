@@ -15,9 +15,8 @@ from fastapi.testclient import TestClient
 from cluster.errors import UnavailableError
 from serve.api.routes import make_api
 from serve.engine import Ask, Engine
+from serve.stages.fused import fused
 from serve.stages.index.exact import FlatIndex
-from serve.stages.ranking import Ranking
-from serve.stages.retrieval import Retriever
 from serve.state.event_log import LoggedBatch
 from serve.state.follower import Follower
 from serve.state.image import Image
@@ -131,8 +130,8 @@ def build_engine(bundle: Bundle, store: "Away", image: Image, **settings: Any) -
     async def encode(history: History) -> np.ndarray:
         return bundle.model.encode_shoppers([history])[0]
 
-    retrieve, rank = Retriever(view, index, bundle.sources).retrieve, Ranking(view, bundle.ranker).rank
-    return Engine(bundle, Follower(view, cast(Store, store)), cast(Store, store), encode, retrieve, rank, **settings)
+    stages, follower = fused(bundle, view, index), Follower(view, cast(Store, store))
+    return Engine(bundle, follower, cast(Store, store), encode, stages, **settings)
 
 
 @contextmanager

@@ -78,6 +78,12 @@ class Candidates:
         return (self.item_idx[:, None] == few).any(axis=1)
 
 
+def unscored(item_idx: np.ndarray) -> Candidates:
+    """Return distinct items (n,) that no source proposed."""
+    n = len(item_idx)
+    return Candidates(item_idx=item_idx, source=np.zeros(n, np.uint8), score=np.zeros(n, np.float32))
+
+
 def gather(
     nearest: np.ndarray,
     followers: Sequence[Followers],

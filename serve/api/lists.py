@@ -1,0 +1,82 @@
+"""Lists beside recommendations: a given one ranked, what goes with a basket, and those that everybody gets alike."""
+
+from collections.abc import Callable
+from typing import Annotated
+from uuid import uuid4
+
+import numpy as np
+from fastapi import APIRouter, Query, Request, Response
+
+from serve.api.bodies import as_json, read_json
+from serve.api.documents import takes
+from serve.api.outgoing import known_items, read_basket, read_rank, show, show_list
+from serve.api.problems import read
+from serve.api.slate_schemas import (
+    BasketBody,
+    ListAnswer,
+    ListQuery,
+    RankBody,
+    RecommendationsAnswer,
+    Return,
+    SimilarBody,
+)
+from serve.engine import NOTHING, Ask, Engine
+from serve.stages.browsing import Browse, Kind
+from serve.stages.filters.expression import bound
+from serve.stages.filters.language import parse
+
+
+def list_routes(engine_of: Callable[[], Engine]) -> APIRouter:
+    """Return the routes of lists."""
+    routes = APIRouter(prefix="/v1", tags=["lists"])
+
+    @routes.post("/rank", response_model=RecommendationsAnswer, openapi_extra=takes(RankBody))
+    async def rank(request: Request) -> Response:
+        """Put a given list in the shopper's order; what is no longer offered, or does not match, is left out."""
+        body = read(RankBody, await read_json(request))
+        return await personal(engine_of(), read_rank(body, engine_of().index), body.return_)
+
+    @routes.post("/basket", response_model=RecommendationsAnswer, openapi_extra=takes(BasketBody))
+    async def basket(request: Request) -> Response:
+        """Return what goes with a basket, for the shopper if one is named."""
+        body = read(BasketBody, await read_json(request))
+        return await personal(engine_of(), read_basket(body, engine_of().index), body.return_)
+
+    @routes.post("/similar", response_model=ListAnswer, openapi_extra=takes(SimilarBody))
+    async def similar(request: Request) -> Response:
+        """Return what is like some items."""
+        body, engine = read(SimilarBody, await read_json(request)), engine_of()
+        items = np.unique(known_items("items", body.items, engine.index))
+        return await listed(engine, "similar", body, items)
+
+    @routes.get("/popular", response_model=ListAnswer)
+    async def popular(asked: Annotated[ListQuery, Query()]) -> Response:
+        """Return what shoppers took most of late."""
+        return await listed(engine_of(), "popular", asked)
+
+    @routes.get("/trending", response_model=ListAnswer)
+    async def trending(asked: Annotated[ListQuery, Query()]) -> Response:
+        """Return the items whose share of what is taken of late exceeds their usual one most."""
+        return await listed(engine_of(), "trending", asked)
+
+    @routes.get("/new", response_model=ListAnswer)
+    async def new(asked: Annotated[ListQuery, Query()]) -> Response:
+        """Return the items that came since the bundle was fitted, the latest first."""
+        return await listed(engine_of(), "new", asked)
+
+    return routes
+
+
+async def personal(engine: Engine, ask: Ask, wanted: Return) -> Response:
+    """Return a slate."""
+    return as_json(show(await engine.recommend(ask), wanted, engine, f"rec_{uuid4().hex}"))
+
+
+async def listed(engine: Engine, kind: Kind, asked: ListQuery | SimilarBody, items: np.ndarray = NOTHING) -> Response:
+    """Return a list that everybody gets alike."""
+    expression = None if asked.filter is None else bound(parse(asked.filter), {})
+    found = await engine.browse(
+        Browse(kind=kind, count=asked.count, items=items, filter=expression, min_version=asked.min_version)
+    )
+    degraded = ("stale",) if found.version < asked.min_version else ()
+    return as_json(show_list(found, asked.return_, engine, degraded))

@@ -1,0 +1,127 @@
+"""Slates and other lists over HTTP."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from serve.api.schemas import Finite, Id, Wire
+
+
+class Context(Wire):
+    """What is going on in this visit."""
+
+    items: list[Id] = Field(default_factory=list, max_length=50, description="looked at, oldest first")
+    order_id: Id | None = Field(None, description="of the order being filled, as its events have it")
+    device: str | None = Field(None, max_length=64)
+
+
+Trait = Annotated[str, Field(max_length=256)] | bool | Finite
+Traits = dict[Annotated[str, Field(max_length=64)], Trait | Annotated[list[Trait], Field(max_length=64)]]
+
+
+Return = Annotated[list[Literal["properties", "scores"]], Field(max_length=2)]
+Filter = Annotated[
+    str, Field(max_length=4_000, description="what items must say of themselves: `inStock and price <= 50`")
+]  # fmt: skip
+
+
+class AskBody(Wire):
+    """Who asks, and what the answer must be like."""
+
+    user: Id | None = Field(None, description="the shopper; `session` stands in for a guest")
+    session: Id | None = None
+    context: Context = Context.model_validate({})
+    traits: Traits = Field(
+        default_factory=dict, max_length=64, description="of the shopper; used where the model was told of such traits"
+    )
+    filter: Filter | None = None
+    return_: Return = Field(default_factory=list, alias="return")
+    min_version: int = Field(0, ge=0, le=2**62, description="the version of an event that the answer must reflect")
+
+
+class RecommendationsBody(AskBody):
+    """A wish for a slate."""
+
+    scenario: Literal["home"] = "home"
+    count: int = Field(20, ge=1, le=100)
+    exclude_items: list[Id] = Field(default_factory=list, max_length=1_000)
+
+
+class RankBody(AskBody):
+    """A list to be put in the shopper's order."""
+
+    candidates: list[Id] = Field(min_length=1, max_length=1_000)
+
+
+class BasketBody(AskBody):
+    """A basket that something may be missing in."""
+
+    items: list[Id] = Field(min_length=1, max_length=50, description="in the order in which they went in")
+    count: int = Field(20, ge=1, le=100)
+
+
+class SimilarBody(Wire):
+    """Items that others shall be like."""
+
+    items: list[Id] = Field(min_length=1, max_length=50)
+    count: int = Field(20, ge=1, le=100)
+    filter: Filter | None = None
+    return_: Return = Field(default_factory=list, alias="return")
+    min_version: int = Field(0, ge=0, le=2**62, description="the version of a write that the answer must reflect")
+
+
+class RecommendedItem(BaseModel):
+    """An item of a slate."""
+
+    id: str
+    rank: int
+    sources: list[str]
+    score: float | None = None
+    properties: dict[str, Any] | None = None
+
+
+class Freshness(BaseModel):
+    """How current the answer is."""
+
+    lagMs: float
+
+
+class RecommendationsAnswer(BaseModel):
+    """A slate."""
+
+    recommendationId: str
+    items: list[RecommendedItem]
+    modelVersion: str
+    stateVersion: int
+    freshness: Freshness
+    degraded: list[str]
+    fallback: Literal["none", "popular"]
+
+
+class ListQuery(Wire):
+    """A wish for a list that is the same for everybody."""
+
+    catalogue: Literal["products"] = "products"
+    count: int = Field(20, ge=1, le=100)
+    filter: Filter | None = None
+    return_: Return = Field(default_factory=list, alias="return")
+    min_version: int = Field(0, ge=0, le=2**62, description="the version of a write that the answer must reflect")
+
+
+class ListedItem(BaseModel):
+    """An item of a list."""
+
+    id: str
+    rank: int
+    score: float | None = None
+    properties: dict[str, Any] | None = None
+
+
+class ListAnswer(BaseModel):
+    """A list that is the same for everybody."""
+
+    items: list[ListedItem]
+    modelVersion: str
+    stateVersion: int
+    freshness: Freshness
+    degraded: list[str]

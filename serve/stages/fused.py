@@ -1,0 +1,27 @@
+"""All stages as rooms of one process."""
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from serve.stages.browsing import Browse, Browsed, Browsing
+from serve.stages.index.exact import Index
+from serve.stages.query import Found, Query, Ranked
+from serve.stages.ranking import Ranking
+from serve.stages.retrieval import Retriever
+from serve.state.view import View
+from train.bundle import Bundle
+
+
+class Stages(NamedTuple):
+    """What an engine asks; rooms of its process, or deployments of their own."""
+
+    retrieve: Callable[[Query], Awaitable[Found]]
+    rank: Callable[[Query, Found], Awaitable[Ranked]]
+    browse: Callable[[Browse], Awaitable[Browsed]]
+
+
+def fused(bundle: Bundle, view: View, index: Index) -> Stages:
+    """Return rooms over one view and its index."""
+    retriever = Retriever(view, index, bundle.sources)
+    lists = Browsing(view, index, retriever.masks)
+    return Stages(retriever.retrieve, Ranking(view, bundle.ranker).rank, lists.browse)
