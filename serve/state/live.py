@@ -27,7 +27,7 @@ class LearnerConfig(Config):
     learning_rate: float = Field(
         default=0.003, ge=0, le=0.1, description="Adagrad step on an item's row; 0 freezes the rows"
     )
-    negatives: int = Field(default=64, ge=0, le=1_024, description="sampled items pushed away per event")
+    negatives: int = Field(default=16, ge=0, le=1_024, description="sampled items pushed away per event")
     max_drift: float = Field(
         default=0.1, ge=0, le=10, description="furthest a coordinate may move from the bundle's vector"
     )
