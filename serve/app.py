@@ -32,6 +32,7 @@ from serve.stages.index.config import IndexConfig
 from serve.stages.index.policy import open_index
 from serve.stages.query import Found, Query, Ranked
 from serve.stages.ranking import Ranking
+from serve.stages.searching import Hits, Search
 from serve.state.actor import ADOPTED, StoreActor
 from serve.state.dead_letters import DeadLetter
 from serve.state.event_log import LoggedEvent
@@ -95,6 +96,10 @@ class RetrieverReplica(Replica):
         """As Browsing.browse."""
         return await self._rooms.browse(ask)
 
+    async def search(self, ask: Search) -> Hits:
+        """As Searching.search."""
+        return await self._rooms.search(ask)
+
     async def retrieve(self, query: Query) -> Found:
         """As Retriever.retrieve."""
         self.require(query)
@@ -125,7 +130,8 @@ class Gateway(Replica):
         if retriever is None or ranker is None:
             stages = self.stages(index)
         else:
-            stages = Stages(retriever.retrieve.remote, ranker.rank.remote, retriever.browse.remote)
+            apart = retriever.retrieve.remote, ranker.rank.remote, retriever.browse.remote, retriever.search.remote
+            stages = Stages(*apart)
         self.engine = Engine(self.bundle, self.follower, self.store, self.encode, stages, judged_share, guard)
         self._placing = asyncio.create_task(self.engine.assortment.keep_placed())
 

@@ -111,6 +111,13 @@ def describe(bundle: Bundle, catalogue: LiveCatalogue, writes: Sequence[ItemWrit
     return vectors
 
 
+def query_vector(bundle: Bundle, text: str) -> np.ndarray:
+    """Return where an item of this title would lie, (d,) float32; zeros where texts say nothing of that."""
+    if bundle.features is None or not bundle.features.encoders:
+        return np.zeros(bundle.state.vectors.shape[1], np.float32)
+    return bundle.model.content_vectors(_features(bundle.features, [json.dumps({"title": text})]))[0]
+
+
 def _idx(catalogue: LiveCatalogue, write: ItemWrite) -> int | None:
     """Return the item_idx of one of the bundle's items."""
     item_idx = catalogue.index.get(write.item_id)

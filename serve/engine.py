@@ -9,13 +9,14 @@ import numpy as np
 import orjson
 
 from cluster.errors import OutOfStepError, UnavailableError
-from serve.assortment import Assortment, Writable
+from serve.assortment import Assortment, Writable, query_vector
 from serve.judge import Judge
 from serve.stages.browsing import Browse, Browsed
 from serve.stages.filters.expression import Expression
 from serve.stages.fused import Stages
 from serve.stages.query import Query, Ranked
 from serve.stages.retrieval import WAIT_S
+from serve.stages.searching import Hits, Search
 from serve.state.events import Ack, Event, Position
 from serve.state.follower import Follower
 from serve.state.machine import Held, Receipt
@@ -94,7 +95,7 @@ class Engine:
         judged_share: float = 0.0, guard: bool = True,
     ) -> None:  # fmt: skip
         self.bundle, self.follower, self.view, self.store = bundle, follower, follower.view, store
-        self._encode, (self._retrieve, self._rank, self._browse) = encode, stages
+        self._encode, (self._retrieve, self._rank, self._browse, self._search) = encode, stages
         self.assortment = Assortment(bundle, self.view, store)
         self._judge = Judge(self._ranked, self._vector, bundle.manifest, judged_share)
         self.has_guard = guard and judged_share > 0  # else nobody would see that it may end
@@ -131,6 +132,17 @@ class Engine:
     async def browse(self, ask: Browse) -> Browsed:
         """Return a list that is the same for everybody."""
         return await self._browse(ask)
+
+    async def search(self, ask: Ask, text: str) -> tuple[Hits, tuple[str, ...]]:
+        """Return what answers a query, in an order that the shopper has a say in, and what had to be left out."""
+        history, degraded = await self._history(ask)
+        vector, shopper = await asyncio.gather(
+            asyncio.to_thread(query_vector, self.bundle, text), self._vector(history)
+        )  # fmt: skip
+        hits = await self._search(Search(
+            text=text, vector=vector, shopper=shopper, count=ask.count, filter=ask.filter, min_version=ask.min_version
+        ))  # fmt: skip
+        return hits, (*degraded, "stale") if hits.version < ask.min_version else degraded
 
     async def ingest(self, events: Sequence[Event]) -> list[Ack]:
         """Return when each event is durable and applied here, or refused."""

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from serve.api.bodies import as_json, read_json
 from serve.api.documents import takes
-from serve.api.outgoing import known_items, read_basket, read_rank, show, show_list
+from serve.api.outgoing import known_items, read_basket, read_rank, read_search, show, show_hits, show_list
 from serve.api.problems import read
 from serve.api.slate_schemas import (
     BasketBody,
@@ -18,6 +18,8 @@ from serve.api.slate_schemas import (
     RankBody,
     RecommendationsAnswer,
     Return,
+    SearchAnswer,
+    SearchBody,
     SimilarBody,
 )
 from serve.engine import NOTHING, Ask, Engine
@@ -48,6 +50,13 @@ def list_routes(engine_of: Callable[[], Engine]) -> APIRouter:
         body, engine = read(SimilarBody, await read_json(request)), engine_of()
         items = np.unique(known_items("items", body.items, engine.index))
         return await listed(engine, "similar", body, items)
+
+    @routes.post("/search", response_model=SearchAnswer, openapi_extra=takes(SearchBody))
+    async def search(request: Request) -> Response:
+        """Return what says the words of a query or is near to what it means; the shopper has a say in the order."""
+        body, engine = read(SearchBody, await read_json(request)), engine_of()
+        hits, degraded = await engine.search(read_search(body, engine.index), body.query)
+        return as_json(show_hits(hits, body.return_, engine, degraded))
 
     @routes.get("/popular", response_model=ListAnswer)
     async def popular(asked: Annotated[ListQuery, Query()]) -> Response:

@@ -5,14 +5,16 @@ from typing import Any
 import numpy as np
 
 from cluster.errors import UnprocessableError
-from serve.api.slate_schemas import AskBody, BasketBody, RankBody, RecommendationsBody
+from serve.api.slate_schemas import AskBody, BasketBody, RankBody, RecommendationsBody, SearchBody
 from serve.engine import NOTHING, Ask, Engine, Slate
 from serve.stages.browsing import Browsed
 from serve.stages.filters.expression import Expression, bound
 from serve.stages.filters.facts import values_of
 from serve.stages.filters.language import parse
+from serve.stages.searching import LEXICAL, VECTOR, Hits
 from train.models.candidates import Source
 
+FOUND_BY = {LEXICAL: "lexical", VECTOR: "vector"}
 SOURCE_NAMES = [Source(flags).names() for flags in range(2 ** len(Source))]
 
 
@@ -49,6 +51,15 @@ def read_rank(body: RankBody, index: dict[str, int]) -> Ask:
         context=known_items("context.items", body.context.items, index), excluded=NOTHING,
         min_version=body.min_version, filter=read_filter(body), order_key=body.context.order_id or "",
         traits=body.traits, only=candidates,
+    )  # fmt: skip
+
+
+def read_search(body: SearchBody, index: dict[str, int]) -> Ask:
+    """Return who asks, and what the answer must be like."""
+    return Ask(
+        user_id=body.user or body.session, count=body.count,
+        context=known_items("context.items", body.context.items, index), excluded=NOTHING,
+        min_version=body.min_version, filter=read_filter(body), traits=body.traits,
     )  # fmt: skip
 
 
@@ -95,7 +106,15 @@ def _with_more(
     return item
 
 
-def show_list(found: Browsed, wanted: list[Any], engine: Engine, degraded: tuple[str, ...]) -> dict[str, Any]:
+def show_hits(hits: Hits, wanted: list[Any], engine: Engine, degraded: tuple[str, ...]) -> dict[str, Any]:
+    """Return hits as SearchAnswer says, with what is `wanted`."""
+    answer = show_list(hits, wanted, engine, degraded)
+    for item, flags in zip(answer["items"], hits.found_by.tolist(), strict=True):
+        item["sources"] = [name for flag, name in FOUND_BY.items() if flags & flag]
+    return answer
+
+
+def show_list(found: Browsed | Hits, wanted: list[Any], engine: Engine, degraded: tuple[str, ...]) -> dict[str, Any]:
     """Return a list as ListAnswer says, with what is `wanted`."""
     items = []
     for rank, (item_idx, score) in enumerate(zip(found.item_idx.tolist(), found.score.tolist(), strict=True), start=1):

@@ -19,11 +19,18 @@ from serve.api.outgoing import read_ask
 from serve.api.people import people_routes
 from serve.api.problems import install_problems, read
 from serve.api.schemas import EventBody, EventsAnswer, EventsBody, MergeBody, ProblemBody
-from serve.api.slate_schemas import BasketBody, RankBody, RecommendationsAnswer, RecommendationsBody, SimilarBody
+from serve.api.slate_schemas import (
+    BasketBody,
+    RankBody,
+    RecommendationsAnswer,
+    RecommendationsBody,
+    SearchBody,
+    SimilarBody,
+)
 from serve.engine import Engine
 from serve.state.events import Ack, Event, Problem
 
-ASKS = (RecommendationsBody, RankBody, BasketBody, SimilarBody)
+ASKS = (RecommendationsBody, RankBody, BasketBody, SearchBody, SimilarBody)
 ITEM_BODIES = (ItemBody, ItemLine, LineAnswer)
 REFUSALS: dict[int, type[LiveshelfError]] = {400: RequestError, 409: ConflictError, 422: UnprocessableError}
 

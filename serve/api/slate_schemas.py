@@ -60,6 +60,13 @@ class BasketBody(AskBody):
     count: int = Field(20, ge=1, le=100)
 
 
+class SearchBody(AskBody):
+    """A query; who asks has a say in the order."""
+
+    query: str = Field(min_length=1, max_length=500)
+    count: int = Field(20, ge=1, le=100)
+
+
 class SimilarBody(Wire):
     """Items that others shall be like."""
 
@@ -115,6 +122,22 @@ class ListedItem(BaseModel):
     rank: int
     score: float | None = None
     properties: dict[str, Any] | None = None
+
+
+class SearchHit(ListedItem):
+    """An item that answers a query."""
+
+    sources: list[Literal["lexical", "vector"]] = Field(description="who found it: by its words, by what it means")
+
+
+class SearchAnswer(BaseModel):
+    """What answers a query."""
+
+    items: list[SearchHit]
+    modelVersion: str
+    stateVersion: int
+    freshness: Freshness
+    degraded: list[str]
 
 
 class ListAnswer(BaseModel):

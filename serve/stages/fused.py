@@ -8,6 +8,7 @@ from serve.stages.index.exact import Index
 from serve.stages.query import Found, Query, Ranked
 from serve.stages.ranking import Ranking
 from serve.stages.retrieval import Retriever
+from serve.stages.searching import Hits, Search, Searching
 from serve.state.view import View
 from train.bundle import Bundle
 
@@ -18,10 +19,11 @@ class Stages(NamedTuple):
     retrieve: Callable[[Query], Awaitable[Found]]
     rank: Callable[[Query, Found], Awaitable[Ranked]]
     browse: Callable[[Browse], Awaitable[Browsed]]
+    search: Callable[[Search], Awaitable[Hits]]
 
 
 def fused(bundle: Bundle, view: View, index: Index) -> Stages:
     """Return rooms over one view and its index."""
     retriever = Retriever(view, index, bundle.sources)
-    lists = Browsing(view, index, retriever.masks)
-    return Stages(retriever.retrieve, Ranking(view, bundle.ranker).rank, lists.browse)
+    lists, search = Browsing(view, index, retriever.masks), Searching(view, index, retriever.masks)
+    return Stages(retriever.retrieve, Ranking(view, bundle.ranker).rank, lists.browse, search.search)

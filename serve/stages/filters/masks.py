@@ -64,8 +64,8 @@ class Masks:
     def _catch_up(self) -> None:
         """Take note of what was written, and make columns anew when that is much."""
         if self._place != self._moves.place:
-            moved, self._place = self._moves.since(self._place), self._moves.place
-            self._changes += np.unique(moved.item_idx[np.isinf(moved.distance)]).tolist()
+            changed, self._place = self._moves.replaced_since(self._place), self._moves.place
+            self._changes += changed.tolist()
         if self._building is not None and self._building.done():
             self._columns, self._building = self._building.result(), None
             self._base, self._n_items = self._base_next, self._n_items_next

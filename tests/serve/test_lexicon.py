@@ -1,0 +1,96 @@
+"""The lexicon against BM25 worked out item by item, whatever is written and whenever it is read."""
+
+import json
+import math
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serve.stages import lexicon
+from serve.stages.lexicon import Lexicon, Postings, text_of
+from serve.state.catalogue import LiveCatalogue, written_content
+from serve.state.events import ItemWrite
+from serve.state.moves import Moved, Moves
+from tests.serve.index.later import Later
+from train.models.words import terms
+
+FRAME = pd.DataFrame({
+    "item_id": ["p", "q", "r", "s"],
+    "title": ["blue mug", "red mug red", None, "茶杯 blue"],
+    "tags": [["gift"], [], None, ["blue", "tea"]],
+})  # fmt: skip
+WORDS = ["blue", "red", "mug", "gift", "tea", "茶杯", "never"]
+
+said = st.lists(st.sampled_from(WORDS), max_size=5).map(" ".join)
+writes = st.tuples(st.sampled_from(["p", "q", "new"]), st.one_of(st.none(), st.fixed_dictionaries({"title": said})))
+
+
+def bm25(query: str, texts: list[str], known: list[str]) -> list[float]:
+    """Return the scores of texts, with the counts that `known` texts give (Robertson and Zaragoza, 2009)."""
+    words = [terms(text) for text in known]
+    mean = max(sum(map(len, words)) / len(words), 1)
+    scores = []
+    for text in texts:
+        counts, score = Counter(terms(text)), 0.0
+        for term in dict.fromkeys(terms(query)):
+            having = sum(term in one for one in words)
+            idf = math.log(1 + (len(words) - having + 0.5) / (having + 0.5))
+            length = 1 - 0.75 + 0.75 * counts.total() / mean
+            score += idf * counts[term] * 2.2 / (counts[term] + 1.2 * length)
+        scores.append(score)
+    return scores
+
+
+class Shelf:
+    """A catalogue, its writes and the lexicon of it."""
+
+    def __init__(self) -> None:
+        self.catalogue, self.moves, self.builder = LiveCatalogue(FRAME), Moves(len(FRAME)), Later()
+        self.lexicon = Lexicon(self.catalogue, self.moves, self.builder)
+
+    def write(self, item_id: str, told: dict[str, Any] | None) -> None:
+        content = "" if told is None else written_content(told)
+        item_idx = self.catalogue.write(ItemWrite(item_id, content), is_placed=False)
+        self.moves.note(Moved(np.array([item_idx]), np.array([np.inf], np.float32)))
+
+    def texts(self) -> list[str]:
+        return [text_of(json.loads(self.catalogue.content(one) or "{}")) for one in range(len(self.catalogue))]
+
+
+@given(st.lists(writes, max_size=5), st.lists(writes, max_size=5), said)
+def test_scores_are_those_of_bm25_true_to_the_last_write(
+    before: list[tuple[str, Any]], after: list[tuple[str, Any]], query: str
+) -> None:
+    shelf = Shelf()
+    known = shelf.texts()
+    for write in before:
+        shelf.write(*write)
+    assert not shelf.lexicon.scores("mug").any()  # nothing was read yet
+    shelf.builder.run()  # whatever the thread saw of what was written, it does not count
+    counted = known if not before else shelf.texts()[: len(known)]
+    for write in after:
+        shelf.write(*write)
+    np.testing.assert_allclose(shelf.lexicon.scores(query), bm25(query, shelf.texts(), counted), rtol=1e-5)
+
+
+def test_much_that_was_written_is_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lexicon, "FEW", 0)
+    shelf = Shelf()
+    shelf.builder.run()
+    shelf.write("new", {"title": "green mug"})
+    shelf.lexicon.scores("green")
+    assert shelf.lexicon.building is not None
+    shelf.write("newer", {"title": "green tea"})
+    shelf.builder.run()
+    texts = shelf.texts()
+    np.testing.assert_allclose(shelf.lexicon.scores("green tea"), bm25("green tea", texts, texts[:5]), rtol=1e-5)
+
+
+def test_nothing_to_read_is_no_error() -> None:
+    assert Postings.of([]).scores(["mug"], 2).tolist() == [0, 0]
+    assert Postings.of(["", ""]).scores(["mug"], 2).tolist() == [0, 0]
