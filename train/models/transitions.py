@@ -61,6 +61,7 @@ class Transitions:
     rows: np.ndarray  # (n_items,) float64, all that ever left i, pruned links included
     columns: np.ndarray  # (n_items,) float64, all that ever arrived at j
     added: dict[int, dict[int, float]] = field(default_factory=dict)
+    _slots: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32), repr=False)  # all 0 between calls
 
     def add(self, previous: np.ndarray, item_idx: np.ndarray, share: np.ndarray) -> None:
         """Count events, or shares of them, to the same bits as one after the other.
@@ -97,7 +98,8 @@ class Transitions:
     def shares(self, history: np.ndarray, asked: np.ndarray) -> np.ndarray:
         """Return each asked item's share (n,) float64 of all that a history of item_idx, oldest first, leads to.
 
-        Scores are those of `followers`, with a longer memory: the last items hardly say what else a shopper likes.
+        asked: (n,) distinct item_idx. Scores are those of `followers`, to single precision, with a longer memory: the
+        last items hardly say what else a shopper likes.
         """
         source = history[: -self.config.memory - 1 : -1]
         weight = np.cumprod(np.r_[1.0, np.full(self.config.memory, self.config.memory_decay)])[: len(source)]
@@ -105,11 +107,20 @@ class Transitions:
         link, item_idx, count = self._links(source)
         if not len(link):
             return np.zeros(len(asked))
-        # One shopper at a time and without sorting: a long memory has ten thousand links.
-        score = np.bincount(item_idx, count * weight[link], minlength=len(self.columns))
-        reached = np.flatnonzero(score)
-        score[reached] /= np.maximum(self.columns[reached], 1e-9) ** self.config.column_power
-        return score[asked] / max(score.sum(), 1e-300)
+        column = np.maximum(self.columns.take(item_idx), 1e-9).astype(np.float32)
+        score = count * weight[link] * np.exp(np.float32(-self.config.column_power) * np.log(column))
+        # A long memory has ten thousand links: neither sorting them nor an array of all items would be cheap.
+        slots = self._slots_of(asked)
+        found = np.bincount(slots.take(item_idx), score, minlength=len(asked) + 1)[1:]
+        slots[asked] = 0
+        return found / max(score.sum(), 1e-300)
+
+    def _slots_of(self, asked: np.ndarray) -> np.ndarray:
+        """Return where each item stands among the asked, from 1 on, 0 for any other; to be set back to 0."""
+        if len(self._slots) < len(self.columns):
+            self._slots = np.zeros(len(self.columns) + len(self.columns) // 8, dtype=np.int32)
+        self._slots[asked] = np.arange(1, len(asked) + 1)
+        return self._slots
 
     def _links(self, source: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return all links that leave `source` (m,): its position, the item linked to, and the count; items repeat."""
