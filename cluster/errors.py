@@ -47,6 +47,18 @@ class RequestError(LiveshelfError):
     status = 400
 
 
+class UnauthorizedError(LiveshelfError):
+    """Nobody that we know asks."""
+
+    status = 401
+
+
+class ForbiddenError(LiveshelfError):
+    """Whoever asks may not do this."""
+
+    status = 403
+
+
 class NotFoundError(LiveshelfError):
     """The named thing does not exist."""
 

@@ -22,6 +22,7 @@ from ray.serve.handle import DeploymentHandle
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from cluster.errors import RuntimeStartError, UnavailableError
+from cluster.keys import Keyring
 from cluster.telemetry import configure_logging
 from serve.api.routes import make_api
 from serve.config import AppArgs, StartArgs
@@ -123,10 +124,11 @@ class Gateway(Replica):
     """The HTTP surface over an engine; the stages are rooms of this replica, or deployments when handles are given."""
 
     async def __init__(
-        self, folder: str, max_shoppers: int, index: IndexConfig, judged_share: float, guard: bool,
+        self, folder: str, max_shoppers: int, keyring: Keyring, index: IndexConfig, judged_share: float, guard: bool,
         retriever: DeploymentHandle | None = None, ranker: DeploymentHandle | None = None,
     ) -> None:  # fmt: skip
         await self.start(folder, max_shoppers)
+        self.keyring = keyring
         if retriever is None or ranker is None:
             stages = self.stages(index)
         else:
@@ -146,7 +148,11 @@ class Gateway(Replica):
 
 def replica_api() -> FastAPI:
     """Return the HTTP surface inside a gateway replica."""
-    return make_api(lambda: ray.serve.get_replica_context().servable_object.engine)
+
+    def here() -> Any:  # the Gateway
+        return ray.serve.get_replica_context().servable_object
+
+    return make_api(lambda: here().engine, lambda: here().keyring)
 
 
 def build_app(args: AppArgs) -> ray.serve.Application:
@@ -154,7 +160,9 @@ def build_app(args: AppArgs) -> ray.serve.Application:
     folder = str(Registry(args.registry).find(args.bundle).absolute())
     ensure_store(folder, args)
     gateway = _deployed(ray.serve.ingress(replica_api)(Gateway), args, num_replicas=args.replicas)
-    own = folder, args.max_shoppers, args.index, args.judged_share, args.guard
+    keyring = Keyring(Path(args.keys).absolute())
+    log.info("keys file=%s open=%s", keyring.path, keyring.is_open)  # which the replicas are told with it
+    own = folder, args.max_shoppers, keyring, args.index, args.judged_share, args.guard
     if not _staged(args):
         return gateway.bind(*own)
     retriever = _deployed(RetrieverReplica, args, num_replicas=args.retriever_replicas)

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import AwareDatetime, Field, model_validator
 
 from cluster.config import Config
+from cluster.keys import DEFAULT
 from serve.probation import ProbationConfig
 from serve.stages.index.config import IndexConfig
 from serve.state.config import StoreConfig
@@ -21,6 +22,7 @@ class AppArgs(Config):
     registry: str = Field("var/registry", description="folder or pyarrow.fs URL of bundles")
     bundle: str = Field("current", description="`current`, a version, or a bundle's folder")
     data: str = Field("var/store", description="folder of the event log; it must outlive the machine's temporary files")
+    keys: str = Field(DEFAULT, description="file of API keys; where it holds none, anybody may call")
     bootstrap: bool = Field(True, description="whether an empty `data` folder begins a new log")
     topology: Literal["auto", "fused", "staged"] = Field(
         "auto", description="fused: everything in one replica; staged: a deployment per stage; auto: staged with GPUs"

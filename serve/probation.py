@@ -5,6 +5,7 @@ change and one after it, so more than twice their errors must lie between them.
 """
 
 import json
+import os
 import time
 import urllib.error
 import urllib.request
@@ -14,6 +15,8 @@ from pydantic import Field
 
 from cluster.config import Config
 from serve.state.figures import IN_DOUBT
+
+KEY = "LIVESHELF_KEY"  # the variable of a key that may read, where the server asks for one
 
 
 class ProbationConfig(Config):
@@ -47,10 +50,15 @@ def surely_below(now: Figure, before: Figure) -> bool:
 def live_figure(url: str) -> Figure | None:
     """Return what a server says of its bundle; None where it does not answer, or has judged nothing."""
     try:
-        with urllib.request.urlopen(f"{url}/v1/evaluations/prequential", timeout=5) as answer:
+        with urllib.request.urlopen(_asked(f"{url}/v1/evaluations/prequential"), timeout=5) as answer:
             return figure_of(json.loads(answer.read()))
     except (urllib.error.URLError, OSError, ValueError):
         return None
+
+
+def _asked(url: str) -> urllib.request.Request:
+    key = os.environ.get(KEY)
+    return urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"} if key else {})
 
 
 def figure_of(told: dict[str, Any]) -> Figure | None:

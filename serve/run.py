@@ -19,6 +19,7 @@ from cluster.command import complain, run_one_of
 from cluster.environment import home
 from cluster.errors import ConfigError, LiveshelfError, RuntimeStartError
 from cluster.head import running_head, start_head, stop_head
+from cluster.keys import Keyring
 from cluster.runtime import RuntimeConfig, connect, disconnect
 from cluster.storage import write_whole
 from serve.app import close_store, deploy
@@ -34,6 +35,7 @@ from train.registry import Registry
 
 log = logging.getLogger(__name__)
 console = Console(highlight=False)
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 POLL_S = 0.1
 SETTINGS = "serving.json"  # of the running server, so that a refresh need not be told them
 
@@ -41,6 +43,7 @@ SETTINGS = "serving.json"  # of the running server, so that a refresh need not b
 def start(args: StartArgs) -> dict[str, Any]:
     """Serve in the background and return what the first replica says of itself; a running server is changed instead."""
     check_bundle(Registry(args.registry).find(args.bundle))  # a missing or altered one is said before anything starts
+    require_keys(args)
     running = check_port(args)
     start_head()
     try:
@@ -196,6 +199,15 @@ COMMANDS = {
 def url(args: StartArgs) -> str:
     """Return where the server listens."""
     return f"http://{args.host}:{args.port}"
+
+
+def require_keys(args: StartArgs) -> None:
+    """Refuse to let the network in without keys."""
+    if args.host not in LOOPBACK and Keyring(Path(args.keys)).is_open:
+        raise ConfigError(
+            f"host={args.host} lets the network in, and {args.keys} holds no keys; make one with "
+            "`python -m cluster.keys create name=shop scopes=read,events`"
+        )
 
 
 def check_port(args: StartArgs) -> bool:

@@ -18,6 +18,7 @@ from train.data.ids import id_problem
 log = logging.getLogger(__name__)
 
 PROBLEM_TYPE = "application/problem+json"
+CHALLENGE = {"www-authenticate": "Bearer"}
 RETRY_AFTER_S = {429: "1", 503: "1"}
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -91,8 +92,9 @@ def _respond(
 ) -> Response:  # fmt: skip
     request_id = request.headers.get("x-request-id", "")[:64] or uuid4().hex
     body = problem(status, detail, errors, instance=request.url.path, requestId=request_id)
-    retry = {"retry-after": RETRY_AFTER_S[status]} if status in RETRY_AFTER_S else {}
-    return Response(orjson.dumps(body), status, {**(headers or {}), **retry}, media_type=PROBLEM_TYPE)
+    more = {"retry-after": RETRY_AFTER_S[status]} if status in RETRY_AFTER_S else {}
+    more |= CHALLENGE if status == HTTPStatus.UNAUTHORIZED else {}
+    return Response(orjson.dumps(body), status, {**(headers or {}), **more}, media_type=PROBLEM_TYPE)
 
 
 def _route(request: Request) -> str:

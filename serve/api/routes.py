@@ -3,11 +3,14 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 
 from cluster.errors import ConflictError, LiveshelfError, RequestError, UnavailableError, UnprocessableError
+from cluster.keys import Keyring
+from serve.api.access import access
 from serve.api.bodies import as_json, read_json
 from serve.api.catalogue import catalogue_routes
 from serve.api.documents import PROBLEMS, document_bodies, takes
@@ -30,15 +33,17 @@ from serve.api.slate_schemas import (
 from serve.engine import Engine
 from serve.state.events import Ack, Event, Problem
 
+OPEN = Keyring(Path("/nowhere"))  # no keys, which lets anybody in
 ASKS = (RecommendationsBody, RankBody, BasketBody, SearchBody, SimilarBody)
 ITEM_BODIES = (ItemBody, ItemLine, LineAnswer)
 REFUSALS: dict[int, type[LiveshelfError]] = {400: RequestError, 409: ConflictError, 422: UnprocessableError}
 
 
-def make_api(engine_of: Callable[[], Engine]) -> FastAPI:
-    """Return the HTTP surface of the engine that `engine_of` names when a request comes."""
+def make_api(engine_of: Callable[[], Engine], keyring_of: Callable[[], Keyring] = lambda: OPEN) -> FastAPI:
+    """Return the HTTP surface of the engine that `engine_of` names when a request comes, for holders of its keys."""
     api = FastAPI(
-        title="liveshelf", version=version("liveshelf"), redoc_url=None, redirect_slashes=False, responses=PROBLEMS
+        title="liveshelf", version=version("liveshelf"), redoc_url=None, redirect_slashes=False, responses=PROBLEMS,
+        dependencies=[Depends(access(keyring_of))],
     )  # fmt: skip
     install_problems(api)
     document_bodies(api, *ASKS, EventBody, EventsBody, MergeBody, ProblemBody, *ITEM_BODIES)

@@ -1,0 +1,39 @@
+"""Access: which key may call which route."""
+
+from collections.abc import Callable
+
+from fastapi import Request
+
+from cluster.errors import ForbiddenError, UnauthorizedError
+from cluster.keys import Keyring, Scope
+
+SCOPES: dict[str, Scope | None] = {
+    "events": "events", "recommendations": "read", "lists": "read", "evaluations": "read", "catalogue": "catalogue",
+    "users": "admin", "health": None,
+}  # fmt: skip  # by the tag of a route; None: open to anybody
+BEARER = "bearer "
+
+
+def access(keyring_of: Callable[[], Keyring]) -> Callable[[Request], None]:
+    """Return what lets a request pass or raises: 401 without a live key, 403 with one that may not do this."""
+
+    def check(request: Request) -> None:
+        scope = needed(request)
+        if scope is None or (keyring := keyring_of()).is_open:
+            return
+        given = request.headers.get("authorization", "")
+        if given[: len(BEARER)].lower() != BEARER:
+            raise UnauthorizedError("send a key: `Authorization: Bearer ls_…`; `python -m cluster.keys` makes them")
+        if (key := keyring.holder(given[len(BEARER) :].strip())) is None:
+            raise UnauthorizedError("this key is unknown or revoked")
+        if not key.allows(scope):
+            raise ForbiddenError(f"the key {key.id} may {' and '.join(key.scopes)}, but this needs {scope}")
+
+    return check
+
+
+def needed(request: Request) -> Scope | None:
+    """Return the scope that a request needs; a route that says nothing of itself needs the highest."""
+    [tag] = getattr(request.scope["route"], "tags", None) or ["users"]
+    scope = SCOPES.get(tag, "admin")
+    return "read" if scope == "catalogue" and request.method in ("GET", "HEAD") else scope
