@@ -14,6 +14,7 @@ from serve.api.problems import read
 from serve.api.slate_schemas import (
     BasketBody,
     ListAnswer,
+    ListBody,
     ListQuery,
     RankBody,
     RecommendationsAnswer,
@@ -81,7 +82,7 @@ async def personal(engine: Engine, ask: Ask, wanted: Return) -> Response:
     return as_json(show(await engine.recommend(ask), wanted, engine, f"rec_{uuid4().hex}"))
 
 
-async def listed(engine: Engine, kind: Kind, asked: ListQuery | SimilarBody, items: np.ndarray = NOTHING) -> Response:
+async def listed(engine: Engine, kind: Kind, asked: ListBody, items: np.ndarray = NOTHING) -> Response:
     """Return a list that everybody gets alike."""
     expression = None if asked.filter is None else bound(parse(asked.filter), {})
     found = await engine.browse(

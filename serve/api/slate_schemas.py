@@ -67,14 +67,25 @@ class SearchBody(AskBody):
     count: int = Field(20, ge=1, le=100)
 
 
-class SimilarBody(Wire):
-    """Items that others shall be like."""
+class ListBody(Wire):
+    """A wish for a list that is the same for everybody."""
 
-    items: list[Id] = Field(min_length=1, max_length=50)
     count: int = Field(20, ge=1, le=100)
     filter: Filter | None = None
     return_: Return = Field(default_factory=list, alias="return")
     min_version: int = Field(0, ge=0, le=2**62, description="the version of a write that the answer must reflect")
+
+
+class SimilarBody(ListBody):
+    """Items that others shall be like."""
+
+    items: list[Id] = Field(min_length=1, max_length=50)
+
+
+class ListQuery(ListBody):
+    """A wish for one of a catalogue's own lists."""
+
+    catalogue: Literal["products"] = "products"
 
 
 class RecommendedItem(BaseModel):
@@ -103,16 +114,6 @@ class RecommendationsAnswer(BaseModel):
     freshness: Freshness
     degraded: list[str]
     fallback: Literal["none", "popular"]
-
-
-class ListQuery(Wire):
-    """A wish for a list that is the same for everybody."""
-
-    catalogue: Literal["products"] = "products"
-    count: int = Field(20, ge=1, le=100)
-    filter: Filter | None = None
-    return_: Return = Field(default_factory=list, alias="return")
-    min_version: int = Field(0, ge=0, le=2**62, description="the version of a write that the answer must reflect")
 
 
 class ListedItem(BaseModel):

@@ -1,6 +1,5 @@
 """The lexicon against BM25 worked out item by item, whatever is written and whenever it is read."""
 
-import json
 import math
 from collections import Counter
 from typing import Any
@@ -13,10 +12,7 @@ from hypothesis import strategies as st
 
 from serve.stages import lexicon
 from serve.stages.lexicon import Lexicon, Postings, text_of
-from serve.state.catalogue import LiveCatalogue, written_content
-from serve.state.events import ItemWrite
-from serve.state.moves import Moved, Moves
-from tests.serve.index.later import Later
+from tests.serve.written_catalogue import WrittenCatalogue
 from train.models.words import terms
 
 FRAME = pd.DataFrame({
@@ -46,20 +42,15 @@ def bm25(query: str, texts: list[str], known: list[str]) -> list[float]:
     return scores
 
 
-class Shelf:
-    """A catalogue, its writes and the lexicon of it."""
+class Shelf(WrittenCatalogue):
+    """A catalogue and the lexicon of it."""
 
     def __init__(self) -> None:
-        self.catalogue, self.moves, self.builder = LiveCatalogue(FRAME), Moves(len(FRAME)), Later()
+        super().__init__(FRAME)
         self.lexicon = Lexicon(self.catalogue, self.moves, self.builder)
 
-    def write(self, item_id: str, told: dict[str, Any] | None) -> None:
-        content = "" if told is None else written_content(told)
-        item_idx = self.catalogue.write(ItemWrite(item_id, content), is_placed=False)
-        self.moves.note(Moved(np.array([item_idx]), np.array([np.inf], np.float32)))
-
     def texts(self) -> list[str]:
-        return [text_of(json.loads(self.catalogue.content(one) or "{}")) for one in range(len(self.catalogue))]
+        return [text_of(told) for told in self.all_told()]
 
 
 @given(st.lists(writes, max_size=5), st.lists(writes, max_size=5), said)

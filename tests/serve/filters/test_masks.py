@@ -1,6 +1,5 @@
 """Masks over a catalogue that is written, against holding every item's facts one by one."""
 
-import json
 from typing import Any
 
 import numpy as np
@@ -13,11 +12,8 @@ from serve.stages.filters.expression import Expression, holds
 from serve.stages.filters.facts import facts_of
 from serve.stages.filters.language import parse
 from serve.stages.filters.masks import Masks
-from serve.state.catalogue import LiveCatalogue, written_content
-from serve.state.events import ItemWrite
-from serve.state.moves import Moved, Moves
 from tests.serve.filters.written import expressions
-from tests.serve.index.later import Later
+from tests.serve.written_catalogue import WrittenCatalogue
 
 FRAME = pd.DataFrame({
     "item_id": ["p", "q", "r", "s"],
@@ -38,24 +34,16 @@ contents = st.fixed_dictionaries({}, optional={
 writes = st.tuples(st.sampled_from(["p", "q", "new", "newer", "gone"]), st.one_of(st.none(), contents))
 
 
-class Shelf:
-    """A catalogue, its writes and the masks over it."""
+class Shelf(WrittenCatalogue):
+    """A catalogue and the masks over it."""
 
     def __init__(self) -> None:
-        self.catalogue, self.moves, self.builder = LiveCatalogue(FRAME), Moves(len(FRAME)), Later()
+        super().__init__(FRAME)
         self.masks = Masks(self.catalogue, self.moves, self.builder)
 
-    def write(self, item_id: str, told: dict[str, Any] | None) -> None:
-        content = "" if told is None else written_content(told)
-        item_idx = self.catalogue.write(ItemWrite(item_id, content), is_placed=False)
-        self.moves.note(Moved(np.array([item_idx]), np.array([np.inf], np.float32)))
-
     def expected(self, expression: Expression) -> list[bool]:
-        every = enumerate(self.catalogue.item_ids)
-        return [
-            holds(expression, facts_of(item_id, json.loads(self.catalogue.content(one) or "{}")))
-            for one, item_id in every
-        ]
+        every = zip(self.catalogue.item_ids, self.all_told(), strict=True)
+        return [holds(expression, facts_of(item_id, told)) for item_id, told in every]
 
     def check(self, *expressions: Expression) -> None:
         for expression in expressions:
