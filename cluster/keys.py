@@ -121,11 +121,18 @@ class Keyring:
         self._write(left)
 
     def _write(self, keys: Sequence[Key]) -> None:
+        write_whole(self._marker, "Without this file and the keys, the server is open to everybody.\n")
         write_whole(self.path, json.dumps([asdict(key) for key in keys], indent=1))
         self.path.chmod(0o600)
         self._seen = None
 
+    @property
+    def _marker(self) -> Path:
+        """The file that says that there were keys, for servers started after theirs was lost."""
+        return self.path.with_name(self.path.name + ".made")
+
     def _look(self) -> None:
+        self._closed = self._closed or self._marker.exists()
         try:
             found = self.path.stat()
         except FileNotFoundError:
@@ -137,8 +144,8 @@ class Keyring:
             keys = [Key(**one) for one in json.loads(self.path.read_text())]
         except (ValueError, TypeError) as error:
             raise ConfigError(f"{self.path} holds no keys that can be read: {error}; make it anew") from None
-        self._seen, self._keys = seen, {key.id: key for key in keys}
         self._closed = self._closed or bool(keys)
+        self._keys, self._seen = {key.id: key for key in keys}, seen
 
 
 def digest(secret: str) -> str:

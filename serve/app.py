@@ -71,7 +71,7 @@ class Replica:
         self.follower = Follower(self.view, self.store)
         self._following = asyncio.create_task(self.follower.run())
 
-    def require(self, query: Query) -> None:
+    def require(self, query: Query | Browse | Search) -> None:
         """Raise where a query speaks of another bundle: while one is replaced by another, stages of both live."""
         if query.bundle != self.bundle.manifest.version:
             raise UnavailableError("the server is going over to another bundle; send the same request in a second")
@@ -95,10 +95,12 @@ class RetrieverReplica(Replica):
 
     async def browse(self, ask: Browse) -> Browsed:
         """As Browsing.browse."""
+        self.require(ask)
         return await self._rooms.browse(ask)
 
     async def search(self, ask: Search) -> Hits:
         """As Searching.search."""
+        self.require(ask)
         return await self._rooms.search(ask)
 
     async def retrieve(self, query: Query) -> Found:

@@ -124,24 +124,35 @@ class Engine:
         ranked = await self._ranked(history, await self._vector(history), still, ask)
         if ranked.version < ask.min_version:
             degraded = (*degraded, "stale")
+        known = await self._known_here(ranked.candidates.item_idx, ranked.version)
+        candidates = ranked.candidates.keep(known).best(ask.count)
         return Slate(
-            candidates=ranked.candidates.best(ask.count), state_version=ranked.version, lag_ms=self.follower.lag_ms(),
+            candidates=candidates, state_version=ranked.version, lag_ms=self.follower.lag_ms(),
             degraded=degraded, fallback="popular" if history.is_stranger else "none",
         )  # fmt: skip
 
     async def browse(self, ask: Browse) -> Browsed:
         """Return a list that is the same for everybody."""
-        return await self._browse(ask)
+        bundle, version = self.bundle.manifest.version, max(ask.min_version, self.view.version)
+        found = await self._browse(replace(ask, bundle=bundle, min_version=version))
+        known = await self._known_here(found.item_idx, found.version)
+        return replace(found, item_idx=found.item_idx[known], score=found.score[known])
 
     async def search(self, ask: Ask, text: str) -> tuple[Hits, tuple[str, ...]]:
         """Return what answers a query, in an order that the shopper has a say in, and what had to be left out."""
+        await self.view.wait_for(ask.min_version, WAIT_S)
         history, degraded = await self._history(ask)
         vector, shopper = await asyncio.gather(
             asyncio.to_thread(query_vector, self.bundle, text), self._vector(history)
         )  # fmt: skip
-        hits = await self._search(Search(
-            text=text, vector=vector, shopper=shopper, count=ask.count, filter=ask.filter, min_version=ask.min_version
+        found = await self._search(Search(
+            text=text, vector=vector, shopper=shopper, count=ask.count, filter=ask.filter,
+            min_version=max(ask.min_version, self.view.version), bundle=self.bundle.manifest.version,
         ))  # fmt: skip
+        known = await self._known_here(found.item_idx, found.version)
+        hits = replace(
+            found, item_idx=found.item_idx[known], score=found.score[known], found_by=found.found_by[known]
+        )  # fmt: skip
         return hits, (*degraded, "stale") if hits.version < ask.min_version else degraded
 
     async def ingest(self, events: Sequence[Event]) -> list[Ack]:
@@ -161,6 +172,11 @@ class Engine:
         else:
             facts = {name: column[item_idx] for name, column in self._facts.items()}
         return {name: value for name, value in facts.items() if value is not None}
+
+    async def _known_here(self, item_idx: np.ndarray, version: int) -> np.ndarray:
+        """Return which items (n,) this replica can name; a stage that is ahead of it may have found newer ones."""
+        await self.view.wait_for(version, WAIT_S)
+        return item_idx < len(self.item_ids)
 
     async def _history(self, ask: Ask) -> tuple[History, tuple[str, ...]]:
         """Return the shopper's history with the visit's context, and what had to be left out."""

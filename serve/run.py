@@ -160,7 +160,10 @@ def refresh_once(args: RefreshArgs) -> None:
         return
     before = live_figure(url(args))
     promote(args, version)
-    if before is None or running_head() is None:
+    if running_head() is None or not args.watch_hours:
+        return
+    if before is None:
+        console.print("no live figure before, or none that LIVESHELF_KEY may read: the new bundle is not watched")
         return
     if (now := fallen(url(args), before, args.watch_hours, args.probation)) is not None:
         console.print(

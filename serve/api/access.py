@@ -1,11 +1,14 @@
 """Access: which key may call which route."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Awaitable, Callable
 
 from fastapi import Request
 
-from cluster.errors import ForbiddenError, UnauthorizedError
+from cluster.errors import ConfigError, ForbiddenError, UnauthorizedError, UnavailableError
 from cluster.keys import Keyring, Scope
+
+log = logging.getLogger(__name__)
 
 SCOPES: dict[str, Scope | None] = {
     "events": "events", "recommendations": "read", "lists": "read", "evaluations": "read", "catalogue": "catalogue",
@@ -14,12 +17,20 @@ SCOPES: dict[str, Scope | None] = {
 BEARER = "bearer "
 
 
-def access(keyring_of: Callable[[], Keyring]) -> Callable[[Request], None]:
+def access(keyring_of: Callable[[], Keyring]) -> Callable[[Request], Awaitable[None]]:
     """Return what lets a request pass or raises: 401 without a live key, 403 with one that may not do this."""
 
-    def check(request: Request) -> None:
+    async def check(request: Request) -> None:
         scope = needed(request)
-        if scope is None or (keyring := keyring_of()).is_open:
+        if scope is None:
+            return
+        try:
+            keyring = keyring_of()
+            is_open = keyring.is_open
+        except (ConfigError, OSError) as error:
+            log.error("keys cannot be read error=%s", error)
+            raise UnavailableError("the server cannot read its keys") from None
+        if is_open:
             return
         given = request.headers.get("authorization", "")
         if given[: len(BEARER)].lower() != BEARER:

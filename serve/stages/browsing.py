@@ -28,6 +28,7 @@ class Browse:
     items: np.ndarray = field(default_factory=lambda: NOTHING)  # (m,) item_idx to be like, and to leave out
     filter: Expression | None = None  # what items must say of themselves, bound
     min_version: int = 0
+    bundle: str = ""  # version that item_idx speak of; the engine says it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,8 @@ class Browsing:
     async def browse(self, ask: Browse) -> Browsed:
         """Return the list; waits a moment for `ask.min_version`."""
         await self._view.wait_for(ask.min_version, WAIT_S)
+        if ask.filter is not None:
+            await self._masks.reading.ready()
         shown = None if ask.filter is None else self._masks.mask(ask.filter)
         offered = ~self._view.items.gone if shown is None else shown & ~self._view.items.gone
         if ask.kind == "similar":
@@ -64,7 +67,9 @@ class Browsing:
     def _similar(self, ask: Browse, shown: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Return items and the cosine of their vectors and the mean direction of those asked for."""
         vectors = self._view.items.vectors
-        wanted = _directions(vectors[ask.items]).sum(axis=0)
+        wanted = _directions(vectors[ask.items[ask.items < len(vectors)]]).sum(axis=0)
+        if np.linalg.norm(wanted) < LEAST_LENGTH:
+            return NOTHING, np.empty(0)
         width = min(len(vectors), SHORTLIST * ask.count + len(ask.items) + SPARE)
         found = self._index.search(wanted.astype(np.float32), width, shown)
         found = found[(found >= 0) & ~np.isin(found, ask.items)]

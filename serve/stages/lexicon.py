@@ -2,20 +2,19 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.sparse import csc_matrix
 
+from serve.stages.reading import Contents, Reading
 from serve.state.catalogue import LiveCatalogue
-from serve.state.moves import Moves
 from train.models.words import terms
 
 READ = ("title", "brand", "category_path", "tags", "attributes", "description")
 SATURATION, LENGTH = 1.2, 0.75  # k₁ and b of BM25
-FEW, SHARE = 1_000, 0.02  # items written since it was made, or share of all, before it is made anew
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,63 +71,47 @@ class Postings:
 class Lexicon:
     """The words of a live catalogue, true to the last write; it belongs to the thread that writes.
 
-    Postings are made in a thread, and again when much was written. Items written meanwhile are weighed one by one.
+    Postings answer for the items that were not written since they were made; the others are weighed one by one.
     """
 
-    def __init__(self, catalogue: LiveCatalogue, moves: Moves, builder: Executor | None = None) -> None:
-        """Begin to read; moves: which items came, or are others now."""
-        self._catalogue, self._moves, self._place = catalogue, moves, moves.place
-        self._builder = builder or ThreadPoolExecutor(1, thread_name_prefix="lexicon")
-        self._postings: Postings | None = None
+    def __init__(self, catalogue: LiveCatalogue, builder: Executor | None = None) -> None:
+        """Begin to read the catalogue."""
+        self._catalogue = catalogue
+        self.reading = Reading(catalogue, lambda contents: Postings.of(texts(contents)), builder)
         self._later: dict[int, Counter[str]] = {}  # item_idx → its terms, where the postings may know others
-        self._build()
-
-    @property
-    def building(self) -> Future[Postings] | None:
-        """The build under way, which the first search waits for."""
-        return self._building
+        self._place = 0  # of the catalogue's changes that `_later` reflects
+        self._base = 0
 
     def scores(self, query: str) -> np.ndarray:
-        """Return how well each item answers a query, (n_items,) float32, 0 where it says none of its words."""
+        """Return how well each item answers a query, (n_items,) float32, 0 where it says none of its words.
+
+        To be asked once `reading` is ready, without waiting for anything between.
+        """
+        postings, said = self.reading.now(), list(dict.fromkeys(terms(query)))
         self._catch_up()
-        postings = self._postings
-        if postings is None:
-            return np.zeros(len(self._catalogue), dtype=np.float32)
-        said = list(dict.fromkeys(terms(query)))
         score = postings.scores(said, len(self._catalogue))
         for item_idx, counts in self._later.items():
             score[item_idx] = postings.score(said, counts)
         return score
 
     def _catch_up(self) -> None:
-        if self._place != self._moves.place:
-            changed, self._place = self._moves.replaced_since(self._place), self._moves.place
-            for item_idx in changed.tolist():
-                self._later[item_idx] = self._meanwhile[item_idx] = Counter(
-                    terms(text_of(self._catalogue.told(item_idx)))
-                )
-        if self._building is not None and self._building.done():
-            self._postings, self._later = self._building.result(), self._meanwhile
-            self._building = None
-        if self._building is None and len(self._later) > max(FEW, SHARE * len(self._catalogue)):
-            self._build()
-
-    def _build(self) -> None:
-        self._meanwhile: dict[int, Counter[str]] = {}  # written from here on, whether the thread reads it or not
-        n_items = len(self._catalogue)
-        self._building: Future[Postings] | None = self._builder.submit(
-            lambda: Postings.of(texts(self._catalogue, n_items))
-        )
+        if self._base != self.reading.base or any(one >= len(self._catalogue) for one in self._later):
+            self._later, self._base, self._place = {}, self.reading.base, self.reading.base
+        changes = self._catalogue.changes
+        for item_idx in set(changes[self._place :]):
+            if item_idx < len(self._catalogue):
+                self._later[item_idx] = Counter(terms(text_of(self._catalogue.told(item_idx))))
+        self._place = len(changes)
 
 
-def texts(catalogue: LiveCatalogue, n_items: int) -> Iterator[str]:
-    """Yield what the first `n_items` of a catalogue say."""
-    frame = catalogue.frame
+def texts(contents: Contents) -> Iterator[str]:
+    """Yield what every item says."""
+    frame = contents.frame
     columns = [frame[name].tolist() for name in READ if name in frame]
     published = (" ".join(part for value in row for part in _parts(value)) for row in zip(*columns, strict=True))
-    for item_idx in range(n_items):
-        plain = next(published, "") if item_idx < catalogue.n_published else ""
-        yield text_of(catalogue.told(item_idx)) if item_idx in catalogue.written else plain
+    for item_idx in range(len(contents.item_ids)):
+        plain = next(published, "") if item_idx < len(frame) else ""
+        yield text_of(contents.told(item_idx)) if item_idx in contents.written else plain
 
 
 def text_of(told: Mapping[str, Any]) -> str:

@@ -1,5 +1,7 @@
 """Ranking: the fused score of each candidate."""
 
+from dataclasses import replace
+
 from serve.stages.query import Found, Query, Ranked
 from serve.stages.retrieval import WAIT_S
 from serve.state.view import View
@@ -15,7 +17,9 @@ class Ranking:
 
     async def rank(self, query: Query, found: Found) -> Ranked:
         """Return the candidates with their fused score, in the order in which they were found."""
-        await self._view.wait_for(query.min_version, WAIT_S)
+        await self._view.wait_for(max(query.min_version, found.version), WAIT_S)
         items = self._view.published if query.still else self._view.items
-        [candidates] = ranked([found.prospect(query)], items, self._ranker)
+        prospect = found.prospect(query)
+        known = prospect.candidates.item_idx < items.n_items  # a stage that is ahead may have found newer ones
+        [candidates] = ranked([replace(prospect, candidates=prospect.candidates.keep(known))], items, self._ranker)
         return Ranked(candidates=candidates, version=min(found.version, self._view.version))

@@ -23,7 +23,7 @@ class Retriever:
 
     def __init__(self, view: View, index: Index, sources: SourcesConfig) -> None:
         self._view, self._index, self._sources = view, index, sources
-        self.masks = Masks(view.catalogue, view.moves)
+        self.masks = Masks(view.catalogue)
         self._still_index = still_index(index, view.published)
         self._popular = np.empty(0, dtype=np.int64)
         self._sorted_at = -POPULAR_EVERY
@@ -31,13 +31,15 @@ class Retriever:
     async def retrieve(self, query: Query) -> Found:
         """Return the shopper's candidates; waits a moment for `query.min_version`."""
         await self._view.wait_for(query.min_version, WAIT_S)
+        if query.filter is not None:
+            await self.masks.reading.ready()
         items, index, popular = self._still() if query.still else self._live()
         shown = None if query.filter is None else self.masks.mask(query.filter)
         followers = items.transitions.followers(query.history.item_idx)
         if query.only is None:
             candidates = self._proposed(query, items, index, popular, followers, shown)
         else:
-            candidates = unscored(query.only)
+            candidates = unscored(query.only[query.only < items.n_items])
         offered = candidates.keep(~items.gone[candidates.item_idx])
         if shown is not None:
             offered = offered.keep(shown[offered.item_idx])

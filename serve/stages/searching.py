@@ -1,11 +1,9 @@
 """Search: items that say the words of a query, and items near to what it means, in one list."""
 
-import asyncio
 from dataclasses import dataclass
 
 import numpy as np
 
-from cluster.errors import UnavailableError
 from serve.stages.filters.expression import Expression
 from serve.stages.filters.masks import Masks
 from serve.stages.index.exact import Index, best_of
@@ -17,7 +15,6 @@ LEXICAL, VECTOR = 1, 2  # flags of who found an item
 FOUND = 200  # items that each finds
 WORDS, MEANING = 0.7, 0.3  # what either counts in the score of an item
 PERSONAL = 0.3  # what the shopper's liking counts beside them
-READING_S = 2.0  # longest wait for a catalogue that is being read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +27,7 @@ class Search:
     count: int
     filter: Expression | None = None  # what items must say of themselves, bound
     min_version: int = 0
+    bundle: str = ""  # version that vectors speak of; the engine says it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +45,7 @@ class Searching:
 
     def __init__(self, view: View, index: Index, masks: Masks) -> None:
         self._view, self._index, self._masks = view, index, masks
-        self._lexicon = Lexicon(view.catalogue, view.moves)
+        self._lexicon = Lexicon(view.catalogue)
 
     async def search(self, ask: Search) -> Hits:
         """Return what answers a query, by a weighted sum of scaled scores (Bruch et al., 2023, section 3).
@@ -55,10 +53,11 @@ class Searching:
         Waits a moment for `ask.min_version`, and longer for the first reading of the catalogue.
         """
         await self._view.wait_for(ask.min_version, WAIT_S)
-        await self._read()
-        items = self._view.items
+        await self._lexicon.reading.ready()
+        if ask.filter is not None:
+            await self._masks.reading.ready()
+        items, words = self._view.items, self._lexicon.scores(ask.text)
         shown = ~items.gone if ask.filter is None else self._masks.mask(ask.filter) & ~items.gone
-        words = self._lexicon.scores(ask.text)
         said = np.flatnonzero(shown & (words > 0))
         score, found_by = np.zeros(items.n_items), np.zeros(items.n_items, np.uint8)
         by_words = best_of(said, words[said], FOUND)
@@ -76,14 +75,6 @@ class Searching:
         best = best_of(hits, score[hits], ask.count)
         best = best[best >= 0]
         return Hits(item_idx=best, score=score[best], found_by=found_by[best], version=self._view.version)
-
-    async def _read(self) -> None:
-        if (building := self._lexicon.building) is None:
-            return
-        try:
-            await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(building)), READING_S)
-        except TimeoutError:
-            raise UnavailableError("the catalogue is still being read; send the same request in a second") from None
 
 
 def _scaled(score: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ class LiveCatalogue:
         self.item_ids: list[str] = frame["item_id"].tolist()
         self.index = {item_id: item_idx for item_idx, item_id in enumerate(self.item_ids)}
         self.written: dict[int, str] = {}  # item_idx → content
+        self.changes: list[int] = []  # item_idx of all writes that this object saw, in order
         self.unplaced: set[int] = set()  # items that no h_i has come for since they were written
 
     @property
@@ -55,6 +56,7 @@ class LiveCatalogue:
         if item_idx == len(self.item_ids):
             self.item_ids.append(write.item_id)
         self.written[item_idx] = write.content
+        self.changes.append(item_idx)
         if is_placed or not write.content:
             self.unplaced.discard(item_idx)
         else:
@@ -70,11 +72,17 @@ class LiveCatalogue:
     def restore(self, array: np.ndarray) -> None:
         """Go back to what `to_array` returned for the same bundle."""
         later, written, unplaced = json.loads(array.tobytes())
+        before = self._later(), self.written
         for item_id in self.item_ids[self.n_published :]:
             del self.index[item_id]
         self.item_ids[self.n_published :] = later
         self.index.update(zip(later, range(self.n_published, len(self.item_ids)), strict=True))
         self.written, self.unplaced = dict(written), set(unplaced)
+        for old, new in zip(before, (self._later(), self.written), strict=True):
+            self.changes += sorted(one for one in old.keys() | new.keys() if old.get(one) != new.get(one))
+
+    def _later(self) -> dict[int, str]:
+        return dict(enumerate(self.item_ids[self.n_published :], self.n_published))
 
 
 def written_content(told: Mapping[str, Any]) -> str:

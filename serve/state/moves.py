@@ -38,11 +38,6 @@ class Moves:
         self.place += len(moved.item_idx)
         self._n_items = max(self._n_items, int(moved.item_idx.max(initial=0)) + 1)  # items that came are noted, too
 
-    def replaced_since(self, place: int) -> np.ndarray:
-        """Return the items (m,) that came or became others after a place; all where it is too long ago to tell."""
-        moved = self.since(place)
-        return np.unique(moved.item_idx[np.isinf(moved.distance)])
-
     def since(self, place: int) -> Moved:
         """Return the steps after a place; endless ones of all items where the place is too long ago to tell."""
         if self.place - place > len(self._item_idx):

@@ -58,6 +58,7 @@ def test_a_file_that_is_lost_lets_nobody_in(ring: Keyring) -> None:
     ring.path.unlink()
     assert not ring.is_open
     assert ring.holder(made) is None
+    assert not Keyring(ring.path).is_open  # of a server started later
 
 
 def test_a_client_has_two_live_keys_at_most(ring: Keyring) -> None:

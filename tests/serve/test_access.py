@@ -75,6 +75,14 @@ def test_a_refusal_says_what_is_missing(shop: Shop, ring: Keyring) -> None:
     assert "needs read" in answer.json()["detail"]
 
 
+def test_keys_that_cannot_be_read_let_nobody_in_and_tell_nothing(shop: Shop, ring: Keyring) -> None:
+    ring.create("one", ["admin"])
+    ring.path.write_text("{")
+    answer = TestClient(make_api(lambda: shop.engine, lambda: ring)).get("/v1/popular")
+    assert answer.status_code == 503
+    assert str(ring.path) not in answer.text
+
+
 def test_the_network_is_not_let_in_without_keys(
     registry: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

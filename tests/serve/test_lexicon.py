@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve.stages import lexicon
+from cluster.errors import UnavailableError
+from serve.stages import reading
 from serve.stages.lexicon import Lexicon, Postings, text_of
 from tests.serve.written_catalogue import WrittenCatalogue
 from train.models.words import terms
@@ -47,7 +48,7 @@ class Shelf(WrittenCatalogue):
 
     def __init__(self) -> None:
         super().__init__(FRAME)
-        self.lexicon = Lexicon(self.catalogue, self.moves, self.builder)
+        self.lexicon = Lexicon(self.catalogue, self.builder)
 
     def texts(self) -> list[str]:
         return [text_of(told) for told in self.all_told()]
@@ -59,25 +60,33 @@ def test_scores_are_those_of_bm25_true_to_the_last_write(
 ) -> None:
     shelf = Shelf()
     known = shelf.texts()
-    for write in before:
+    for write in before:  # while the thread has not read yet
         shelf.write(*write)
-    assert not shelf.lexicon.scores("mug").any()  # nothing was read yet
-    shelf.builder.run()  # whatever the thread saw of what was written, it does not count
-    counted = known if not before else shelf.texts()[: len(known)]
+    shelf.builder.run()
     for write in after:
         shelf.write(*write)
-    np.testing.assert_allclose(shelf.lexicon.scores(query), bm25(query, shelf.texts(), counted), rtol=1e-5)
+    shelf.lexicon.reading.catch_up()
+    np.testing.assert_allclose(shelf.lexicon.scores(query), bm25(query, shelf.texts(), known), rtol=1e-5)
 
 
-def test_much_that_was_written_is_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lexicon, "FEW", 0)
+def test_nothing_is_found_before_the_catalogue_was_read() -> None:
+    shelf = Shelf()
+    with pytest.raises(UnavailableError):
+        shelf.lexicon.scores("mug")
+
+
+def test_much_that_was_written_is_read_anew_and_asked_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "FEW", 0)
     shelf = Shelf()
     shelf.builder.run()
+    known = shelf.texts()
     shelf.write("new", {"title": "green mug"})
-    shelf.lexicon.scores("green")
-    assert shelf.lexicon.building is not None
+    shelf.lexicon.reading.catch_up()
+    assert shelf.builder.waiting
+    np.testing.assert_allclose(shelf.lexicon.scores("green"), bm25("green", shelf.texts(), known), rtol=1e-5)
     shelf.write("newer", {"title": "green tea"})
     shelf.builder.run()
+    shelf.lexicon.reading.catch_up()
     texts = shelf.texts()
     np.testing.assert_allclose(shelf.lexicon.scores("green tea"), bm25("green tea", texts, texts[:5]), rtol=1e-5)
 

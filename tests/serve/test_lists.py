@@ -5,6 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from serve.engine import NOTHING, Ask
+from serve.stages.browsing import Browse
+from serve.stages.filters.language import parse
 from tests.serve.shop import KNOWN, STRANGER, Shop, item_ids
 from tests.world import next_item
 
@@ -115,3 +118,28 @@ def test_a_wish_that_cannot_be_read_is_refused(shop: Shop, query: str) -> None:
 def test_an_answer_that_misses_a_write_says_so(shop: Shop) -> None:
     answer = shop.client.get("/v1/new", params={"minVersion": 99}).json()
     assert answer["degraded"] == ["stale"]
+
+
+def test_nothing_is_like_an_item_without_a_vector(shop: Shop) -> None:
+    shop.client.put(f"{ITEMS}/blank", json={"properties": {"a": 1}})
+    assert shop.post("/v1/similar", items=["blank"])["items"] == []
+
+
+def test_a_replica_that_lags_behind_its_stages_names_only_what_it_knows(shop: Shop) -> None:
+    lagging = shop.lagging_engine()
+    lagging._browse, lagging._search = shop.engine._browse, shop.engine._search
+    lagging._retrieve, lagging._rank = shop.engine._retrieve, shop.engine._rank
+    shop.client.put(f"{ITEMS}/new", json={"title": "Thing"})
+    found = shop.portal.call(lagging.browse, Browse(kind="new", count=5))
+    assert found.item_idx.tolist() == []
+    slate = shop.portal.call(lagging.recommend, shop.ask(KNOWN, 0))
+    assert slate.candidates.item_idx.max() < len(lagging.item_ids)
+
+
+def test_an_image_brings_what_was_written_to_filters_and_search(shop: Shop) -> None:
+    lagging = shop.lagging_engine()
+    shop.client.put(f"{ITEMS}/i0005", json={"title": "zweihander", "price": 12_345})
+    lagging.view.load(shop.portal.call(shop.store.image))
+    ask = Ask(user_id=None, count=5, context=NOTHING, excluded=NOTHING, min_version=0, filter=parse("price = 12345"))
+    hits, _ = shop.portal.call(lagging.search, ask, "zweihander")
+    assert [lagging.item_ids[one] for one in hits.item_idx] == ["i0005"]

@@ -107,15 +107,15 @@ def stands(one: Scalar, relation: Operator, other: Scalar) -> bool:
     return COMPARE[relation](one, other)
 
 
-def attributes(expression: Expression) -> set[str]:
-    """Return the names of the attributes that an expression reads."""
+def n_comparisons(expression: Expression) -> int:
+    """Return how many comparisons an expression makes."""
     match expression:
         case Not(part):
-            return attributes(part)
+            return n_comparisons(part)
         case Every(parts) | Some(parts):
-            return set[str]().union(*map(attributes, parts))
-        case Compare(left, _, right):
-            return {term.name for term in (left, right) if isinstance(term, Attribute)}
+            return sum(map(n_comparisons, parts))
+        case Compare():
+            return 1
 
 
 def _values(term: Term, facts: Facts) -> Values:

@@ -1,5 +1,6 @@
 """Facts: what items say of themselves, by the names that filters use, item by item or as columns of all."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from serve.stages.filters.expression import COMPARE, Facts, Operator, Scalar, Values, stands
-from serve.state.catalogue import LiveCatalogue
+from serve.stages.filters.expression import COMPARE, Facts, Operator, Scalar, Values
+from serve.stages.reading import Contents
 
 LEVELS = ">"  # between the levels of a category path
 NAMES = {
@@ -49,6 +50,12 @@ class Column:
         """(v,) float64 by code, NaN for what is no number."""
         return np.array([value if isinstance(value, float) else np.nan for value in self.values], dtype=np.float64)
 
+    @cached_property
+    def texts(self) -> tuple[list[str], np.ndarray]:
+        """The distinct texts in their order, and their codes (t,)."""
+        found = sorted((value, code) for code, value in enumerate(self.values) if isinstance(value, str))
+        return [text for text, _ in found], np.array([code for _, code in found], np.int64)
+
     def where(self, relation: Operator, values: Values, n_items: int) -> np.ndarray:
         """Return which items have a value that stands so to one of `values`, (n_items,) bool."""
         matching = np.zeros(len(self.values), dtype=bool)
@@ -85,19 +92,20 @@ class Column:
         if isinstance(value, float):
             return np.asarray(COMPARE[relation](self.numbers, value))  # false for NaN
         matching = np.zeros(len(self.values), dtype=bool)
-        if relation != "=":
-            return np.array([stands(known, relation, value) for known in self.values], dtype=bool)
-        if (code := self.index.get((type(value), value))) is not None:
-            matching[code] = True
+        if relation == "=":
+            if (code := self.index.get((type(value), value))) is not None:
+                matching[code] = True
+        elif isinstance(value, str):
+            texts, codes = self.texts
+            place = bisect_left(texts, value) if relation in ("<", ">=") else bisect_right(texts, value)
+            matching[codes[:place] if relation in ("<", "<=") else codes[place:]] = True
         return matching
 
 
-def columns_of(catalogue: LiveCatalogue, n_items: int) -> dict[str, Column]:
-    """Return the columns of the first `n_items` of a catalogue, by attribute."""
-    written = {
-        one: facts_of(catalogue.item_ids[one], catalogue.told(one)) for one in catalogue.written if one < n_items
-    }
-    columns, again = published_columns(catalogue.frame), np.array(list(written), np.int64)
+def columns_of(contents: Contents) -> dict[str, Column]:
+    """Return the columns of a catalogue, by attribute."""
+    written = {one: facts_of(contents.item_ids[one], contents.told(one)) for one in contents.written}
+    columns, again = published_columns(contents.frame), np.array(list(written), np.int64)
     columns = {name: column.without(again) for name, column in columns.items()}
     for name, more in as_columns(written).items():
         columns[name] = columns[name].with_more(more) if name in columns else more

@@ -24,10 +24,12 @@ from serve.stages.filters.expression import (
     Some,
     Term,
     Values,
+    n_comparisons,
 )
 
 MAX_LENGTH = 4_000  # characters
 MAX_DEPTH = 32  # of parentheses and `not`s around each other
+MAX_COMPARISONS = 64
 MAX_LIST = 500  # values behind `in`
 KEPT = 1_024  # texts whose reading is kept
 
@@ -85,7 +87,9 @@ class _Tree(Transformer[Token, Expression]):
             return Not(_compared(left, "=", right))
         return _compared(left, said.value, right)
 
-    def has(self, parts: list[Term]) -> Expression:
+    def has(self, parts: list[Any]) -> Expression:
+        if isinstance(parts[0], Attribute) and isinstance(parts[1], Attribute):
+            raise FilterError("two attributes are compared by < <= > >= alone", 1)
         return _compared(parts[0], "=", parts[1])
 
     def within(self, parts: list[Any]) -> Expression:
@@ -135,21 +139,27 @@ def parse(text: str) -> Expression:
         raise FilterError(f"a filter has at most {MAX_LENGTH} characters, not {len(text)}", MAX_LENGTH + 1)
     _require_shallow(text)
     try:
-        return _Tree().transform(PARSER.parse(text))
+        expression = _Tree().transform(PARSER.parse(text))
     except VisitError as error:
         raise error.orig_exc from None
     except UnexpectedInput as error:
         raise FilterError(_sentence(text, error), _position(text, error)) from None
+    if (count := n_comparisons(expression)) > MAX_COMPARISONS:
+        raise FilterError(f"a filter compares {MAX_COMPARISONS} times at most, not {count}", 1)
+    return expression
 
 
 def _require_shallow(text: str) -> None:
     """Raise where parts lie in each other so deep that walking through them would take a deep stack."""
-    depth, negations = 0, 0
+    around, negations = [0], 0  # `not`s in front of each open parenthesis, and of what comes next
     for found in NESTING.finditer(text):
         token = found[0]
-        depth += (token == "(") - (token == ")")
+        if token == "(":
+            around.append(negations)
+        elif token == ")" and len(around) > 1:
+            around.pop()
         negations = negations + 1 if token == "not" else 0
-        if depth + negations > MAX_DEPTH:
+        if len(around) - 1 + sum(around) + negations > MAX_DEPTH:
             raise FilterError(f"parentheses and `not`s may lie {MAX_DEPTH} deep", found.start() + 1)
 
 

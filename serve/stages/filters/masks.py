@@ -1,51 +1,48 @@
 """Masks: which items a filter lets through, all at once and kept for the next request."""
 
 from collections import OrderedDict
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import numpy as np
 
 from serve.stages.filters.expression import Attribute, Compare, Every, Expression, Not, Some, holds
 from serve.stages.filters.facts import Column, columns_of, facts_of
+from serve.stages.reading import Reading
 from serve.state.catalogue import LiveCatalogue
-from serve.state.moves import Moves
 
 KEPT = 64  # masks
-FEW = 1_000  # items written since the columns were made, or
-SHARE = 0.02  # of all, whichever is more, before they are made anew
 
 
 @dataclass(slots=True)
 class _Mask:
     shown: np.ndarray  # (n,) bool
-    place: int  # of the changes that it reflects
+    place: int  # of the catalogue's changes that it reflects
 
 
 class Masks:
     """Filters over a live catalogue, true to the last write; it belongs to the thread that writes.
 
     Columns answer for the items that were not written since they were made. The others, and those that are new, are
-    held against a filter one by one. A thread makes the columns anew when those are many.
+    held against a filter one by one.
     """
 
-    def __init__(self, catalogue: LiveCatalogue, moves: Moves, builder: Executor | None = None) -> None:
-        """Read the catalogue; moves: which items came, or are others now."""
-        self._catalogue, self._moves, self._place = catalogue, moves, moves.place
-        self._builder = builder or ThreadPoolExecutor(1, thread_name_prefix="filters")
-        self._building: Future[dict[str, Column]] | None = None
-        self._changes: list[int] = []  # item_idx in the order written; several times where written again
-        self._base, self._n_items = 0, len(catalogue)  # the columns are of before this change, and of so many items
-        self._columns = columns_of(catalogue, self._n_items)
-        self._kept: OrderedDict[str, _Mask] = OrderedDict()  # by how an expression is written: (1.0,) equals (True,)
+    def __init__(self, catalogue: LiveCatalogue, builder: Executor | None = None) -> None:
+        """Begin to read the catalogue."""
+        self._catalogue = catalogue
+        self.reading = Reading(catalogue, columns_of, builder)
+        self._kept: OrderedDict[str, _Mask] = OrderedDict()  # by how they are written: (1.0,) equals (True,)
 
     def mask(self, expression: Expression) -> np.ndarray:
-        """Return which items a bound expression holds for, (n_items,) bool; not to be written to."""
-        self._catch_up()
-        name = repr(expression)
-        if (kept := self._kept.get(name)) is None:
-            kept = _Mask(np.zeros(len(self._catalogue), dtype=bool), self._base)
-            kept.shown[: self._n_items] = evaluated(expression, self._columns, self._n_items)
+        """Return which items a bound expression holds for, (n_items,) bool; not to be written to.
+
+        To be asked once `reading` is ready, without waiting for anything between.
+        """
+        columns, base, n_items = self.reading.now(), self.reading.base, self.reading.n_items
+        kept, name = self._kept.get(repr(expression)), repr(expression)
+        if kept is None or kept.place < base or len(kept.shown) > len(self._catalogue):
+            kept = _Mask(np.zeros(len(self._catalogue), dtype=bool), base)
+            kept.shown[:n_items] = evaluated(expression, columns, n_items)
             self._kept[name] = kept
             if len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
@@ -54,25 +51,14 @@ class Masks:
         return kept.shown
 
     def _mend(self, expression: Expression, kept: _Mask) -> None:
-        if (more := len(self._catalogue) - len(kept.shown)) > 0:
+        known, changes = len(self._catalogue), self._catalogue.changes
+        if (more := known - len(kept.shown)) > 0:
             kept.shown = np.concatenate((kept.shown, np.zeros(more, dtype=bool)))
-        for item_idx in set(self._changes[kept.place :]):
-            facts = facts_of(self._catalogue.item_ids[item_idx], self._catalogue.told(item_idx))
-            kept.shown[item_idx] = holds(expression, facts)
-        kept.place = len(self._changes)
-
-    def _catch_up(self) -> None:
-        """Take note of what was written, and make columns anew when that is much."""
-        if self._place != self._moves.place:
-            changed, self._place = self._moves.replaced_since(self._place), self._moves.place
-            self._changes += changed.tolist()
-        if self._building is not None and self._building.done():
-            self._columns, self._building = self._building.result(), None
-            self._base, self._n_items = self._base_next, self._n_items_next
-        if self._building is None and len(self._changes) - self._base > max(FEW, SHARE * len(self._catalogue)):
-            # What is written from here on is among the changes, whether the thread reads it before or after.
-            self._base_next, self._n_items_next = len(self._changes), len(self._catalogue)
-            self._building = self._builder.submit(columns_of, self._catalogue, self._n_items_next)
+        for item_idx in set(changes[kept.place :]):
+            if item_idx < known:
+                facts = facts_of(self._catalogue.item_ids[item_idx], self._catalogue.told(item_idx))
+                kept.shown[item_idx] = holds(expression, facts)
+        kept.place = len(changes)
 
 
 def evaluated(expression: Expression, columns: dict[str, Column], n_items: int) -> np.ndarray:
@@ -109,5 +95,7 @@ def _compared(compare: Compare, columns: dict[str, Column], n_items: int) -> np.
             return ours[0] <= theirs[1]
         case ">":
             return ours[1] > theirs[0]
-        case _:
+        case ">=":
             return ours[1] >= theirs[0]
+        case "=":  # no filter says this of two attributes
+            return np.zeros(n_items, dtype=bool)

@@ -4,9 +4,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from serve.stages import reading
 from serve.stages.filters import masks
 from serve.stages.filters.expression import Expression, holds
 from serve.stages.filters.facts import facts_of
@@ -34,18 +36,24 @@ contents = st.fixed_dictionaries({}, optional={
 writes = st.tuples(st.sampled_from(["p", "q", "new", "newer", "gone"]), st.one_of(st.none(), contents))
 
 
+def broken(_: Any) -> Any:
+    raise RuntimeError("whatever it was")
+
+
 class Shelf(WrittenCatalogue):
     """A catalogue and the masks over it."""
 
     def __init__(self) -> None:
         super().__init__(FRAME)
-        self.masks = Masks(self.catalogue, self.moves, self.builder)
+        self.masks = Masks(self.catalogue, self.builder)
+        self.builder.run()
 
     def expected(self, expression: Expression) -> list[bool]:
         every = zip(self.catalogue.item_ids, self.all_told(), strict=True)
         return [holds(expression, facts_of(item_id, told)) for item_id, told in every]
 
     def check(self, *expressions: Expression) -> None:
+        self.masks.reading.catch_up()
         for expression in expressions:
             assert self.masks.mask(expression).tolist() == self.expected(expression)
 
@@ -70,21 +78,45 @@ def test_columns_made_anew_say_the_same(
     said: Expression, before: list[tuple[str, Any]], meanwhile: list[tuple[str, Any]], read_early: bool
 ) -> None:
     shelf = Shelf()
-    masks.FEW, few = 0, masks.FEW
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "FEW", 0)
+        patch.setattr(reading, "SHARE", 0.0)
         for write in before:
             shelf.write(*write)
         shelf.check(said)  # which orders the columns
+        assert shelf.builder.waiting
         if read_early:
             shelf.builder.run()
         for write in meanwhile:
             shelf.write(*write)
         shelf.check(said, parse("not inStock"))
-        if not read_early:
-            shelf.builder.run()
+        shelf.builder.run()
         shelf.check(said, parse("price > 2 or brand = 'a'"))
-    finally:
-        masks.FEW = few
+
+
+def test_a_reading_that_fails_costs_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "FEW", 0)
+    shelf = Shelf()
+    shelf.check(parse("price < 3"))
+    shelf.masks.reading._read = broken
+    shelf.write("p", {"price": 5})
+    shelf.check(parse("price < 3"))
+    shelf.builder.run()
+    shelf.check(parse("price < 3"), parse("price = 5"))
+
+
+@given(st.lists(writes, max_size=4), st.lists(writes, max_size=4), expressions)
+def test_a_catalogue_that_goes_to_another_image_is_filtered_by_that(
+    ours: list[tuple[str, Any]], theirs: list[tuple[str, Any]], said: Expression
+) -> None:
+    shelf, other = Shelf(), Shelf()
+    for item_id, told in ours:
+        shelf.write(item_id, told)
+    shelf.check(said)
+    for item_id, told in theirs:
+        other.write(item_id, told)
+    shelf.catalogue.restore(other.catalogue.to_array())
+    shelf.check(said, parse("price < 3"))
 
 
 def test_one_is_not_true() -> None:
