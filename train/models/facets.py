@@ -11,6 +11,7 @@ import pandas as pd
 from train.data.columns import LEVEL
 
 CODE_BYTES = 4  # that two texts of a shop share a code is unlikely, and then two brands are taken for one
+HIGHEST = 1e12  # price that is told from higher ones; beyond single precision one would be infinite
 
 
 @dataclass(slots=True, kw_only=True)
@@ -28,7 +29,7 @@ class Facets:
         """Take what an item says of itself from now on."""
         self.category[item_idx] = _category_code(told.get("category_path"))
         self.brand[item_idx] = _code(told.get("brand"))
-        self.price[item_idx] = told.get("price") or 0.0
+        self.price[item_idx] = min(told.get("price") or 0.0, HIGHEST)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the arrays by name."""
@@ -44,8 +45,10 @@ def fit_facets(frame: pd.DataFrame) -> Facets:
         which, texts = pd.factorize(frame[name])  # −1 for none
         return np.array([*map(code, texts.tolist()), 0], np.uint32)[which]
 
-    price = frame["price"].fillna(0.0).to_numpy(np.float32) if "price" in frame else np.zeros(len(frame), np.float32)
-    return Facets(category=codes("category_path", _category_code), brand=codes("brand", _code), price=price)
+    price = frame["price"].fillna(0.0).clip(upper=HIGHEST) if "price" in frame else np.zeros(len(frame))
+    return Facets(
+        category=codes("category_path", _category_code), brand=codes("brand", _code), price=np.array(price, np.float32)
+    )  # fmt: skip
 
 
 def no_facets(n_items: int) -> Facets:

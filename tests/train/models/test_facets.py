@@ -43,3 +43,9 @@ def test_blanks_around_levels_do_not_part_a_category() -> None:
 def test_a_catalogue_without_columns_says_nothing() -> None:
     for array in fit_facets(pd.DataFrame({"item_id": ["a", "b"]})).arrays().values():
         assert array.tolist() == [0, 0]
+
+
+def test_no_price_is_infinite() -> None:
+    facets = fit_facets(pd.DataFrame({"item_id": ["p", "q"], "price": [1e300, 2.0]}))
+    facets.write(1, {"price": 1e300})
+    assert np.isfinite(facets.price).all()
