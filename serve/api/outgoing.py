@@ -114,7 +114,7 @@ def show_hits(hits: Hits, wanted: list[Any], engine: Engine, degraded: tuple[str
     return answer
 
 
-def show_list(found: Browsed | Hits, wanted: list[Any], engine: Engine, degraded: tuple[str, ...]) -> dict[str, Any]:
+def show_list(found: Browsed, wanted: list[Any], engine: Engine, degraded: tuple[str, ...]) -> dict[str, Any]:
     """Return a list as ListAnswer says, with what is `wanted`."""
     items = []
     for rank, (item_idx, score) in enumerate(zip(found.item_idx.tolist(), found.score.tolist(), strict=True), start=1):

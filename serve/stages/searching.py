@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from serve.stages.browsing import Browsed
 from serve.stages.filters.expression import Expression
 from serve.stages.filters.masks import Masks
 from serve.stages.index.exact import Index, best_of
@@ -31,13 +32,10 @@ class Search:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hits:
-    """Items, best first, and the version of the state that they were found in."""
+class Hits(Browsed):
+    """Items that answer a query, and who found them."""
 
-    item_idx: np.ndarray  # (n,) int64
-    score: np.ndarray  # (n,) float64, descending
     found_by: np.ndarray  # (n,) uint8, flags
-    version: int
 
 
 class Searching:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,11 +10,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+from safetensors.numpy import load, save
 
 from cluster.storage import sha256
 from serve.state.config import StoreConfig
 from serve.state.events import UNJUDGED, UNRANKED, Event, Position, Ranks
 from serve.state.live import LearnerConfig
+from serve.state.sqlite_log import FILE
 from serve.state.store import AppendResult, Store
 from train.bundle_state import MANIFEST, BundleState, Manifest, write_bundle_state
 from train.data.schema import Interactions
@@ -121,3 +124,16 @@ async def closed_hash(store: Store) -> tuple[int, str]:
     hashed = await store.state_hash()
     await store.close()
     return hashed
+
+
+def forget_arrays(data: Path, name: str) -> int:
+    """Make a log what it was before its batches had an array of this name; return how many it has."""
+    log = sqlite3.connect(data / FILE)
+    batches = log.execute("SELECT version, content FROM batches").fetchall()
+    for version, content in batches:
+        arrays = load(content)
+        del arrays[name]
+        log.execute("UPDATE batches SET content = ? WHERE version = ?", (save(arrays), version))
+    log.commit()
+    log.close()
+    return len(batches)

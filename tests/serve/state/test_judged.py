@@ -1,19 +1,17 @@
 """Judgements in the log: every copy of the state comes to the same figures, and whose events go take theirs along."""
 
-import sqlite3
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load, save
 
 from serve.state.events import UNJUDGED, Ranks
-from serve.state.sqlite_log import FILE
 from serve.state.store import Store
 from serve.state.view import View
 from tests.serve.state.state_world import (
     FAST,
     closed_hash,
     event,
+    forget_arrays,
     opened,
     random_events,
     ranks,
@@ -24,19 +22,6 @@ from tests.serve.state.state_world import (
 from train.bundle_state import read_bundle_state
 
 JUDGED = Ranks(1, 2, 3)
-
-
-def forget_judgements(data: Path) -> int:
-    """Make a log what it was before events were judged; return how many batches it has."""
-    log = sqlite3.connect(data / FILE)
-    batches = log.execute("SELECT version, content FROM batches").fetchall()
-    for version, content in batches:
-        arrays = load(content)
-        del arrays["judged"]
-        log.execute("UPDATE batches SET content = ? WHERE version = ?", (save(arrays), version))
-    log.commit()
-    log.close()
-    return len(batches)
 
 
 def test_ranks_are_logged_beside_their_events(bundle: Path, data: Path) -> None:
@@ -82,7 +67,7 @@ def test_a_log_of_before_events_were_judged_opens_as_one_in_which_none_was(bundl
         store = opened(bundle, data)
         await send(store, unjudged)
         await store.close()
-        assert forget_judgements(data) == 1
+        assert forget_arrays(data, "judged") == 1
         store = opened(bundle, data)
         assert [batch.judged.any() for batch in store._machine.logged(0, 12)] == [False]
         await store.erase("nobody")
