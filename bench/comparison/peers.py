@@ -8,7 +8,7 @@ import numpy as np
 
 from bench.comparison.held_out import HeldOut
 from bench.comparison.ranks import Ranks, metrics
-from bench.peers import Sequences, popularity_scores, rule_matrix, rule_scores
+from bench.peers.recommenders import Sequences, popularity_scores, rule_matrix, rule_scores
 from bench.score import half_way_rank
 from cluster.errors import DataError
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bench.peers import popularity_scores, rule_matrix, rule_scores
+from bench.peers.recommenders import popularity_scores, rule_matrix, rule_scores
 from tests.train.histories import histories_of
 from train.models.transitions import TransitionsConfig, fit_transitions
 
