@@ -13,7 +13,7 @@ import pandas as pd
 
 from cluster.errors import LiveshelfError
 from serve.state.catalogue import LiveCatalogue, etag
-from serve.state.events import ITEM, Ack, ItemWrite, Position
+from serve.state.events import ITEM, Ack, Position, Write
 from serve.state.store import AppendResult
 from serve.state.view import View
 from serve.state.writing import WriteRequest
@@ -85,10 +85,10 @@ class Assortment:
         """Return the write of what an item says already."""
         item_id = self.catalogue.item_ids[item_idx]
         name = hashlib.sha256(json.dumps([self._bundle.manifest.version, item_id, content]).encode()).hexdigest()
-        return WriteRequest(f"{ITEM}-{name}", ItemWrite(item_id, content), etag(content))
+        return WriteRequest(f"{ITEM}-{name}", Write(ITEM, item_id, content), etag(content))
 
 
-def describe(bundle: Bundle, catalogue: LiveCatalogue, writes: Sequence[ItemWrite]) -> np.ndarray:
+def describe(bundle: Bundle, catalogue: LiveCatalogue, writes: Sequence[Write]) -> np.ndarray:
     """Return h_i of written items, (n, d) float32; zeros where their content says nothing of where they belong.
 
     An item that training saw goes from its trained vector as far as the change of its content moves it; any other one
@@ -118,9 +118,9 @@ def query_vector(bundle: Bundle, text: str) -> np.ndarray:
     return bundle.model.content_vectors(_features(bundle.features, [json.dumps({"title": text})]))[0]
 
 
-def _idx(catalogue: LiveCatalogue, write: ItemWrite) -> int | None:
+def _idx(catalogue: LiveCatalogue, write: Write) -> int | None:
     """Return the item_idx of one of the bundle's items."""
-    item_idx = catalogue.index.get(write.item_id)
+    item_idx = catalogue.index.get(write.id)
     return item_idx if item_idx is not None and item_idx < catalogue.n_published else None
 
 

@@ -16,7 +16,7 @@ from serve.api.item_schemas import DeletionAnswer, ItemAnswer, ItemBody, ItemLin
 from serve.api.problems import InvalidError, checked, problem, read
 from serve.engine import Engine
 from serve.state.catalogue import etag, written_content
-from serve.state.events import ITEM, Ack, ItemWrite, Problem
+from serve.state.events import ITEM, Ack, Problem, Write
 from serve.state.writing import WriteRequest
 
 CATALOGUE = "products"
@@ -70,7 +70,7 @@ def catalogue_routes(engine_of: Callable[[], Engine]) -> APIRouter:
         engine, body = engine_of(), read(ItemBody, await read_json(request))
         before = current(engine, catalogue, checked(item_id, "item"))
         content = content_of(body)
-        version = await write(engine, ItemWrite(item_id, content), expectation(request, before))
+        version = await write(engine, Write(ITEM, item_id, content), expectation(request, before))
         return tagged(told(item_id, content, version), content)
 
     @routes.patch("/items/{item_id:path}", response_model=ItemAnswer, openapi_extra=takes(ItemBody))
@@ -91,7 +91,7 @@ def catalogue_routes(engine_of: Callable[[], Engine]) -> APIRouter:
         engine = engine_of()
         before = current(engine, catalogue, checked(item_id, "item"))
         return DeletionAnswer(
-            id=item_id, version=await write(engine, ItemWrite(item_id, ""), expectation(request, before))
+            id=item_id, version=await write(engine, Write(ITEM, item_id, ""), expectation(request, before))
         )
 
     return routes
@@ -102,11 +102,11 @@ async def patch_once(engine: Engine, catalogue: str, item_id: str, patch: Any, r
     before = current(engine, catalogue, checked(item_id, "item"))
     content = content_of(patched(item_id, before, patch))
     given = expectation(request, before)
-    version = await write(engine, ItemWrite(item_id, content), etag(before) if given is None else given)
+    version = await write(engine, Write(ITEM, item_id, content), etag(before) if given is None else given)
     return tagged(told(item_id, content, version), content)
 
 
-async def write(engine: Engine, write: ItemWrite, expected: str | None) -> int:
+async def write(engine: Engine, write: Write, expected: str | None) -> int:
     """Return the version that shows a write, or raise its refusal."""
     [ack] = await engine.assortment.write([WriteRequest(f"{ITEM}-{uuid4().hex}", write, expected)])
     if ack.problem is not None:
@@ -156,13 +156,13 @@ def read_lines(content: bytes) -> Iterator[WriteRequest | Problem]:
         except (orjson.JSONDecodeError, InvalidError) as error:
             yield Problem(400, str(error))
             continue
-        write = ItemWrite(body.id, "" if body.deleted else content_of(body))
+        write = Write(ITEM, body.id, "" if body.deleted else content_of(body))
         yield WriteRequest(f"{ITEM}-{uuid4().hex}", write, None)
 
 
 def line_of(asked: WriteRequest | Problem, outcome: Ack | Problem) -> dict[str, Any]:
     """Return the answer to a line, as LineAnswer says."""
-    item_id = asked.write.item_id if isinstance(asked, WriteRequest) else None
+    item_id = asked.write.id if isinstance(asked, WriteRequest) else None
     if isinstance(outcome, Ack) and outcome.problem is None:
         status = "applied" if outcome.status == "applied" else "unchanged"
         return {"id": item_id, "status": status, "version": outcome.version, "problem": None}

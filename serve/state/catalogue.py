@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from serve.state.events import ItemWrite
+from serve.state.events import Write
 from train.data.schema import ITEM_COLUMNS
 
 TOLD = tuple(name for name in ITEM_COLUMNS if name != "item_id")
@@ -41,6 +41,15 @@ class LiveCatalogue:
             return content
         return self.published(item_idx)
 
+    def content_of(self, item_id: str) -> str:
+        """As `content`; nothing where there never was such an item."""
+        item_idx = self.index.get(item_id)
+        return "" if item_idx is None else self.content(item_idx)
+
+    def lacks_vector(self, item_id: str) -> bool:
+        """Tell whether no h_i has come for an item since it was written."""
+        return self.index.get(item_id) in self.unplaced
+
     def published(self, item_idx: int) -> str:
         """Return what one of the bundle's items said when the bundle was made."""
         row = {name: self.frame[name].iat[item_idx] for name in TOLD if name in self.frame}
@@ -50,11 +59,11 @@ class LiveCatalogue:
         """Return what an item says of itself, by the names of written_content; nothing when it is no longer offered."""
         return json.loads(self.content(item_idx) or "{}")
 
-    def write(self, write: ItemWrite, is_placed: bool) -> int:
+    def write(self, write: Write, is_placed: bool) -> int:
         """Take what was written and return the item_idx; a new item's is the next one."""
-        item_idx = self.index.setdefault(write.item_id, len(self.item_ids))
+        item_idx = self.index.setdefault(write.id, len(self.item_ids))
         if item_idx == len(self.item_ids):
-            self.item_ids.append(write.item_id)
+            self.item_ids.append(write.id)
         self.written[item_idx] = write.content
         self.changes.append(item_idx)
         if is_placed or not write.content:

@@ -5,15 +5,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from serve.state.events import UNJUDGED, Event, ItemWrite, MicroBatch, Row
+from serve.state.events import UNJUDGED, Event, MicroBatch, Row, Write
 from serve.state.live import LearnerConfig
 from serve.state.shoppers import AllShoppers, Shopper
 from train.data.schema import NO_ITEM
 
 
-def draft(
-    events: Sequence[Event], vectors: np.ndarray, first_seq: int, writes: tuple[ItemWrite, ...] = ()
-) -> MicroBatch:
+def draft(events: Sequence[Event], vectors: np.ndarray, first_seq: int, writes: tuple[Write, ...] = ()) -> MicroBatch:
     """Return events as a micro-batch that is not complete yet; vectors: (n, d) float32."""
     n = len(events)
     return MicroBatch(

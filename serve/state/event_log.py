@@ -12,14 +12,25 @@ from safetensors.numpy import load, save
 
 from cluster.errors import LogError
 from serve.state.dead_letters import Execute, LetterBox
-from serve.state.events import ITEM, MERGE, SILENT, Event, ItemWrite, MicroBatch, nobody_looked, nobody_spoke
+from serve.state.events import (
+    MERGE,
+    RESERVED,
+    SILENT,
+    WRITES,
+    Event,
+    MicroBatch,
+    Write,
+    nobody_looked,
+    nobody_spoke,
+)
 from serve.state.retention import Removals
 from serve.state.shoppers import digest_of
 from train.data.schema import NO_ITEM
 
 COLUMNS = "seq, event_id, fingerprint, user_id, item_id, event_type, weight, timestamp_ms, order_key, value, payload"
 READ_COLUMNS = f"""event_type, user_id, order_key, item_id, weight, timestamp_ms,
-    CASE event_type WHEN '{ITEM}' THEN payload ELSE '' END"""
+    CASE WHEN event_type IN ({", ".join(f"'{kind}'" for kind in sorted(WRITES))}) THEN payload ELSE '' END"""
+OF_SHOPPERS = f"substr(event_type, 1, 1) != '{RESERVED}'"
 TOLD_COLUMNS = "seq, event_id, user_id, item_id, event_type, weight, timestamp_ms, order_key, value, payload"
 SILENCE = f"""UPDATE events SET event_id = ?, fingerprint = ?, user_id = '', item_id = NULL, event_type = '{SILENT}',
     weight = 0, timestamp_ms = 0, order_key = '', value = NULL, payload = '{{}}' WHERE seq = ?"""
@@ -105,8 +116,8 @@ class EventLog(ABC):
 
     def events(self, after: int, limit: int) -> list[LoggedEvent]:
         """Return up to `limit` events after seq `after`, in order, under the ids of those whom they belong to now."""
-        query = f"SELECT {TOLD_COLUMNS} FROM events WHERE seq > ? AND event_type NOT IN (?, ?, ?) ORDER BY seq LIMIT ?"
-        found = [LoggedEvent(*row) for row in self._all(query, (after, MERGE, SILENT, ITEM, limit))]
+        query = f"SELECT {TOLD_COLUMNS} FROM events WHERE seq > ? AND {OF_SHOPPERS} ORDER BY seq LIMIT ?"
+        found = [LoggedEvent(*row) for row in self._all(query, (after, limit))]
         merges: dict[str, list[tuple[int, str]]] = {}
         for seq, source, target in self._all(MERGES, (MERGE,)):
             merges.setdefault(source, []).append((seq, target))
@@ -210,7 +221,7 @@ class EventLog(ABC):
             first_seq=first_seq, event_types=event_types, user_ids=user_ids, order_keys=order_keys,
             weight=np.array(weight), timestamp_ms=np.array(timestamp_ms, np.int64),
             **(_lacking(len(user_ids)) | arrays),
-            writes=tuple(map(ItemWrite, item_ids, contents)) if ITEM in event_types else (),
+            writes=tuple(map(Write, event_types, item_ids, contents)) if WRITES.issuperset(event_types) else (),
         )  # fmt: skip
         return LoggedBatch(bundle, batch, item_ids)
 

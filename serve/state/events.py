@@ -11,6 +11,10 @@ MERGE = "$merge"  # the type of a row by which one shopper's history joins anoth
 SILENT = "$silent"  # the type of a row that was forgotten or taken back
 UNKNOWN = -2  # item_idx of an item that the sender's bundle does not have; the store judges it by its id
 ITEM = "$item"  # the type of a row by which the shop says what an item is
+SCENARIO = "$scenario"  # how a list of some place in the shop is made
+RULE = "$rule"  # what the shop wants in its lists whatever was learned
+DOCUMENTS = frozenset({SCENARIO, RULE})  # types of rows by which the shop says anything else
+WRITES = DOCUMENTS | {ITEM}
 
 
 class Ranks(NamedTuple):
@@ -71,11 +75,17 @@ class Position(NamedTuple):
         return self.lineage.split("/")[1]
 
 
-class ItemWrite(NamedTuple):
-    """What an item is from now on."""
+class Write(NamedTuple):
+    """What an item, or a document, is from now on."""
 
-    item_id: str
-    content: str  # JSON as serve.state.catalogue.written_content makes it; empty where it is no longer offered
+    kind: str  # one of WRITES
+    id: str
+    content: str  # JSON as serve.state.catalogue.written_content makes it; empty where it is gone
+
+    @property
+    def noun(self) -> str:
+        """What errors call it."""
+        return self.kind.removeprefix(RESERVED)
 
 
 class Row(NamedTuple):
@@ -118,7 +128,7 @@ class MicroBatch:
     vectors: np.ndarray  # (n, d) float32, h_u as the gateway encoded it; zeros make no step; of an ITEM, its h_i
     judged: np.ndarray  # (n, 3) int32, Ranks, UNJUDGED in most rows
     opinion: np.ndarray  # (n,) float32 of the item, −1 to 1, NaN for none
-    writes: tuple[ItemWrite, ...] = ()  # one for each event of a batch of ITEMs, which hold nothing else
+    writes: tuple[Write, ...] = ()  # one for each event of a batch of WRITES, which hold nothing else
 
     def __len__(self) -> int:
         return len(self.user_ids)

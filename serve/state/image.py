@@ -31,7 +31,7 @@ def room_for(state: LiveState) -> dict[str, np.ndarray]:
 
 
 def item_arrays(state: LiveState, room: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
-    """Return copies of all that events change, but the shoppers; room: of `room_for`, which the copies take up."""
+    """Return copies of all that the log changes, but the shoppers; room: of `room_for`, which the copies take up."""
     counted = state.items.transitions
     links = [
         (source, target, row[target]) for source, row in sorted(counted.added.items()) for target in sorted(row)
@@ -43,7 +43,8 @@ def item_arrays(state: LiveState, room: Mapping[str, np.ndarray] | None = None) 
         "figures": state.figures.sums.copy(), "totals": np.array([state.items.n_events, state.items.recent_total]),
         "link_source": np.array(source, np.int64), "link_target": np.array(target, np.int64),
         "link_weight": np.array(weight, np.float64),
-        "catalogue": state.catalogue.to_array(), "anchors": state.anchor[sorted(state.catalogue.written)],
+        "documents": state.documents.to_array(), "catalogue": state.catalogue.to_array(),
+        "anchors": state.anchor[sorted(state.catalogue.written)],
     }  # fmt: skip
 
 
@@ -51,6 +52,7 @@ def restore_items(state: LiveState, arrays: Mapping[str, np.ndarray]) -> None:
     """Write the arrays of `item_arrays` into a state of the same bundle, in place."""
     items, counted = state.items, state.items.transitions
     state.catalogue.restore(arrays["catalogue"])
+    state.documents.restore(arrays["documents"])
     state.resize(len(state.catalogue))
     others = {"figures": state.figures.sums, "opinion_shop": items.opinions.shop}
     for name, target in (_tables(state) | others).items():

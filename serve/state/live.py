@@ -10,15 +10,16 @@ from pydantic import Field
 
 from cluster.config import Config
 from serve.state.catalogue import LiveCatalogue
-from serve.state.events import ItemWrite
+from serve.state.documents import Documents
+from serve.state.events import ITEM, Write
 from serve.state.figures import Figures
-from serve.state.moves import Moved
+from serve.state.moves import STILL, Moved
 from serve.state.rooms import Rooms, padded_rows
 from serve.state.shoppers import Shoppers
 from train.bundle_state import BundleState
 from train.models.item_state import ItemState
 
-RULE = 6  # raise it when `learner.apply` or completion changes, so that no snapshot or replica mixes two rules
+RULE = 7  # raise it when `learner.apply` or completion changes, so that no snapshot or replica mixes two rules
 
 
 class LearnerConfig(Config):
@@ -58,13 +59,14 @@ class LearnerConfig(Config):
 class LiveState:
     """What `learner.apply` advances; nothing else writes to it.
 
-    The object, `items` and `catalogue` stay the same for life; arrays are written in place, and bound anew when there
-    are more items than before.
+    The object, `items`, `catalogue` and `documents` stay the same for life; arrays are written in place, and bound
+    anew when there are more items than before.
     """
 
     bundle: str  # version
     config: LearnerConfig
     catalogue: LiveCatalogue
+    documents: Documents
     items: ItemState
     published: ItemState  # the same items as the bundle and the shop know them, which no event moves
     squares: np.ndarray  # (n_items,) float32, Adagrad's sum of squared gradients per row
@@ -74,11 +76,21 @@ class LiveState:
     version: int = 0  # seq of the last event applied
     _rooms: Rooms = field(default_factory=Rooms)
 
-    def write(self, write: ItemWrite, vector: np.ndarray) -> Moved:
-        """Take what the shop says of an item, and h_i (d,) that this gives it; zeros leave its vector where it is.
+    def content(self, kind: str, name: str) -> str:
+        """Return what an item or a document says, as JSON; nothing where there is none."""
+        return self.catalogue.content_of(name) if kind == ITEM else self.documents.get(kind, name).content
 
-        What events taught the item so far is kept.
+    def write(self, write: Write, vector: np.ndarray) -> Moved:
+        """Take what the shop says of an item, and h_i (d,) that this gives it, or of a document.
+
+        Zeros leave the item's vector where it is. What events taught the item so far is kept.
         """
+        if write.kind != ITEM:
+            self.documents.write(write)
+            return STILL
+        return self._write_item(write, vector)
+
+    def _write_item(self, write: Write, vector: np.ndarray) -> Moved:
         is_placed = bool(vector.any())
         item_idx = self.catalogue.write(write, is_placed)
         self.resize(len(self.catalogue))
@@ -130,8 +142,8 @@ def live_state(bundle: BundleState, shoppers: Shoppers, config: LearnerConfig) -
     published.transitions, published.opinions = replace(published.transitions), replace(published.opinions)
     n_items = published.n_items
     state = LiveState(
-        bundle=bundle.manifest.version, config=config, catalogue=LiveCatalogue(bundle.items), published=published,
-        shoppers=shoppers, squares=np.zeros(n_items, dtype=np.float32), items=published.copy(),
+        bundle=bundle.manifest.version, config=config, catalogue=LiveCatalogue(bundle.items), documents=Documents(),
+        published=published, shoppers=shoppers, squares=np.zeros(n_items, dtype=np.float32), items=published.copy(),
         usual_repeat_rate=float(np.median(published.repeat_rate)),
         figures=Figures(config.judged_window, config.guard_events),
     )  # fmt: skip

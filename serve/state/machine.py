@@ -12,7 +12,7 @@ from serve.state.completion import draft
 from serve.state.course import Course, history_name
 from serve.state.dead_letters import DeadLetter
 from serve.state.event_log import EventLog, LogEntry, LoggedEvent
-from serve.state.events import MERGE, Ack, Event, ItemWrite, MicroBatch, Position
+from serve.state.events import MERGE, Ack, Event, MicroBatch, Position, Write
 from serve.state.folder import describe
 from serve.state.image import Image, item_arrays, room_for
 from serve.state.learner import apply
@@ -133,15 +133,15 @@ class StateMachine:
         return Commit([acks[start:end] for start, end in zip([0, *ends], ends, strict=False)], batch)
 
     def write(self, requests: Sequence[WriteRequest], vectors: np.ndarray, bundle: str, now_ms: int) -> Commit:
-        """Judge writes of the catalogue, make those that change something durable as one micro-batch, and apply it.
+        """Judge writes, make those that change something durable as one micro-batch, and apply it.
 
-        vectors: (n, d) float32, h_i in the space of `bundle`; one of another space leaves the item where it is.
+        vectors: (n, d) float32, h_i in the space of `bundle`, zeros of documents; one of another space places no item.
         """
         self._require_in_step()
         if bundle != self.state.bundle:
             vectors = np.zeros((len(requests), self.state.items.vectors.shape[1]), np.float32)
         known = self.log.known([request.event_id for request in requests])
-        judged = list(judge_writes(requests, vectors, self.state.catalogue, known, self.state.version))
+        judged = list(judge_writes(requests, vectors, self.state, known))
         new = [position for position, ack in enumerate(judged) if ack is None]
         batch = None
         if new:
@@ -265,9 +265,7 @@ class StateMachine:
         latest = state.epoch_ms + MAX_HALF_LIVES * state.config.half_life_days * DAY_MS
         self._latest_ms = int(min(latest, 2**53))
 
-    def _append(
-        self, entries: Sequence[LogEntry], vectors: np.ndarray, writes: tuple[ItemWrite, ...] = ()
-    ) -> MicroBatch:
+    def _append(self, entries: Sequence[LogEntry], vectors: np.ndarray, writes: tuple[Write, ...] = ()) -> MicroBatch:
         events = [entry.event for entry in entries]
         batch = self._course.completed(draft(events, vectors, self.log.last_seq + 1, writes))
         self.log.append(self.state.bundle, batch, entries)

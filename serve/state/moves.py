@@ -13,10 +13,13 @@ class Moved(NamedTuple):
     distance: np.ndarray  # (m,) float32, how long the step was at most; endless where the item is another one now
 
 
+STILL = Moved(np.empty(0, np.int64), np.empty(0, np.float32))
+
+
 def joined(parts: Sequence[Moved]) -> Moved:
     """Return the steps of several, one after the other."""
-    item_idx = np.concatenate([np.empty(0, np.int64), *(part.item_idx for part in parts)])
-    return Moved(item_idx, np.concatenate([np.empty(0, np.float32), *(part.distance for part in parts)]))
+    item_idx, distance = zip(STILL, *parts, strict=True)
+    return Moved(np.concatenate(item_idx), np.concatenate(distance))
 
 
 class Moves:

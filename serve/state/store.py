@@ -116,7 +116,7 @@ class Store:
         return self._machine.shoppers.get(user_id)
 
     async def write(self, requests: Sequence[WriteRequest], vectors: np.ndarray, since: Position) -> AppendResult:
-        """As `append`, for writes of the catalogue; vectors: (n, d) float32, h_i of the contents, zeros for none."""
+        """As `append`, for items and documents; vectors: (n, d) float32, h_i of items' contents, zeros for none."""
         self._require_open()
         commit = await self._committed(self._machine.write, requests, vectors, since.bundle, now_ms())
         return self._told(commit.acks[0], since)

@@ -8,6 +8,7 @@ import numpy as np
 
 from cluster.errors import OutOfStepError
 from serve.state.catalogue import LiveCatalogue
+from serve.state.documents import Documents
 from serve.state.events import MicroBatch, Position
 from serve.state.figures import Figures
 from serve.state.image import Image, restore_items
@@ -63,6 +64,11 @@ class View:
     def catalogue(self) -> LiveCatalogue:
         """Who the items are, and what the shop says of them; the object stays the same, too."""
         return self._state.catalogue
+
+    @property
+    def documents(self) -> Documents:
+        """What the shop has written beside its items; the object stays the same, too."""
+        return self._state.documents
 
     @property
     def version(self) -> int:

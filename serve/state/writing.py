@@ -1,4 +1,4 @@
-"""Writes of the catalogue, judged one by one in the order sent: each sees what those before it wrote."""
+"""Writes of items and documents, judged one by one in the order sent: each sees what those before it wrote."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -6,67 +6,62 @@ from typing import NamedTuple
 import numpy as np
 
 from serve.state.admission import MAX_PAYLOAD_BYTES, fingerprint
-from serve.state.catalogue import LiveCatalogue, etag
+from serve.state.catalogue import etag
 from serve.state.event_log import LogEntry
-from serve.state.events import ITEM, Ack, Event, ItemWrite, Problem
+from serve.state.events import Ack, Event, Problem, Write
+from serve.state.live import LiveState
 from train.data.schema import NO_ITEM
 
 
 class WriteRequest(NamedTuple):
-    """An item as the shop wants it."""
+    """An item or a document as the shop wants it."""
 
     event_id: str  # the same when it is sent again
-    write: ItemWrite
-    expected: str | None  # ETag that the item must have until then, empty: it must not be there; None: as may be
+    write: Write
+    expected: str | None  # ETag that it must have until then, empty: it must not be there; None: as may be
 
 
 def judge_writes(
-    requests: Sequence[WriteRequest], vectors: np.ndarray, catalogue: LiveCatalogue,
-    known: dict[str, tuple[int, bytes]], version: int,
-) -> Iterator[Ack | None]:  # fmt: skip
+    requests: Sequence[WriteRequest], vectors: np.ndarray, state: LiveState, known: dict[str, tuple[int, bytes]]
+) -> Iterator[Ack | None]:
     """Yield an ack for each write that changes nothing, and None for those that are to be logged.
 
-    vectors: (n, d) float32, h_i that the content gives, zeros for none; known: as EventLog.known; version: of the
-    state, which shows already what an unchanged write asks for.
+    vectors: (n, d) float32, h_i that the content gives, zeros for none; known: as EventLog.known.
     """
-    pending: dict[str, str] = {}
+    pending: dict[tuple[str, str], str] = {}
     for request, vector in zip(requests, vectors, strict=True):
-        item_id, content = request.write
-        current = pending.get(item_id, _content(catalogue, item_id))
+        kind, name, content = request.write
+        current = pending.get((kind, name), state.content(kind, name))
         if request.event_id in known:
             yield Ack(request.event_id, "duplicate", known[request.event_id][0], None)
         elif (problem := _problem(request, vector, current)) is not None:
             yield Ack(request.event_id, "rejected", None, problem)
-        elif content == current and not (vector.any() and catalogue.index.get(item_id) in catalogue.unplaced):
-            yield Ack(request.event_id, "duplicate", version, None)
+        elif content == current and not (vector.any() and state.catalogue.lacks_vector(name)):
+            yield Ack(request.event_id, "duplicate", state.version, None)  # which shows it already
         else:
-            pending[item_id] = content
+            pending[kind, name] = content
             yield None
 
 
 def entry_of(request: WriteRequest, now_ms: int) -> LogEntry:
     """Return a write as it is logged."""
     event = Event(
-        event_id=request.event_id, user_id="", item_idx=NO_ITEM, event_type=ITEM, weight=0.0, timestamp_ms=now_ms,
-        item_id=request.write.item_id, payload=request.write.content,
+        event_id=request.event_id, user_id="", item_idx=NO_ITEM, event_type=request.write.kind, weight=0.0,
+        timestamp_ms=now_ms, item_id=request.write.id, payload=request.write.content,
     )  # fmt: skip
-    return LogEntry(event, request.write.item_id, fingerprint(event, request.write.item_id))
-
-
-def _content(catalogue: LiveCatalogue, item_id: str) -> str:
-    item_idx = catalogue.index.get(item_id)
-    return "" if item_idx is None else catalogue.content(item_idx)
+    return LogEntry(event, request.write.id, fingerprint(event, request.write.id))
 
 
 def _problem(request: WriteRequest, vector: np.ndarray, current: str) -> Problem | None:
-    item_id, content = request.write
+    write, size = request.write, len(request.write.content.encode())
+    what = f"{write.noun} {write.id!r}"
     if request.expected is not None and request.expected != (etag(current) if current else ""):
         found = f"has ETag {etag(current)}" if current else "is not there"
-        return Problem(412, f"item {item_id!r} {found}; read it again, then write")
-    if not content and not current:
-        return Problem(404, f"item {item_id!r} is not in the catalogue")
-    if (size := len(content.encode())) > MAX_PAYLOAD_BYTES:
-        return Problem(422, f"item {item_id!r} has {size} bytes, at most {MAX_PAYLOAD_BYTES} are kept")
+        return Problem(412, f"{what} {found}; read it again, then write")
+    if not write.content and not current:
+        return Problem(404, f"there is no {what}")
+    if size > MAX_PAYLOAD_BYTES:
+        return Problem(422, f"{what} has {size} bytes, at most {MAX_PAYLOAD_BYTES} are kept")
     if not np.isfinite(vector).all():
-        return Problem(422, f"the vector of item {item_id!r} is not finite")
+        return Problem(422, f"the vector of {what} is not finite")
     return None

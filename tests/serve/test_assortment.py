@@ -9,7 +9,7 @@ import pytest
 
 from cluster.errors import UnavailableError
 from serve.engine import Engine
-from serve.state.events import ItemWrite
+from serve.state.events import ITEM, Write
 from serve.state.writing import WriteRequest
 from tests.serve.shop import Shop, build_engine, fit_small_bundle, open_shop
 from train.bundle import read_bundle
@@ -28,8 +28,8 @@ def later(registry: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def moved(shop: Shop, later: Path) -> Iterator[Shop]:
     """A shop whose store went over to another bundle after items were written."""
-    writes = [ItemWrite("new", CONTENT), ItemWrite("i0003", CONTENT), ItemWrite("i0004", ""), ItemWrite("bare", "{}")]
-    requests = [WriteRequest(f"w{number}", write, None) for number, write in enumerate(writes)]
+    contents = {"new": CONTENT, "i0003": CONTENT, "i0004": "", "bare": "{}"}
+    requests = [WriteRequest(f"w-{name}", Write(ITEM, name, content), None) for name, content in contents.items()]
     shop.portal.call(shop.engine.assortment.write, requests)
     shop.portal.call(shop.store.adopt, later)
     yield shop
@@ -59,7 +59,7 @@ def test_however_many_replicas_place_items_each_is_written_once(moved: Shop, lat
     for engine in engines:
         moved.portal.call(engine.assortment.place)
     placed = [batch.batch for batch in moved.logged()][1:]
-    assert sorted(write.item_id for batch in placed for write in batch.writes) == ["i0003", "new"]
+    assert sorted(write.id for batch in placed for write in batch.writes) == ["i0003", "new"]
 
 
 def test_items_that_could_not_be_placed_because_the_store_was_away_are_placed_later(moved: Shop, later: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from serve.state.catalogue import LiveCatalogue, written_content
-from serve.state.events import ItemWrite
+from serve.state.events import ITEM, Write
 from tests.serve.index.later import Later
 
 
@@ -19,7 +19,7 @@ class WrittenCatalogue:
     def write(self, item_id: str, told: dict[str, Any] | None) -> None:
         """Write what an item says, or that it is offered no longer."""
         content = "" if told is None else written_content(told)
-        self.catalogue.write(ItemWrite(item_id, content), is_placed=False)
+        self.catalogue.write(Write(ITEM, item_id, content), is_placed=False)
 
     def all_told(self) -> list[dict[str, Any]]:
         """Return what every item says now, one by one."""

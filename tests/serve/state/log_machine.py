@@ -14,7 +14,7 @@ from serve.state.admission import fingerprint
 from serve.state.completion import draft
 from serve.state.dead_letters import DeadLetter
 from serve.state.event_log import EventLog, LogEntry, silenced
-from serve.state.events import ITEM, MERGE, Event, ItemWrite, MicroBatch, Problem
+from serve.state.events import MERGE, WRITES, Event, MicroBatch, Problem, Write
 from serve.state.shoppers import digest_of
 from serve.state.writing import WriteRequest, entry_of
 from tests.serve.state.state_world import DIM, event, vectors_for
@@ -65,10 +65,10 @@ class LogMachine(RuleBasedStateMachine):
         self.last_seq += size
         self.seqs |= {one.event_id: first + offset for offset, one in enumerate(events)}
 
-    @rule(contents=st.lists(st.text(TOLD), min_size=1, max_size=3))
-    def write_items(self, contents: list[str]) -> None:
+    @rule(contents=st.lists(st.text(TOLD), min_size=1, max_size=3), kinds=st.permutations(sorted(WRITES)))
+    def write(self, contents: list[str], kinds: list[str]) -> None:
         first = self.log.last_seq + 1
-        writes = tuple(ItemWrite(f"i{number}", content) for number, content in enumerate(contents))
+        writes = tuple(Write(kinds[number], f"i{number}", content) for number, content in enumerate(contents))
         entries = [
             entry_of(WriteRequest(f"w{first + place}", write, None), 7) for place, write in enumerate(writes)
         ]  # fmt: skip
@@ -123,7 +123,7 @@ class LogMachine(RuleBasedStateMachine):
     @rule(latest_ms=st.integers(0, 12))
     def let_go(self, latest_ms: int) -> None:
         def goes(batch: MicroBatch) -> bool:
-            is_old = not {MERGE, ITEM} & set(batch.event_types) and int(batch.timestamp_ms.max()) <= latest_ms
+            is_old = not (WRITES | {MERGE}) & set(batch.event_types) and int(batch.timestamp_ms.max()) <= latest_ms
             return is_old and self.bundles[batch.version] != "b2" and batch.version < self.last_seq
 
         stretch = self.log.removals.stretch("b2", 0, self.last_seq, latest_ms)

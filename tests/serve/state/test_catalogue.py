@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from serve.state.catalogue import LiveCatalogue, etag, written_content
 from serve.state.config import StoreConfig
-from serve.state.events import Ack, Event, ItemWrite
+from serve.state.events import ITEM, Ack, Event, Write
 from serve.state.replay import replay
 from serve.state.rooms import SPARE
 from serve.state.store import Store
@@ -38,7 +38,7 @@ NOWHERE = np.zeros(DIM, np.float32)
 
 
 def write(item_id: str, content: str = '{"title":"x"}', expected: str | None = None) -> WriteRequest:
-    return WriteRequest(f"w{next(names)}", ItemWrite(item_id, content), expected)
+    return WriteRequest(f"w{next(names)}", Write(ITEM, item_id, content), expected)
 
 
 def somewhere(seed: int = 0) -> np.ndarray:
@@ -143,7 +143,7 @@ def test_readers_hear_of_items_that_come_go_and_return(bundle: Path, data: Path)
             place = view.moves.place
             view.apply((await store.write([request], somewhere()[None], view.position)).batches)
             heard = view.moves.since(place)
-            assert heard.item_idx.tolist() == [view.catalogue.index[request.write.item_id]]
+            assert heard.item_idx.tolist() == [view.catalogue.index[request.write.id]]
             assert np.isinf(heard.distance).all()
         await store.close()
 
@@ -281,7 +281,7 @@ def test_a_catalogue_is_a_dict_of_the_last_writes(writes: list[tuple[str, dict |
     expected = dict.fromkeys(catalogue.item_ids, "{}")
     for item_id, told in writes:
         expected[item_id] = "" if told is None else written_content(told)
-        catalogue.write(ItemWrite(item_id, expected[item_id]), is_placed=False)
+        catalogue.write(Write(ITEM, item_id, expected[item_id]), is_placed=False)
     restored = LiveCatalogue(small_bundle().items)
     restored.restore(catalogue.to_array())
     for one in (catalogue, restored):

@@ -8,7 +8,7 @@ import pytest
 
 from cluster.errors import DataError
 from serve.state.catalogue import LiveCatalogue
-from serve.state.events import ItemWrite
+from serve.state.events import ITEM, Write
 from serve.state.history_file import logged_pages, write_events, write_items
 from tests.serve.state.state_world import CUTOFF_MS, event, opened, run, send
 from train.data.load import load
@@ -61,8 +61,8 @@ def test_a_folder_with_what_happened_since_is_read_as_one(bundle: Path, data: Pa
 def test_what_the_shop_wrote_of_its_items_follows_what_its_file_says(tmp_path: Path) -> None:
     catalogue = LiveCatalogue(pd.DataFrame({"item_id": ["i1", "i2"]}))
     for write in (
-        ItemWrite("new", '{"price":2.5,"properties":{"colour":"red"},"tags":["a","b"],"title":"New"}'),
-        ItemWrite("i2", '{"image":"https://shop/2","title":"Second"}'), ItemWrite("i1", ""),
+        Write(ITEM, "new", '{"price":2.5,"properties":{"colour":"red"},"tags":["a","b"],"title":"New"}'),
+        Write(ITEM, "i2", '{"image":"https://shop/2","title":"Second"}'), Write(ITEM, "i1", ""),
     ):  # fmt: skip
         catalogue.write(write, is_placed=True)
     assert write_items(catalogue, tmp_path / "live_items.parquet") == 2

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from serve.state.config import StoreConfig
-from serve.state.events import ItemWrite
+from serve.state.events import ITEM, Write
 from serve.state.image import digest, item_arrays, read_shoppers, room_for, shopper_arrays
 from serve.state.live import live_state
 from serve.state.shoppers import AllShoppers, Shopper
@@ -156,7 +156,7 @@ def test_a_copy_is_the_same_in_room_made_before(grows: bool) -> None:
     state = live_state(bundle, AllShoppers(bundle.histories), FAST.learner)
     room = room_for(state)
     if grows:
-        state.write(ItemWrite("new", "{}"), np.zeros(DIM, np.float32))
+        state.write(Write(ITEM, "new", "{}"), np.zeros(DIM, np.float32))
     state.items.vectors[3] = 7
     copy = item_arrays(state, room)
     assert (copy["vectors"] is room["vectors"]) != grows
