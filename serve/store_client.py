@@ -14,11 +14,11 @@ from ray.actor import ActorHandle
 from ray.exceptions import RayActorError, RayTaskError
 
 from cluster.errors import LiveshelfError, OverloadedError, UnavailableError
-from serve.state.events import Event, MicroBatch, Position
+from serve.state.decision_log import Record
+from serve.state.events import AppendResult, Event, MicroBatch, Position
 from serve.state.image import Image
 from serve.state.machine import Held, Receipt
 from serve.state.shoppers import Shopper
-from serve.state.store import AppendResult
 from serve.state.writing import WriteRequest
 
 T = TypeVar("T")
@@ -72,6 +72,18 @@ class StoreClient:
     async def erase(self, user_id: str) -> Receipt:
         """As Store.erase."""
         return await _answer(self._actor.erase.remote(user_id), PERSON_S)
+
+    async def record(self, records: Sequence[Record]) -> list[bool]:
+        """As DecisionKeeper.put."""
+        return await _answer(self._actor.record.remote(records), CALL_S)
+
+    async def decision(self, recommendation_id: str) -> Record | None:
+        """As DecisionKeeper.get."""
+        return await _answer(self._actor.decision.remote(recommendation_id), CALL_S)
+
+    async def chain(self, first_id: str) -> list[Record]:
+        """As DecisionKeeper.chain."""
+        return await _answer(self._actor.chain.remote(first_id), CALL_S)
 
     async def image(self) -> Image:
         """As Store.image."""

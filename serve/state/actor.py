@@ -16,12 +16,13 @@ from cluster.storage import write_whole
 from cluster.telemetry import configure_logging
 from serve.state.config import StoreConfig
 from serve.state.dead_letters import DeadLetter
+from serve.state.decision_log import Record
 from serve.state.event_log import LoggedEvent
-from serve.state.events import Event, MicroBatch, Position
+from serve.state.events import AppendResult, Event, MicroBatch, Position
 from serve.state.image import Image
 from serve.state.machine import Held, Receipt
 from serve.state.shoppers import Shopper
-from serve.state.store import AppendResult, Store
+from serve.state.store import Store
 from serve.state.writing import WriteRequest
 
 logger = logging.getLogger(__name__)
@@ -101,6 +102,18 @@ class StoreActor:
     async def erase(self, user_id: str) -> Receipt:
         """As Store.erase."""
         return await self._or_end(self._store.erase(user_id))
+
+    async def record(self, records: Sequence[Record]) -> list[bool]:
+        """As DecisionKeeper.put."""
+        return await self._store.decisions.put(records)
+
+    async def decision(self, recommendation_id: str) -> Record | None:
+        """As DecisionKeeper.get."""
+        return await self._store.decisions.get(recommendation_id)
+
+    async def chain(self, first_id: str) -> list[Record]:
+        """As DecisionKeeper.chain."""
+        return await self._store.decisions.chain(first_id)
 
     async def image(self) -> Image:
         """As Store.image."""

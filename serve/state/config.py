@@ -24,4 +24,7 @@ class StoreConfig(Config):
     keep_days: float | None = Field(
         default=None, ge=0, description="age at which events go that the bundle learned from; all stay when left out"
     )
+    keep_decision_days: float = Field(
+        default=30, ge=0, description="age at which what was shown, and why, is no longer known"
+    )
     undo_hours: float = Field(default=24, ge=0, description="how long a merge of two shoppers can be taken back")

@@ -144,3 +144,11 @@ class MicroBatch:
             Row, range(self.first_seq, self.version + 1), self.item_idx.tolist(), self.timestamp_ms.tolist(),
             self.order_keys, self.same_order.tolist(),
         )  # fmt: skip
+
+
+class AppendResult(NamedTuple):
+    """What became of some events, and what the caller's view needs to show them."""
+
+    acks: list[Ack]
+    batches: list[MicroBatch]  # all after the caller's position, or none when it lags too far
+    version: int  # the newest that `batches` may reach

@@ -11,6 +11,8 @@ from pydantic import Field, ValidationError
 from cluster.config import Config
 from cluster.errors import ConfigError, LogError, StorageError
 from cluster.storage import write_whole
+from serve.state.decision_log import DecisionLog
+from serve.state.decision_tables import PostgresDecisions, SqliteDecisions
 from serve.state.event_log import EventLog
 from serve.state.postgres_log import PostgresLog, connect, holds_log
 from serve.state.sqlite_log import FILE, SqliteLog
@@ -46,6 +48,13 @@ def open_folder(folder: Path, bundle: str, bootstrap: bool) -> EventLog:
         )
     describe(log, bundle)
     return log
+
+
+def open_decisions(folder: Path, log: EventLog) -> DecisionLog:
+    """Return the decisions that lie beside an open log."""
+    if url := database():
+        return PostgresDecisions(url, log.epoch, log.forgotten)
+    return SqliteDecisions.open(folder, log.forgotten)
 
 
 @contextmanager

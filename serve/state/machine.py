@@ -11,6 +11,7 @@ from serve.state.admission import admitted, fingerprint, judge
 from serve.state.completion import draft
 from serve.state.course import Course, history_name
 from serve.state.dead_letters import DeadLetter
+from serve.state.decision_log import Record
 from serve.state.event_log import EventLog, LogEntry, LoggedEvent
 from serve.state.events import MERGE, Ack, Event, MicroBatch, Position, Write
 from serve.state.folder import describe
@@ -42,6 +43,7 @@ class Held(NamedTuple):
     events: list[LoggedEvent]
     shopper: Shopper  # what the engine knows at this moment
     letters: list[DeadLetter]  # what was refused of late
+    decisions: Sequence[Record] = ()  # what was shown, and why
 
 
 class Receipt(NamedTuple):
@@ -50,6 +52,7 @@ class Receipt(NamedTuple):
     n_user_ids: int  # the asked one, and those merged into it
     n_events: int  # silenced in the log
     revision: int  # of the log
+    n_decisions: int = 0  # removed
 
 
 class StateMachine:

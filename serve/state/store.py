@@ -2,20 +2,21 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from cluster.errors import OutOfStepError, StorageError, UnavailableError
+from serve.state.clock import now_ms
 from serve.state.config import StoreConfig
 from serve.state.dead_letters import DeadLetter, Outbox
+from serve.state.decision_keeper import DecisionKeeper
 from serve.state.event_log import LoggedEvent
-from serve.state.events import Ack, Event, MicroBatch, Position
-from serve.state.folder import open_folder
+from serve.state.events import Ack, AppendResult, Event, MicroBatch, Position
+from serve.state.folder import open_decisions, open_folder
 from serve.state.group_commit import GroupCommit
 from serve.state.image import Image
 from serve.state.machine import Commit, Held, Receipt, StateMachine
@@ -32,19 +33,11 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class AppendResult(NamedTuple):
-    """What became of some events, and what the caller's view needs to show them."""
-
-    acks: list[Ack]
-    batches: list[MicroBatch]  # all after the caller's position, or none when it lags too far
-    version: int  # the newest that `batches` may reach
-
-
 class Store:
     """One event loop asks, one thread does all the work on state and disk, in the order of the log."""
 
-    def __init__(self, machine: StateMachine, config: StoreConfig) -> None:
-        self._machine = machine
+    def __init__(self, machine: StateMachine, config: StoreConfig, decisions: DecisionKeeper) -> None:
+        self._machine, self.decisions = machine, decisions
         self._config = config
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._recent = Recent(machine.state.version, config.recent_events)
@@ -68,7 +61,8 @@ class Store:
         log = open_folder(data_folder, bundle.manifest.version, bootstrap)
         machine = StateMachine(bundle, log, config.learner)
         machine.recover()
-        return cls(machine, config)
+        decisions = open_decisions(data_folder, log)
+        return cls(machine, config, DecisionKeeper(decisions, config.keep_decision_days))
 
     @property
     def position(self) -> Position:
@@ -96,6 +90,7 @@ class Store:
         """Return the next batches after `since`, waiting up to `timeout_s` for one; none when the time is up."""
         self._check(since)
         self._retention.when_due()  # replicas ask here all the time, and after the store was opened first of all
+        self.decisions.retention.when_due()
         if since.version == self._recent.version and not await self._recent.wait(timeout_s):
             return []
         self._check(since)  # the log may have been rewritten meanwhile
@@ -139,7 +134,8 @@ class Store:
         """Return all that is held of a shopper."""
         self._require_open()
         await self._outbox.empty()
-        return await self._in_thread(self._machine.held, user_id)
+        held = await self._in_thread(self._machine.held, user_id)
+        return held._replace(decisions=await self.decisions.of(held.user_ids))
 
     async def events(self, after: int, limit: int) -> list[LoggedEvent]:
         """Return up to `limit` events after version `after`, under the ids of those whom they belong to now."""
@@ -157,7 +153,7 @@ class Store:
 
         The state is then made anew as if the events had said nothing, while requests and events go on.
         """
-        return await self._rewrite(self._machine.erase, user_id, now_ms())
+        return await self._rewrite(self._erase, user_id, now_ms())
 
     async def adopt(self, bundle_folder: Path) -> None:
         """Return when the state is that of another bundle and the same log; the old one is served meanwhile."""
@@ -211,6 +207,7 @@ class Store:
             await self._saving
         self._retention.close()
         await self._outbox.close()
+        await self.decisions.close()
         await self._in_thread(self._machine.close)
         self._thread.shutdown()
 
@@ -229,6 +226,11 @@ class Store:
 
     async def _let_go(self, after: int, latest_ms: int) -> int | None:
         return await self._in_thread(self._machine.let_go, after, latest_ms)
+
+    def _erase(self, user_id: str, at_ms: int) -> Receipt:
+        # Decisions first: were the power to fail between the two, the log would still say whose they are.
+        n_decisions = self.decisions.erase(self._machine.log.person(user_id), at_ms)
+        return self._machine.erase(user_id, at_ms)._replace(n_decisions=n_decisions)
 
     async def _committed(self, work: Callable[..., Commit], *arguments: object) -> Commit:
         async with self._one_writer:
@@ -293,8 +295,3 @@ class Store:
 
     async def _in_thread(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
-
-
-def now_ms() -> int:
-    """Return the wall clock; it stands beside what it says, and nothing is ever ordered by it."""
-    return time.time_ns() // 1_000_000

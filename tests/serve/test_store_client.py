@@ -7,8 +7,7 @@ import pytest
 from ray.exceptions import RayTaskError
 
 from cluster.errors import OverloadedError, UnavailableError
-from serve.state.events import Position
-from serve.state.store import AppendResult
+from serve.state.events import AppendResult, Position
 from serve.store_client import StoreClient
 from tests.serve.shop import Shop
 from tests.serve.state.state_world import event, run

@@ -14,10 +14,10 @@ from safetensors.numpy import load, save
 
 from cluster.storage import sha256
 from serve.state.config import StoreConfig
-from serve.state.events import UNJUDGED, UNRANKED, Event, Position, Ranks
+from serve.state.events import UNJUDGED, UNRANKED, AppendResult, Event, Position, Ranks
 from serve.state.live import LearnerConfig
 from serve.state.sqlite_log import FILE
-from serve.state.store import AppendResult, Store
+from serve.state.store import Store
 from train.bundle_state import MANIFEST, BundleState, Manifest, write_bundle_state
 from train.data.schema import Interactions
 from train.models.item_state import ItemStateConfig, fit_item_state

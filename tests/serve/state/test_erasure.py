@@ -92,7 +92,7 @@ def test_nothing_of_a_person_is_left_on_the_disk(bundle: Path, data: Path) -> No
         await store.snapshot()
         assert {name.partition("-")[0] for name in traces(data, LONG)} >= {"snapshot"}
         receipt = await store.erase(LONG)
-        assert receipt == (1, 40, 1)
+        assert receipt == (1, 40, 1, 0)
         assert traces(data, LONG) == []
         await store.caught_up()
         await store.snapshot()
