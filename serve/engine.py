@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+from dataclasses import replace
+from typing import Any, Protocol
 
 import numpy as np
 import orjson
@@ -11,8 +11,10 @@ import orjson
 from cluster.errors import OutOfStepError, UnavailableError
 from serve.assortment import Assortment, Writable, query_vector
 from serve.judge import Judge
+from serve.slates import ANYTHING, Ask, Slate
+from serve.stages.arranging.arrange import Arranging
+from serve.stages.arranging.policy import HOME, Policy
 from serve.stages.browsing import Browse, Browsed
-from serve.stages.filters.expression import Expression
 from serve.stages.fused import Stages
 from serve.stages.query import Query, Ranked
 from serve.stages.retrieval import WAIT_S
@@ -23,12 +25,9 @@ from serve.state.machine import Held, Receipt
 from serve.state.store import AppendResult
 from serve.state.view import Source
 from train.bundle import Bundle
-from train.models.candidates import Candidates
 from train.models.shopper import NO_HISTORY, History
 
 FACTS = {"title": "title", "brand": "brand", "category_path": "categoryPath", "price": "price"}
-
-NOTHING = np.empty(0, dtype=np.int64)
 
 Encode = Callable[[History], Awaitable[np.ndarray]]  # history → h_u (d,)
 
@@ -57,36 +56,6 @@ class Store(Source, Writable, Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """A request for recommendations, its item ids already numbers."""
-
-    user_id: str | None  # None: nobody we could know
-    count: int
-    context: np.ndarray  # item_idx looked at in this visit, oldest first, perhaps not yet in the history
-    excluded: np.ndarray  # item_idx
-    min_version: int
-    filter: Expression | None = None  # what items must say of themselves, bound
-    basket: np.ndarray = field(default_factory=lambda: NOTHING)  # item_idx of an order being filled, after `context`
-    only: np.ndarray | None = None  # distinct item_idx that alone are ranked, seen or not; None: whatever is found
-    order_key: str = ""  # of the order that the shopper is filling; empty where there is none
-    traits: dict[str, Any] = field(default_factory=dict)  # what is known of the shopper just now, before what was known
-
-
-ANYTHING = Ask(user_id=None, count=0, context=NOTHING, excluded=NOTHING, min_version=0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slate:
-    """What is shown, best first, and how it came about."""
-
-    candidates: Candidates
-    state_version: int
-    lag_ms: float
-    degraded: tuple[str, ...]
-    fallback: Literal["none", "popular"]
-
-
 class Engine:
     """Answers from its replica's memory; the stages may be rooms of this process or deployments of their own."""
 
@@ -97,6 +66,7 @@ class Engine:
         self.bundle, self.follower, self.view, self.store = bundle, follower, follower.view, store
         self._encode, (self._retrieve, self._rank, self._browse, self._search) = encode, stages
         self.assortment = Assortment(bundle, self.view, store)
+        self._arranging = Arranging(self.view)
         self._judge = Judge(self._ranked, self._vector, bundle.manifest, judged_share)
         self.has_guard = guard and judged_share > 0  # else nobody would see that it may end
         self._facts = {
@@ -114,6 +84,10 @@ class Engine:
         """item_id → item_idx."""
         return self.view.catalogue.index
 
+    def policy(self, scenario: str) -> Policy:
+        """Return the newest version of a scenario."""
+        return HOME
+
     async def recommend(self, ask: Ask) -> Slate:
         """Return the shopper's slate, reflecting `ask.min_version` or saying that it does not."""
         await self.view.wait_for(ask.min_version, WAIT_S)
@@ -125,9 +99,9 @@ class Engine:
         if ranked.version < ask.min_version:
             degraded = (*degraded, "stale")
         known = await self._known_here(ranked.candidates.item_idx, ranked.version)
-        candidates = ranked.candidates.keep(known).best(ask.count)
+        arranged = await self._arranging.arrange(ranked.candidates.keep(known), ask.order(history.is_stranger))
         return Slate(
-            candidates=candidates, state_version=ranked.version, lag_ms=self.follower.lag_ms(),
+            arranged=arranged, policy=ask.policy, state_version=ranked.version, lag_ms=self.follower.lag_ms(),
             degraded=degraded, fallback="popular" if history.is_stranger else "none",
         )  # fmt: skip
 
@@ -205,6 +179,7 @@ class Engine:
         query = Query(
             bundle=self.bundle.manifest.version, history=history, vector=vector, blocked=blocked,
             min_version=self.view.version, filter=ask.filter, only=ask.only, still=still,
+            quotas=ask.policy.config.sources,
         )  # fmt: skip
         return await self._rank(query, await self._retrieve(query))
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from typing import Annotated
-from uuid import uuid4
 
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
@@ -23,7 +22,8 @@ from serve.api.slate_schemas import (
     SearchBody,
     SimilarBody,
 )
-from serve.engine import NOTHING, Ask, Engine
+from serve.engine import Engine
+from serve.slates import NOTHING, Ask
 from serve.stages.browsing import Browse, Kind
 from serve.stages.filters.expression import bound
 from serve.stages.filters.language import parse
@@ -37,13 +37,17 @@ def list_routes(engine_of: Callable[[], Engine]) -> APIRouter:
     async def rank(request: Request) -> Response:
         """Put a given list in the shopper's order; what is no longer offered, or does not match, is left out."""
         body = read(RankBody, await read_json(request))
-        return await personal(engine_of(), read_rank(body, engine_of().index), body.return_)
+        engine = engine_of()
+        ask = read_rank(body, engine.index, engine.policy(body.scenario))
+        return await personal(engine, ask, body.return_)
 
     @routes.post("/basket", response_model=RecommendationsAnswer, openapi_extra=takes(BasketBody))
     async def basket(request: Request) -> Response:
         """Return what goes with a basket, for the shopper if one is named."""
         body = read(BasketBody, await read_json(request))
-        return await personal(engine_of(), read_basket(body, engine_of().index), body.return_)
+        engine = engine_of()
+        ask = read_basket(body, engine.index, engine.policy(body.scenario))
+        return await personal(engine, ask, body.return_)
 
     @routes.post("/similar", response_model=ListAnswer, openapi_extra=takes(SimilarBody))
     async def similar(request: Request) -> Response:
@@ -79,7 +83,7 @@ def list_routes(engine_of: Callable[[], Engine]) -> APIRouter:
 
 async def personal(engine: Engine, ask: Ask, wanted: Return) -> Response:
     """Return a slate."""
-    return as_json(show(await engine.recommend(ask), wanted, engine, f"rec_{uuid4().hex}"))
+    return as_json(show(await engine.recommend(ask), wanted, engine, ask.recommendation_id))
 
 
 async def listed(engine: Engine, kind: Kind, asked: ListBody, items: np.ndarray = NOTHING) -> Response:

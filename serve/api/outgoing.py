@@ -1,14 +1,18 @@
 """Slates to the wire."""
 
+from dataclasses import replace
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
 from cluster.errors import UnprocessableError
-from serve.api.slate_schemas import AskBody, BasketBody, RankBody, RecommendationsBody, SearchBody
-from serve.engine import NOTHING, Ask, Engine, Slate
+from serve.api.slate_schemas import AskBody, BasketBody, RankBody, RecommendationsBody, SearchBody, SlateBody
+from serve.engine import Engine
+from serve.slates import NOTHING, Ask, Slate
+from serve.stages.arranging.policy import Policy
 from serve.stages.browsing import Browsed
-from serve.stages.filters.expression import Expression, bound
+from serve.stages.filters.expression import Every, Expression, bound
 from serve.stages.filters.facts import values_of
 from serve.stages.filters.language import parse
 from serve.stages.searching import LEXICAL, VECTOR, Hits
@@ -18,71 +22,67 @@ FOUND_BY = {LEXICAL: "lexical", VECTOR: "vector"}
 SOURCE_NAMES = [Source(flags).names() for flags in range(2 ** len(Source))]
 
 
-def read_ask(body: RecommendationsBody, index: dict[str, int]) -> Ask:
+def read_ask(body: RecommendationsBody, index: dict[str, int], policy: Policy) -> Ask:
     """Return a request with its item ids as numbers; index: item_id → item_idx."""
-    return Ask(
-        user_id=body.user or body.session,
-        count=body.count,
-        context=known_items("context.items", body.context.items, index),
-        excluded=np.array([index[item_id] for item_id in body.exclude_items if item_id in index], dtype=np.int64),
-        min_version=body.min_version,
-        filter=read_filter(body),
-        order_key=body.context.order_id or "",
-        traits=body.traits,
-    )
+    excluded = np.array([index[item_id] for item_id in body.exclude_items if item_id in index], dtype=np.int64)
+    return replace(_slate_ask(body, index, policy), count=body.count, excluded=excluded)
 
 
-def read_basket(body: BasketBody, index: dict[str, int]) -> Ask:
+def read_basket(body: BasketBody, index: dict[str, int], policy: Policy) -> Ask:
     """Return the question what goes with a basket, which the slate does not hold."""
     basket = known_items("items", body.items, index)
-    visited = known_items("context.items", body.context.items, index)
-    return Ask(
-        user_id=body.user or body.session, count=body.count, context=visited, basket=basket, excluded=basket,
-        min_version=body.min_version, filter=read_filter(body), order_key=body.context.order_id or "",
-        traits=body.traits,
-    )  # fmt: skip
+    return replace(_slate_ask(body, index, policy), count=body.count, basket=basket, excluded=basket)
 
 
-def read_rank(body: RankBody, index: dict[str, int]) -> Ask:
+def read_rank(body: RankBody, index: dict[str, int], policy: Policy) -> Ask:
     """Return the wish that a list be put in the shopper's order."""
     candidates = np.unique(known_items("candidates", body.candidates, index))
-    return Ask(
-        user_id=body.user or body.session, count=len(candidates),
-        context=known_items("context.items", body.context.items, index), excluded=NOTHING,
-        min_version=body.min_version, filter=read_filter(body), order_key=body.context.order_id or "",
-        traits=body.traits, only=candidates,
-    )  # fmt: skip
+    return replace(_slate_ask(body, index, policy), count=len(candidates), only=candidates)
 
 
 def read_search(body: SearchBody, index: dict[str, int]) -> Ask:
     """Return who asks, and what the answer must be like."""
-    return Ask(
-        user_id=body.user or body.session, count=body.count,
-        context=known_items("context.items", body.context.items, index), excluded=NOTHING,
-        min_version=body.min_version, filter=read_filter(body), traits=body.traits,
+    return replace(_ask(body, index), count=body.count)
+
+
+def _slate_ask(body: SlateBody, index: dict[str, int], policy: Policy) -> Ask:
+    """Return what all wishes for slates say alike."""
+    return replace(
+        _ask(body, index, policy.config.filter), policy=policy.changed(body.diversity, body.explore),
+        min_score=body.min_score, seed=body.seed, recommendation_id=f"rec_{uuid4().hex}",
     )  # fmt: skip
 
 
-def read_filter(body: AskBody) -> Expression | None:
-    """Return what items must say of themselves, with the request's own words in it."""
-    if body.filter is None:
+def _ask(body: AskBody, index: dict[str, int], usual_filter: str | None = None) -> Ask:
+    return Ask(
+        user_id=body.user or body.session, count=0, context=known_items("context.items", body.context.items, index),
+        excluded=NOTHING, min_version=body.min_version, filter=read_filter(body, usual_filter),
+        order_key=body.context.order_id or "", traits=body.traits,
+    )  # fmt: skip
+
+
+def read_filter(body: AskBody, usual: str | None = None) -> Expression | None:
+    """Return what items must say of themselves, with the request's own words in it; usual: the scenario's filter."""
+    said = [parse(text) for text in (usual, body.filter) if text is not None]
+    if not said:
         return None
     given = {
         "context": {"device": values_of(body.context.device), "items": values_of(body.context.items)},
         "user": {name: values_of(told) for name, told in body.traits.items()},
     }
-    return bound(parse(body.filter), given)
+    return bound(said[0] if len(said) == 1 else Every(tuple(said)), given)
 
 
 def show(slate: Slate, wanted: list[Any], engine: Engine, recommendation_id: str) -> dict[str, Any]:
     """Return a slate as RecommendationsAnswer says, with what is `wanted`; plain values cost a fifth of models."""
     rows = zip(
         slate.candidates.item_idx.tolist(), slate.candidates.score.tolist(), slate.candidates.source.tolist(),
-        strict=True,
+        slate.arranged.propensity.tolist(), strict=True,
     )  # fmt: skip
     return {
         "recommendationId": recommendation_id,
         "items": [_item(engine, rank, *row, wanted) for rank, row in enumerate(rows, start=1)],
+        "policy": {"scenario": slate.policy.scenario, "version": slate.policy.version},
         "modelVersion": engine.bundle.manifest.version,
         "stateVersion": slate.state_version,
         "freshness": {"lagMs": round(slate.lag_ms, 1)},
@@ -91,8 +91,12 @@ def show(slate: Slate, wanted: list[Any], engine: Engine, recommendation_id: str
     }
 
 
-def _item(engine: Engine, rank: int, item_idx: int, score: float, source: int, wanted: list[Any]) -> dict[str, Any]:
-    item: dict[str, Any] = {"id": engine.item_ids[item_idx], "rank": rank, "sources": SOURCE_NAMES[source]}
+def _item(
+    engine: Engine, rank: int, item_idx: int, score: float, source: int, propensity: float, wanted: list[Any]
+) -> dict[str, Any]:  # fmt: skip
+    item: dict[str, Any] = {
+        "id": engine.item_ids[item_idx], "rank": rank, "propensity": propensity, "sources": SOURCE_NAMES[source]
+    }  # fmt: skip
     return _with_more(item, engine, item_idx, score, wanted)
 
 

@@ -68,8 +68,8 @@ def make_api(engine_of: Callable[[], Engine], keyring_of: Callable[[], Keyring] 
     )  # fmt: skip
     async def post_recommendations(request: Request) -> Response:
         """Return the items to show a shopper now."""
-        body = read(RecommendationsBody, await read_json(request))
-        return await personal(engine_of(), read_ask(body, engine_of().index), body.return_)
+        body, engine = read(RecommendationsBody, await read_json(request)), engine_of()
+        return await personal(engine, read_ask(body, engine.index, engine.policy(body.scenario)), body.return_)
 
     @api.get("/healthz", tags=["health"])
     async def healthz() -> dict[str, str]:

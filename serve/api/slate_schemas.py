@@ -39,21 +39,32 @@ class AskBody(Wire):
     min_version: int = Field(0, ge=0, le=2**62, description="the version of an event that the answer must reflect")
 
 
-class RecommendationsBody(AskBody):
-    """A wish for a slate."""
+class SlateBody(AskBody):
+    """A wish for a list in the manner of a scenario."""
 
     scenario: Literal["home"] = "home"
+    diversity: float | None = Field(
+        None, ge=0, le=1, description="weight of being unlike what stands above; the scenario's when left out"
+    )
+    explore: bool = Field(True, description="whether places may be drawn where the scenario says so")
+    seed: int | None = Field(None, ge=0, le=2**63 - 1, description="what is drawn follows from it and the user alone")
+    min_score: Finite | None = Field(None, description="least score of an item that is shown")
+
+
+class RecommendationsBody(SlateBody):
+    """A wish for a slate."""
+
     count: int = Field(20, ge=1, le=100)
     exclude_items: list[Id] = Field(default_factory=list, max_length=1_000)
 
 
-class RankBody(AskBody):
+class RankBody(SlateBody):
     """A list to be put in the shopper's order."""
 
     candidates: list[Id] = Field(min_length=1, max_length=1_000)
 
 
-class BasketBody(AskBody):
+class BasketBody(SlateBody):
     """A basket that something may be missing in."""
 
     items: list[Id] = Field(min_length=1, max_length=50, description="in the order in which they went in")
@@ -93,6 +104,7 @@ class RecommendedItem(BaseModel):
 
     id: str
     rank: int
+    propensity: float = Field(description="probability to stand at this rank, given the items above")
     sources: list[str]
     score: float | None = None
     properties: dict[str, Any] | None = None
@@ -104,11 +116,19 @@ class Freshness(BaseModel):
     lagMs: float
 
 
+class AppliedPolicy(BaseModel):
+    """Which version of which scenario a slate follows."""
+
+    scenario: str
+    version: int = Field(description="0 where nobody wrote the scenario")
+
+
 class RecommendationsAnswer(BaseModel):
     """A slate."""
 
     recommendationId: str
     items: list[RecommendedItem]
+    policy: AppliedPolicy
     modelVersion: str
     stateVersion: int
     freshness: Freshness

@@ -1,6 +1,6 @@
 """What travels down the stages of a request."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -23,6 +23,7 @@ class Query:
     filter: Expression | None = None  # what items must say of themselves, bound; None: anything
     only: np.ndarray | None = None  # distinct item_idx that alone are ranked; None: what the sources propose
     still: bool = False  # whether the bundle's own items answer, and not what events made of them
+    quotas: dict[str, int] = field(default_factory=dict)  # of sources, where not the bundle's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,8 @@ from fastapi.testclient import TestClient
 
 from cluster.errors import UnavailableError
 from serve.api.routes import make_api
-from serve.engine import Ask, Engine
+from serve.engine import Engine
+from serve.slates import Ask
 from serve.stages.fused import fused
 from serve.stages.index.exact import FlatIndex
 from serve.state.event_log import LoggedBatch

@@ -86,5 +86,5 @@ def test_popular_items_match_in_the_order_of_their_popularity(shop: Shop) -> Non
     best = sorted(wanted, key=lambda item_idx: (-items.recent[item_idx], item_idx))
     shown = np.isin(np.arange(items.n_items), wanted)
     retriever = shop.engine._retrieve.__self__  # pyright: ignore[reportFunctionMemberAccess]
-    found = retriever._popular_among(shown, items, np.empty(0, np.int64), 0)
+    found = retriever._popular_among(shown, items, np.empty(0, np.int64), len(wanted))
     assert items.recent[found].tolist() == items.recent[best].tolist()

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from serve.engine import NOTHING, Ask
+from serve.slates import NOTHING, Ask
 from serve.stages.browsing import Browse
 from serve.stages.filters.language import parse
 from tests.serve.shop import KNOWN, STRANGER, Shop, item_ids

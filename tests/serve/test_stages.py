@@ -59,11 +59,11 @@ def test_the_index_finds_what_a_full_sort_finds_and_sees_writes_at_once() -> Non
 def test_the_popular_list_follows_events(shop: Shop) -> None:
     quiet = shop.lagging_engine()
     room = Retriever(quiet.view, FlatIndex(quiet.view.items), shop.bundle.sources)
-    first = room.popular()
+    first = room.popular(8)
     least = int(first[-1])
     shop.post("/v1/events", events=[{"type": "view", "user": "u", "item": shop.engine.item_ids[least]}] * 300)
     quiet.view.apply([logged.batch for logged in shop.logged()])
-    assert room.popular()[0] == least != first[0]
+    assert room.popular(8)[0] == least != first[0]
 
 
 def test_a_stranger_is_offered_popular_items_however_many_are_blocked(shop: Shop) -> None:

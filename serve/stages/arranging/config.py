@@ -1,0 +1,80 @@
+"""The scenario: what a kind of list is made of, as a document says it."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, ValidationError, field_validator
+from pydantic.alias_generators import to_camel
+
+from cluster.config import Config
+from serve.stages.filters.language import MAX_LENGTH, parse
+from train.models.candidates import SourcesConfig
+
+Attribute = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class Document(Config):
+    """Base of what is written over HTTP: camelCase on the wire."""
+
+    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, validate_by_alias=True)
+
+
+class Exploration(Document):
+    """How some places of a slate are drawn by lot, so that one learns of items that would not be shown else."""
+
+    method: Literal["none", "epsilon", "softmax"] = Field(default="none", description="by what law: evenly or by score")
+    share: float = Field(
+        default=0.05, gt=0, le=1, description="of places that are drawn; the others hold the best item left"
+    )
+    temperature: float = Field(
+        default=1.0, ge=1e-3, le=1e3, description="softmax: score that makes an item e times as likely"
+    )
+
+
+class ScenarioConfig(Document):
+    """What a kind of list is made of; as it stands, the ranker's own order."""
+
+    sources: dict[str, int] = Field(
+        default={}, description="items that a source may propose, where not as the bundle says"
+    )
+    objective: str | None = Field(
+        default=None, max_length=2_000, description="what items are ordered by; the ranker's score"
+    )
+    filter: str | None = Field(default=None, max_length=MAX_LENGTH, description="what items must say of themselves")
+    max_per: dict[Attribute, Annotated[int, Field(ge=1, le=100)]] = Field(
+        default={}, max_length=8, description="most items of a slate with the same value of an attribute"
+    )
+    diversity: float = Field(
+        default=0.0, ge=0, le=1, description="weight of being unlike what stands above; 0 ranks by worth alone"
+    )
+    exploration: Exploration = Exploration()
+
+    @field_validator("sources")
+    @classmethod
+    def _within_ranges(cls, sources: dict[str, int]) -> dict[str, int]:
+        try:
+            SourcesConfig.model_validate(sources)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ValueError(f"{first['loc'][0]}: {first['msg']}") from None
+        return sources
+
+    @field_validator("filter")
+    @classmethod
+    def _readable(cls, filter: str | None) -> str | None:
+        if filter is not None:
+            parse(filter)  # raises FilterError, which says where
+        return filter
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the order is the ranker's."""
+        return self.objective is None and not self.max_per and not self.diversity and self.exploration.method == "none"
+
+    def changed(self, diversity: float | None, explore: bool) -> "ScenarioConfig":
+        """Return the scenario with what a request says instead."""
+        told: dict[str, Any] = {}
+        if diversity is not None:
+            told["diversity"] = diversity
+        if not explore:
+            told["exploration"] = Exploration()
+        return self.model_copy(update=told) if told else self
