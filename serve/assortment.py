@@ -1,4 +1,4 @@
-"""The assortment: what the shop says of its items goes to the store, with the vector that this gives them."""
+"""The assortment: what the shop says goes to the store, of items with the vector that this gives them."""
 
 import asyncio
 import hashlib
@@ -37,7 +37,7 @@ class Writable(Protocol):
 
 
 class Assortment:
-    """A replica's hand on the catalogue; the view shows a write when the call returns."""
+    """A replica's hand on the catalogue and on documents; the view shows a write when the call returns."""
 
     def __init__(self, bundle: Bundle, view: View, store: Writable) -> None:
         self._bundle, self._view, self._store = bundle, view, store
@@ -89,13 +89,13 @@ class Assortment:
 
 
 def describe(bundle: Bundle, catalogue: LiveCatalogue, writes: Sequence[Write]) -> np.ndarray:
-    """Return h_i of written items, (n, d) float32; zeros where their content says nothing of where they belong.
+    """Return h_i of written items, (n, d) float32; zeros of documents and where contents say not where they belong.
 
     An item that training saw goes from its trained vector as far as the change of its content moves it; any other one
     gets the vector of its content.
     """
     vectors = np.zeros((len(writes), bundle.state.vectors.shape[1]), np.float32)
-    offered = [position for position, write in enumerate(writes) if write.content]
+    offered = [position for position, write in enumerate(writes) if write.kind == ITEM and write.content]
     known = [position for position in offered if _idx(catalogue, writes[position]) is not None]
     later = [position for position in offered if _idx(catalogue, writes[position]) is None]
     if (features := bundle.features) is None:

@@ -13,7 +13,7 @@ from serve.assortment import Assortment, Writable, query_vector
 from serve.judge import Judge
 from serve.slates import ANYTHING, Ask, Slate
 from serve.stages.arranging.arrange import Arranging
-from serve.stages.arranging.policy import HOME, Policy
+from serve.stages.arranging.policy import Policies, Policy
 from serve.stages.browsing import Browse, Browsed
 from serve.stages.fused import Stages
 from serve.stages.query import Query, Ranked
@@ -66,7 +66,7 @@ class Engine:
         self.bundle, self.follower, self.view, self.store = bundle, follower, follower.view, store
         self._encode, (self._retrieve, self._rank, self._browse, self._search) = encode, stages
         self.assortment = Assortment(bundle, self.view, store)
-        self._arranging = Arranging(self.view)
+        self._arranging, self._policies = Arranging(self.view), Policies(self.view.documents)
         self._judge = Judge(self._ranked, self._vector, bundle.manifest, judged_share)
         self.has_guard = guard and judged_share > 0  # else nobody would see that it may end
         self._facts = {
@@ -85,8 +85,8 @@ class Engine:
         return self.view.catalogue.index
 
     def policy(self, scenario: str) -> Policy:
-        """Return the newest version of a scenario."""
-        return HOME
+        """Return a scenario as it is now; raises UnprocessableError where there is none."""
+        return self._policies.newest(scenario)
 
     async def recommend(self, ask: Ask) -> Slate:
         """Return the shopper's slate, reflecting `ask.min_version` or saying that it does not."""

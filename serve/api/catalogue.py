@@ -3,19 +3,19 @@
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
-from uuid import uuid4
 
 import orjson
 from fastapi import APIRouter, Query, Request, Response
 from pydantic.alias_generators import to_camel
 
-from cluster.errors import LiveshelfError, NotFoundError, PreconditionError, RequestError, UnprocessableError
+from cluster.errors import NotFoundError, PreconditionError, RequestError
 from serve.api.bodies import as_json, read_bytes, read_json
 from serve.api.documents import LINES, answers_lines, takes, takes_lines
 from serve.api.item_schemas import DeletionAnswer, ItemAnswer, ItemBody, ItemLine, ItemsAnswer, LineAnswer
 from serve.api.problems import InvalidError, checked, problem, read
+from serve.api.writing import expectation, request_of, tagged, write
 from serve.engine import Engine
-from serve.state.catalogue import etag, written_content
+from serve.state.catalogue import LiveCatalogue, etag, written_content
 from serve.state.events import ITEM, Ack, Problem, Write
 from serve.state.writing import WriteRequest
 
@@ -23,7 +23,6 @@ CATALOGUE = "products"
 MAX_LINES = 500
 UNSAID = Problem(500, "no reason was given")
 PATCHES = 3  # tries of a PATCH without If-Match, when others write the same item
-REFUSALS: dict[int, type[LiveshelfError]] = {404: NotFoundError, 412: PreconditionError, 422: UnprocessableError}
 
 
 def catalogue_routes(engine_of: Callable[[], Engine]) -> APIRouter:
@@ -106,14 +105,6 @@ async def patch_once(engine: Engine, catalogue: str, item_id: str, patch: Any, r
     return tagged(told(item_id, content, version), content)
 
 
-async def write(engine: Engine, write: Write, expected: str | None) -> int:
-    """Return the version that shows a write, or raise its refusal."""
-    [ack] = await engine.assortment.write([WriteRequest(f"{ITEM}-{uuid4().hex}", write, expected)])
-    if ack.problem is not None:
-        raise REFUSALS[ack.problem.status](ack.problem.detail)
-    return ack.version or 0
-
-
 def content_of(body: ItemBody) -> str:
     """Return a body as the log keeps it."""
     return written_content(body.model_dump(exclude={"id", "deleted"}))
@@ -133,18 +124,6 @@ def patched(item_id: str, content: str, patch: Any) -> ItemBody:
     return read(ItemBody, {name: value for name, value in changed.items() if value is not None})
 
 
-def expectation(request: Request, content: str) -> str | None:
-    """Return the ETag that the item must have, empty where it must not be there, None where it may be as it is."""
-    if request.headers.get("if-none-match", "").strip() == "*":
-        return ""
-    given = request.headers.get("if-match")
-    if given is None:
-        return None
-    if given.strip() == "*":
-        return etag(content) if content else "*"
-    return given.strip().removeprefix("W/").strip('"')
-
-
 def read_lines(content: bytes) -> Iterator[WriteRequest | Problem]:
     """Yield what each line asks for, or what is wrong with it."""
     lines = [line for line in content.splitlines() if line.strip()]
@@ -156,8 +135,7 @@ def read_lines(content: bytes) -> Iterator[WriteRequest | Problem]:
         except (orjson.JSONDecodeError, InvalidError) as error:
             yield Problem(400, str(error))
             continue
-        write = Write(ITEM, body.id, "" if body.deleted else content_of(body))
-        yield WriteRequest(f"{ITEM}-{uuid4().hex}", write, None)
+        yield request_of(Write(ITEM, body.id, "" if body.deleted else content_of(body)))
 
 
 def line_of(asked: WriteRequest | Problem, outcome: Ack | Problem) -> dict[str, Any]:
@@ -170,7 +148,7 @@ def line_of(asked: WriteRequest | Problem, outcome: Ack | Problem) -> dict[str, 
     return {"id": item_id, "status": "rejected", "version": None, "problem": problem(*refused or UNSAID)}
 
 
-def of_catalogue(engine: Engine, catalogue: str) -> Any:
+def of_catalogue(engine: Engine, catalogue: str) -> LiveCatalogue:
     """Return the live catalogue of that name."""
     if catalogue != CATALOGUE:
         raise NotFoundError(f"catalogue {catalogue[:128]!r} does not exist; there is {CATALOGUE!r}")
@@ -179,8 +157,7 @@ def of_catalogue(engine: Engine, catalogue: str) -> Any:
 
 def current(engine: Engine, catalogue: str, item_id: str) -> str:
     """Return what an item says of itself, nothing where it is not offered."""
-    known = of_catalogue(engine, catalogue)
-    return known.content(known.index[item_id]) if item_id in known.index else ""
+    return of_catalogue(engine, catalogue).content_of(item_id)
 
 
 def told(item_id: str, content: str, version: int) -> dict[str, Any]:
@@ -191,13 +168,6 @@ def told(item_id: str, content: str, version: int) -> dict[str, Any]:
 def in_camel(content: str) -> dict[str, Any]:
     """Return a content as it travels."""
     return {to_camel(name): value for name, value in orjson.loads(content).items()}
-
-
-def tagged(body: dict[str, Any], content: str) -> Response:
-    """Return an item's answer with its ETag."""
-    answer = as_json(body)
-    answer.headers["etag"] = f'"{etag(content)}"'
-    return answer
 
 
 def read_cursor(cursor: str) -> int:

@@ -21,12 +21,15 @@ from serve.api.slate_schemas import (
     SearchAnswer,
     SearchBody,
     SimilarBody,
+    SlateBody,
 )
 from serve.engine import Engine
 from serve.slates import NOTHING, Ask
+from serve.stages.arranging.policy import Policy
 from serve.stages.browsing import Browse, Kind
 from serve.stages.filters.expression import bound
 from serve.stages.filters.language import parse
+from serve.stages.retrieval import WAIT_S
 
 
 def list_routes(engine_of: Callable[[], Engine]) -> APIRouter:
@@ -38,7 +41,7 @@ def list_routes(engine_of: Callable[[], Engine]) -> APIRouter:
         """Put a given list in the shopper's order; what is no longer offered, or does not match, is left out."""
         body = read(RankBody, await read_json(request))
         engine = engine_of()
-        ask = read_rank(body, engine.index, engine.policy(body.scenario))
+        ask = read_rank(body, engine.index, await policy_of(engine, body))
         return await personal(engine, ask, body.return_)
 
     @routes.post("/basket", response_model=RecommendationsAnswer, openapi_extra=takes(BasketBody))
@@ -46,7 +49,7 @@ def list_routes(engine_of: Callable[[], Engine]) -> APIRouter:
         """Return what goes with a basket, for the shopper if one is named."""
         body = read(BasketBody, await read_json(request))
         engine = engine_of()
-        ask = read_basket(body, engine.index, engine.policy(body.scenario))
+        ask = read_basket(body, engine.index, await policy_of(engine, body))
         return await personal(engine, ask, body.return_)
 
     @routes.post("/similar", response_model=ListAnswer, openapi_extra=takes(SimilarBody))
@@ -79,6 +82,12 @@ def list_routes(engine_of: Callable[[], Engine]) -> APIRouter:
         return await listed(engine_of(), "new", asked)
 
     return routes
+
+
+async def policy_of(engine: Engine, body: SlateBody) -> Policy:
+    """Return the scenario that a request names, which may be as new as the version that it asks for."""
+    await engine.view.wait_for(body.min_version, WAIT_S)
+    return engine.policy(body.scenario)
 
 
 async def personal(engine: Engine, ask: Ask, wanted: Return) -> Response:

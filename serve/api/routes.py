@@ -17,9 +17,10 @@ from serve.api.documents import PROBLEMS, document_bodies, takes
 from serve.api.evaluations import evaluation_routes
 from serve.api.incoming import answer, read_bodies, to_event
 from serve.api.item_schemas import ItemBody, ItemLine, LineAnswer
-from serve.api.lists import list_routes, personal
+from serve.api.lists import list_routes, personal, policy_of
 from serve.api.outgoing import read_ask
 from serve.api.people import people_routes
+from serve.api.policies import KINDS, document_routes
 from serve.api.problems import install_problems, read
 from serve.api.schemas import EventBody, EventsAnswer, EventsBody, MergeBody, ProblemBody
 from serve.api.slate_schemas import (
@@ -35,6 +36,7 @@ from serve.state.events import Ack, Event, Problem
 
 OPEN = Keyring(Path("/nowhere"))  # no keys, which lets anybody in
 ASKS = (RecommendationsBody, RankBody, BasketBody, SearchBody, SimilarBody)
+DOCUMENT_BODIES = tuple(body for kind in KINDS for body in kind.bodies)
 ITEM_BODIES = (ItemBody, ItemLine, LineAnswer)
 REFUSALS: dict[int, type[LiveshelfError]] = {400: RequestError, 409: ConflictError, 422: UnprocessableError}
 
@@ -46,11 +48,13 @@ def make_api(engine_of: Callable[[], Engine], keyring_of: Callable[[], Keyring] 
         dependencies=[Depends(access(keyring_of))],
     )  # fmt: skip
     install_problems(api)
-    document_bodies(api, *ASKS, EventBody, EventsBody, MergeBody, ProblemBody, *ITEM_BODIES)
+    document_bodies(api, *ASKS, EventBody, EventsBody, MergeBody, ProblemBody, *ITEM_BODIES, *DOCUMENT_BODIES)
     api.include_router(people_routes(engine_of))
     api.include_router(evaluation_routes(engine_of))
     api.include_router(catalogue_routes(engine_of))
     api.include_router(list_routes(engine_of))
+    for kind in KINDS:
+        api.include_router(document_routes(engine_of, kind))
 
     @api.post("/v1/events", response_model=EventsAnswer, openapi_extra=takes(EventBody, EventsBody), tags=["events"])
     async def post_events(request: Request) -> Response:
@@ -69,7 +73,7 @@ def make_api(engine_of: Callable[[], Engine], keyring_of: Callable[[], Keyring] 
     async def post_recommendations(request: Request) -> Response:
         """Return the items to show a shopper now."""
         body, engine = read(RecommendationsBody, await read_json(request)), engine_of()
-        return await personal(engine, read_ask(body, engine.index, engine.policy(body.scenario)), body.return_)
+        return await personal(engine, read_ask(body, engine.index, await policy_of(engine, body)), body.return_)
 
     @api.get("/healthz", tags=["health"])
     async def healthz() -> dict[str, str]:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from serve.api.schemas import Finite, Id, Wire
+from serve.state.documents import HOME
 
 
 class Context(Wire):
@@ -42,7 +43,7 @@ class AskBody(Wire):
 class SlateBody(AskBody):
     """A wish for a list in the manner of a scenario."""
 
-    scenario: Literal["home"] = "home"
+    scenario: Id = Field(HOME, description="in whose manner, as written to /v1/scenarios")
     diversity: float | None = Field(
         None, ge=0, le=1, description="weight of being unlike what stands above; the scenario's when left out"
     )

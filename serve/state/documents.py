@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from serve.state.events import Write
+from serve.state.events import SCENARIO, Write
 
 
 class Document(NamedTuple):
@@ -16,6 +16,8 @@ class Document(NamedTuple):
 
 
 MISSING = Document()
+HOME = "home"  # the scenario of requests that name none
+ALWAYS = {(SCENARIO, HOME): Document("{}")}  # what is there before anybody wrote it, and cannot be deleted
 
 
 class Documents:
@@ -27,11 +29,11 @@ class Documents:
 
     def get(self, kind: str, name: str) -> Document:
         """Return a document."""
-        return self._written.get((kind, name), MISSING)
+        return self._written.get((kind, name)) or ALWAYS.get((kind, name), MISSING)
 
     def all(self, kind: str) -> dict[str, Document]:
         """Return the documents of a kind that are there, by id, in the order of ids."""
-        found = {name: one for (of, name), one in self._written.items() if of == kind and one.content}
+        found = {name: one for (of, name), one in (ALWAYS | self._written).items() if of == kind and one.content}
         return dict(sorted(found.items()))
 
     def write(self, write: Write) -> None:

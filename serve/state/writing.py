@@ -7,6 +7,7 @@ import numpy as np
 
 from serve.state.admission import MAX_PAYLOAD_BYTES, fingerprint
 from serve.state.catalogue import etag
+from serve.state.documents import ALWAYS
 from serve.state.event_log import LogEntry
 from serve.state.events import Ack, Event, Problem, Write
 from serve.state.live import LiveState
@@ -58,6 +59,8 @@ def _problem(request: WriteRequest, vector: np.ndarray, current: str) -> Problem
     if request.expected is not None and request.expected != (etag(current) if current else ""):
         found = f"has ETag {etag(current)}" if current else "is not there"
         return Problem(412, f"{what} {found}; read it again, then write")
+    if not write.content and (write.kind, write.id) in ALWAYS:
+        return Problem(409, f"{what} is always there; write it anew instead")
     if not write.content and not current:
         return Problem(404, f"there is no {what}")
     if size > MAX_PAYLOAD_BYTES:

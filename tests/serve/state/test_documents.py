@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from serve.state.catalogue import etag
 from serve.state.config import StoreConfig
-from serve.state.documents import Document, Documents
+from serve.state.documents import ALWAYS, Document, Documents
 from serve.state.events import ITEM, RULE, SCENARIO, Ack, Write
 from serve.state.replay import replay
 from serve.state.store import Store
@@ -190,7 +190,7 @@ def test_files_for_fitting_hold_what_shoppers_did_and_no_documents(bundle: Path,
 
 @given(st.lists(st.tuples(st.sampled_from(KINDS), st.sampled_from("ab"), st.sampled_from(["", "{}", '{"x":1}']))))
 def test_documents_are_a_dict_of_the_last_writes_that_counts(writes: list[tuple[str, str, str]]) -> None:
-    documents, restored, expected = Documents(), Documents(), dict[tuple[str, str], Document]()
+    documents, restored, expected = Documents(), Documents(), dict(ALWAYS)
     restored.write(Write(RULE, "else", "{}"))
     for kind, name, content in writes:
         documents.write(Write(kind, name, content))
@@ -202,3 +202,18 @@ def test_documents_are_a_dict_of_the_last_writes_that_counts(writes: list[tuple[
             assert {name: one.get(kind, name) for name in written} == written
             assert one.all(kind) == {name: found for name, found in written.items() if found.content}
             assert one.get(kind, "else") == Document()
+
+
+def test_the_home_scenario_is_there_before_anybody_wrote_it_and_cannot_go(bundle: Path, data: Path) -> None:
+    async def work() -> None:
+        store = opened(bundle, data)
+        assert (await told(store, bundle))[SCENARIO] == {"home": Document("{}", 0)}
+        acks = await put(store, asked(SCENARIO, "home", "{}", etag("{}")), asked(SCENARIO, "home", ""))
+        assert [(ack.status, ack.problem and ack.problem.status) for ack in acks] == [
+            ("duplicate", None), ("rejected", 409)
+        ]  # fmt: skip
+        await put(store, asked(SCENARIO, "home", '{"x":1}', etag("{}")))
+        assert (await told(store, bundle))[SCENARIO] == {"home": Document('{"x":1}', 1)}
+        await store.close()
+
+    run(work())

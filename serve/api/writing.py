@@ -1,0 +1,49 @@
+"""What the shop writes over HTTP, items and documents: who read an old version cannot overwrite a newer one."""
+
+from typing import Any
+from uuid import uuid4
+
+from fastapi import Request, Response
+
+from cluster.errors import ConflictError, LiveshelfError, NotFoundError, PreconditionError, UnprocessableError
+from serve.api.bodies import as_json
+from serve.engine import Engine
+from serve.state.catalogue import etag
+from serve.state.events import Write
+from serve.state.writing import WriteRequest
+
+REFUSALS: dict[int, type[LiveshelfError]] = {
+    404: NotFoundError, 409: ConflictError, 412: PreconditionError, 422: UnprocessableError
+}  # fmt: skip
+
+
+async def write(engine: Engine, write: Write, expected: str | None) -> int:
+    """Return the version that shows a write, or raise its refusal."""
+    [ack] = await engine.assortment.write([request_of(write, expected)])
+    if ack.problem is not None:
+        raise REFUSALS[ack.problem.status](ack.problem.detail)
+    return ack.version or 0
+
+
+def request_of(write: Write, expected: str | None = None) -> WriteRequest:
+    """Return a write under an id of its own; expected: as WriteRequest."""
+    return WriteRequest(f"{write.kind}-{uuid4().hex}", write, expected)
+
+
+def expectation(request: Request, content: str) -> str | None:
+    """Return the ETag that the thing must have, empty where it must not be there, None where it may be as it is."""
+    if request.headers.get("if-none-match", "").strip() == "*":
+        return ""
+    given = request.headers.get("if-match")
+    if given is None:
+        return None
+    if given.strip() == "*":
+        return etag(content) if content else "*"
+    return given.strip().removeprefix("W/").strip('"')
+
+
+def tagged(body: dict[str, Any], content: str) -> Response:
+    """Return an answer with the ETag of what it tells."""
+    answer = as_json(body)
+    answer.headers["etag"] = f'"{etag(content)}"'
+    return answer
