@@ -18,8 +18,9 @@ WRITE_S = 1.0  # letters of so long are written together, so that however many a
 MAX_ID = 128  # characters of an id that are kept: right ones have no more
 MAX_CONTENT = 131_072  # characters of an event; a right one, escaped, seldom has as many
 COLUMNS = "at_ms, event_id, user_id, status, reason, content"
+INSERT = f"INSERT INTO dead_letters (number, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"
 # An event that was sent again and is in by now needs no mending; one whose id was used before is another matter.
-UNMENDED = "(status = 409 OR NOT EXISTS (SELECT 1 FROM events WHERE events.event_id = dead_letters.event_id))"
+UNMENDED = "(status = 409 OR NOT EXISTS (SELECT 1 FROM events WHERE {same}))"
 
 Execute = Callable[[str, tuple[Any, ...]], Any]
 
@@ -52,10 +53,11 @@ class LetterBox:
 
     def __init__(
         self, check: Callable[[], None], transaction: Callable[[], AbstractContextManager[Execute]],
-        rows: Callable[[str, tuple[Any, ...]], list[tuple[Any, ...]]],
+        rows: Callable[[str, tuple[Any, ...]], list[tuple[Any, ...]]], same: Callable[[str, str], str],
     ) -> None:  # fmt: skip
-        """Begin; as EventLog.check, _transaction and _all."""
+        """Begin; as EventLog.check, _transaction, _all and _same."""
         self._check, self._transaction, self._rows = check, transaction, rows
+        self._unmended = UNMENDED.format(same=same("events.event_id", "dead_letters.event_id"))
 
     def put(self, letters: Sequence[DeadLetter], newest: int) -> None:
         """Write letters, durably, and keep the newest ones alone."""
@@ -64,13 +66,13 @@ class LetterBox:
             for letter in letters:
                 execute("DELETE FROM dead_letters WHERE event_id = ?", (letter.event_id,))
                 [(number,)] = execute("SELECT coalesce(max(number), 0) + 1 FROM dead_letters", ())
-                execute(f"INSERT INTO dead_letters (number, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", (number, *letter))
+                execute(INSERT, (number, *letter))
             kept = "SELECT number FROM dead_letters ORDER BY number DESC LIMIT ?"
             execute(f"DELETE FROM dead_letters WHERE number NOT IN ({kept})", (newest,))
 
     def all(self) -> list[DeadLetter]:
         """Return the letters, oldest first, without those whose events came in later."""
-        query = f"SELECT {COLUMNS} FROM dead_letters WHERE {UNMENDED} ORDER BY number"
+        query = f"SELECT {COLUMNS} FROM dead_letters WHERE {self._unmended} ORDER BY number"
         return [DeadLetter(*row) for row in self._rows(query, ())]
 
     def of(self, user_ids: Iterable[str]) -> list[DeadLetter]:
@@ -81,9 +83,15 @@ class LetterBox:
 
     @staticmethod
     def burn(execute: Execute, user_ids: Iterable[str]) -> None:
-        """Remove every letter of some shoppers, as a part of a transaction."""
-        for user_id in user_ids:
-            execute("DELETE FROM dead_letters WHERE user_id = ?", (user_id,))
+        """Remove every letter of some shoppers, as a part of a transaction.
+
+        The others are written anew: where single rows are deleted, SQLite moves others and leaves copies of them.
+        """
+        burnt, letters = set(user_ids), list(execute(f"SELECT number, {COLUMNS} FROM dead_letters ORDER BY number", ()))
+        execute("DELETE FROM dead_letters", ())
+        for number, *letter in letters:
+            if DeadLetter(*letter).user_id not in burnt:
+                execute(INSERT, (number, *letter))
 
 
 class Outbox:

@@ -13,6 +13,8 @@ from serve.state.shoppers import digest_of
 
 COLUMNS = "recommendation_id, at_ms, user_id, content"
 PUT = f"INSERT INTO decisions ({COLUMNS}) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
+BLANK = "UPDATE decisions SET user_id = '', content = ? WHERE recommendation_id = ?"
+NOTHING = b""  # content of a decision that was erased; the row stays until it is old, see `erase`
 CLOCKS_MS = 2_000  # by which the clock of a replica may be ahead of the store's
 AT_ONCE = 256  # rows removed in one transaction
 ID = re.compile(r"rec_([0-9a-f]{12})[0-9a-f]{16}(?:-([1-9][0-9]{0,2}))?")
@@ -47,28 +49,33 @@ class DecisionLog(ABC):
 
     def get(self, recommendation_id: str) -> Record | None:
         """Return a decision, if it is here."""
-        query = f"SELECT {COLUMNS} FROM decisions WHERE recommendation_id = ?"
-        return next((_record(row) for row in self._all(query, (recommendation_id,))), None)
+        query = f"SELECT {COLUMNS} FROM decisions WHERE recommendation_id = ? AND content != ?"
+        return next((_record(row) for row in self._all(query, (recommendation_id, NOTHING))), None)
 
     def chain(self, first_id: str) -> list[Record]:
         """Return the decision that began a list and all that continued it, in order; empty where there is none."""
-        query = f"SELECT {COLUMNS} FROM decisions WHERE recommendation_id BETWEEN ? AND ?"
-        found = [_record(row) for row in self._all(query, (first_id, f"{first_id}-~"))]
+        query = f"SELECT {COLUMNS} FROM decisions WHERE recommendation_id BETWEEN ? AND ? AND content != ?"
+        found = [_record(row) for row in self._all(query, (first_id, f"{first_id}-~", NOTHING))]
         return sorted(found, key=lambda one: page_of(one.recommendation_id))
 
     def of(self, user_ids: Iterable[str]) -> list[Record]:
         """Return every decision made for some shoppers, oldest first."""
-        query = f"SELECT {COLUMNS} FROM decisions WHERE user_id = ?"
+        query = f"SELECT {COLUMNS} FROM decisions WHERE user_id != '' AND {self._same('user_id', '?')}"
         found = [_record(row) for user_id in user_ids for row in self._all(query, (user_id,))]
         return sorted(found, key=lambda one: one.at_ms)
 
     def erase(self, user_ids: Sequence[str], at_ms: int) -> int:
-        """Remove every decision made for some shoppers, with no trace, and refuse those of up to now from now on."""
+        """Empty every decision made for some shoppers, with no trace, and refuse those of up to now from now on.
+
+        Their rows are not deleted: SQLite would move others, and leave copies of them.
+        """
         self._forgotten.update({digest_of(user_id): at_ms for user_id in user_ids})
         with self._transaction() as execute:
-            count = sum(execute("DELETE FROM decisions WHERE user_id = ?", (one,)).rowcount for one in user_ids)
+            found = [one.recommendation_id for one in self.of(user_ids)]
+            for recommendation_id in found:
+                execute(BLANK, (NOTHING, recommendation_id))
         self._scrub()
-        return count
+        return len(found)
 
     def drop(self, until_ms: int) -> bool:
         """Remove some of the lists that began before a time, the oldest; tell whether there may be more."""
@@ -91,6 +98,11 @@ class DecisionLog(ABC):
     @abstractmethod
     def _all(self, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         """Return the rows of a query; raises like `_transaction`."""
+
+    @staticmethod
+    @abstractmethod
+    def _same(left: str, right: str) -> str:
+        """As EventLog._same."""
 
     @abstractmethod
     def _scrub(self) -> None:

@@ -10,9 +10,11 @@ from cluster.errors import LogError, StorageError, UnavailableError
 from serve.state.dead_letters import Execute
 from serve.state.decision_log import DecisionLog
 from serve.state.postgres_log import connect, driver, plain_place
+from serve.state.sqlite_log import code
 
 FILE = "decisions.sqlite"
-INDEX = "CREATE INDEX IF NOT EXISTS decisions_by_user ON decisions (user_id) WHERE user_id != ''"
+INDEX = "CREATE INDEX IF NOT EXISTS decisions_by_person ON decisions (code(user_id)) WHERE user_id != ''"
+INDEX_THERE = "CREATE INDEX IF NOT EXISTS decisions_by_user ON decisions (user_id) WHERE user_id != ''"
 TABLE = """CREATE TABLE IF NOT EXISTS decisions (
     recommendation_id TEXT PRIMARY KEY, at_ms INTEGER NOT NULL, user_id TEXT NOT NULL, content BLOB NOT NULL) STRICT"""
 TABLE_THERE = """CREATE TABLE IF NOT EXISTS decisions (
@@ -38,6 +40,7 @@ class SqliteDecisions(DecisionLog):
         try:
             for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=NORMAL", "secure_delete=ON"):
                 connection.execute(f"PRAGMA {pragma}")
+            connection.create_function("code", 1, code, deterministic=True)
             connection.execute(TABLE)
             connection.execute(INDEX)
         except sqlite3.Error as error:
@@ -58,6 +61,10 @@ class SqliteDecisions(DecisionLog):
     def _all(self, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         with self._watched():
             return self._connection.execute(query, values).fetchall()
+
+    @staticmethod
+    def _same(left: str, right: str) -> str:
+        return f"code({left}) = code({right})"
 
     def _scrub(self) -> None:
         self._all("PRAGMA wal_checkpoint(TRUNCATE)", ())
@@ -83,7 +90,7 @@ class PostgresDecisions(DecisionLog):
         self._connection, self._url, self._epoch = connect(url), url, epoch
         with self._transaction() as execute:
             execute(TABLE_THERE, ())
-            execute(INDEX, ())
+            execute(INDEX_THERE, ())
 
     def close(self) -> None:
         self._connection.close()
@@ -103,6 +110,10 @@ class PostgresDecisions(DecisionLog):
 
     def _execute(self, query: str, values: tuple[Any, ...] = ()) -> Any:
         return self._connection.execute(query.replace("?", "%s"), values)
+
+    @staticmethod
+    def _same(left: str, right: str) -> str:
+        return f"{left} = {right}"
 
     def _scrub(self) -> None:
         with self._watched():

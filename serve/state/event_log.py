@@ -35,10 +35,6 @@ TOLD_COLUMNS = "seq, event_id, user_id, item_id, event_type, weight, timestamp_m
 SILENCE = f"""UPDATE events SET event_id = ?, fingerprint = ?, user_id = '', item_id = NULL, event_type = '{SILENT}',
     weight = 0, timestamp_ms = 0, order_key = '', value = NULL, payload = '{{}}' WHERE seq = ?"""
 MERGES = "SELECT seq, order_key, user_id FROM events WHERE event_type = ? ORDER BY seq"
-INDEXES = (
-    "CREATE INDEX IF NOT EXISTS events_by_user ON events (user_id, seq)",
-    f"CREATE INDEX IF NOT EXISTS merges_by_source ON events (order_key) WHERE event_type = '{MERGE}'",
-)
 
 
 class LogEntry(NamedTuple):
@@ -92,7 +88,7 @@ class EventLog(ABC):
     def __init__(self, folder: Path, place: str) -> None:
         self.folder, self.place = folder, place
         self.failure: str | None = None
-        self.letters = LetterBox(self.check, self._transaction, self._all)
+        self.letters = LetterBox(self.check, self._transaction, self._all, self._same)
         self.removals = Removals(self.check, self._transaction, self._all)
         self.forgotten: dict[str, int] = {}  # digest of the user_id → when, in epoch milliseconds; grows in place
 
@@ -109,9 +105,8 @@ class EventLog(ABC):
 
     def events_of(self, user_id: str) -> list[LoggedEvent]:
         """Return a shopper's events in order, and the merges of the shopper into another one."""
-        query = (
-            f"SELECT {TOLD_COLUMNS} FROM events WHERE user_id = ? OR (event_type = ? AND order_key = ?) ORDER BY seq"
-        )
+        mine = f"{self._same('user_id', '?')} OR (event_type = ? AND {self._same('order_key', '?')})"
+        query = f"SELECT {TOLD_COLUMNS} FROM events WHERE {mine} ORDER BY seq"
         return [LoggedEvent(*row) for row in self._all(query, (user_id, MERGE, user_id))]
 
     def events(self, after: int, limit: int) -> list[LoggedEvent]:
@@ -132,7 +127,8 @@ class EventLog(ABC):
         """Return a shopper's id and those of everybody who was merged into the shopper, at any distance."""
         found = [user_id]
         for one in found:  # grows while it is read
-            merged = self._all("SELECT order_key FROM events WHERE user_id = ? AND event_type = ?", (one, MERGE))
+            query = f"SELECT order_key FROM events WHERE {self._same('user_id', '?')} AND event_type = ?"
+            merged = self._all(query, (one, MERGE))
             found += sorted({source for (source,) in merged} - set(found))
         return found
 
@@ -185,6 +181,11 @@ class EventLog(ABC):
     @abstractmethod
     def _all(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """Return the rows of a query, whose values stand where it has question marks."""
+
+    @staticmethod
+    @abstractmethod
+    def _same(left: str, right: str) -> str:
+        """Return the condition that two columns, or a column and a value, are one id, as the indexes have it."""
 
     @abstractmethod
     def _scrub(self) -> None:

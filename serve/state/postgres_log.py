@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 
 from cluster.errors import ConfigError, LogError, StorageError
 from serve.state.dead_letters import Execute
-from serve.state.event_log import COLUMNS, INDEXES, READ_COLUMNS, EventLog, LogEntry, LoggedBatch, encode, rows
-from serve.state.events import MicroBatch
+from serve.state.event_log import COLUMNS, READ_COLUMNS, EventLog, LogEntry, LoggedBatch, encode, rows
+from serve.state.events import MERGE, MicroBatch
 
-SCHEMA = """
+SCHEMA = (
+    """
     CREATE TABLE IF NOT EXISTS fence (
         one boolean PRIMARY KEY DEFAULT true CHECK (one), log_id text NOT NULL, epoch bigint NOT NULL);
     CREATE TABLE IF NOT EXISTS events (
@@ -28,7 +29,11 @@ SCHEMA = """
     CREATE TABLE IF NOT EXISTS dead_letters (
         number bigint PRIMARY KEY, at_ms bigint NOT NULL, event_id text NOT NULL UNIQUE, user_id text NOT NULL,
         status bigint NOT NULL, reason text NOT NULL, content text NOT NULL);
-    CREATE TABLE IF NOT EXISTS removed (last_seq bigint NOT NULL);""" + ";".join(INDEXES)
+    CREATE TABLE IF NOT EXISTS removed (last_seq bigint NOT NULL);
+    CREATE INDEX IF NOT EXISTS events_by_user ON events (user_id, seq);"""
+    + f"""
+    CREATE INDEX IF NOT EXISTS merges_by_source ON events (order_key) WHERE event_type = '{MERGE}'"""
+)
 BEGIN_LOCK = 0x6C69766573686C66  # of whoever makes the tables: CREATE IF NOT EXISTS alone may fail beside another's
 PAGE = 256  # batches read at once
 
@@ -108,6 +113,10 @@ class PostgresLog(EventLog):
     def _all(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         with self._watched():
             return self._execute(query, values).fetchall()
+
+    @staticmethod
+    def _same(left: str, right: str) -> str:
+        return f"{left} = {right}"
 
     def _scrub(self) -> None:
         """Let the server overwrite old rows; its own write-ahead log and its backups go by the operator's rules."""

@@ -4,20 +4,21 @@ import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 from cluster.errors import LogError, StorageError
 from cluster.storage import sync
 from serve.state.dead_letters import Execute
-from serve.state.event_log import COLUMNS, INDEXES, READ_COLUMNS, EventLog, LogEntry, LoggedBatch, encode, rows
-from serve.state.events import MicroBatch
+from serve.state.event_log import COLUMNS, READ_COLUMNS, EventLog, LogEntry, LoggedBatch, encode, rows
+from serve.state.events import MERGE, MicroBatch
 
 FILE = "events.sqlite"
 SCHEMA = (
     "CREATE TABLE IF NOT EXISTS fence (log_id TEXT NOT NULL, epoch INTEGER NOT NULL) STRICT",
     """CREATE TABLE IF NOT EXISTS events (
-        seq INTEGER PRIMARY KEY, event_id TEXT NOT NULL UNIQUE, fingerprint BLOB NOT NULL, user_id TEXT NOT NULL,
+        seq INTEGER PRIMARY KEY, event_id TEXT NOT NULL, fingerprint BLOB NOT NULL, user_id TEXT NOT NULL,
         item_id TEXT, event_type TEXT NOT NULL, weight REAL NOT NULL, timestamp_ms INTEGER NOT NULL,
         order_key TEXT NOT NULL, value REAL, payload TEXT NOT NULL) STRICT""",
     """CREATE TABLE IF NOT EXISTS batches (
@@ -30,8 +31,13 @@ SCHEMA = (
         number INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, event_id TEXT NOT NULL UNIQUE, user_id TEXT NOT NULL,
         status INTEGER NOT NULL, reason TEXT NOT NULL, content TEXT NOT NULL) STRICT""",
     "CREATE TABLE IF NOT EXISTS removed (last_seq INTEGER NOT NULL) STRICT",
-    *INDEXES,
+    # Where entries of an index move between pages, copies stay that nothing overwrites: so none holds an id.
+    "CREATE UNIQUE INDEX IF NOT EXISTS events_by_id ON events (code(event_id))",
+    "CREATE INDEX IF NOT EXISTS events_by_person ON events (code(user_id), seq)",
+    f"CREATE INDEX IF NOT EXISTS merges_by_person ON events (code(order_key)) WHERE event_type = '{MERGE}'",
 )
+OLD_INDEXES = ("merges_by_source", "events_by_user")  # of earlier versions, with ids
+CODE_BYTES = 12  # of an id in an index; that two of a billion share a code is a matter of one in 10^11
 MAX_VARIABLES = 500  # ids per SELECT
 
 
@@ -41,7 +47,9 @@ class SqliteLog(EventLog):
     def __init__(self, connection: sqlite3.Connection, folder: Path) -> None:
         super().__init__(folder, str(folder))
         self._connection = connection
+        connection.create_function("code", 1, code, deterministic=True)
         self.log_id, self.epoch = _raise_fence(connection)
+        _renew(connection)
         self.last_seq: int = connection.execute("SELECT coalesce(max(version), 0) FROM batches").fetchone()[0]
         self._read_rewrites()
 
@@ -70,9 +78,9 @@ class SqliteLog(EventLog):
         for start in range(0, len(event_ids), MAX_VARIABLES):
             chunk = event_ids[start : start + MAX_VARIABLES]
             marks = ",".join("?" * len(chunk))
-            query = f"SELECT event_id, seq, fingerprint FROM events WHERE event_id IN ({marks})"
-            with self._watched():
-                found |= {event_id: (seq, content) for event_id, seq, content in self._connection.execute(query, chunk)}
+            query = f"SELECT event_id, seq, fingerprint FROM events WHERE code(event_id) IN ({marks})"
+            held = self._all(query, tuple(map(code, chunk)))
+            found |= {event_id: (seq, content) for event_id, seq, content in held}
         return found
 
     def read(self, after: int, until: int | None = None) -> Iterator[LoggedBatch]:
@@ -115,6 +123,10 @@ class SqliteLog(EventLog):
         with self._watched():
             return self._connection.execute(query, values).fetchall()
 
+    @staticmethod
+    def _same(left: str, right: str) -> str:
+        return f"code({left}) = code({right})"
+
     def _scrub(self) -> None:
         """Bring the zeroed pages into the file, and cut off the write-ahead log with the pages as they were."""
         self._all("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -134,6 +146,11 @@ class SqliteLog(EventLog):
             raise StorageError(problem) from error
 
 
+def code(text: str) -> bytes:
+    """Return what an index knows of an id."""
+    return blake2b(text.encode(), digest_size=CODE_BYTES).digest()
+
+
 def _raise_fence(connection: sqlite3.Connection) -> tuple[str, int]:
     connection.execute("BEGIN IMMEDIATE")
     for statement in SCHEMA:
@@ -145,6 +162,16 @@ def _raise_fence(connection: sqlite3.Connection) -> tuple[str, int]:
     connection.execute("UPDATE fence SET epoch = epoch + 1")
     connection.execute("COMMIT")
     return row[0], row[1] + 1
+
+
+def _renew(connection: sqlite3.Connection) -> None:
+    """Rid a log of earlier versions of indexes with ids, and of copies that they left, once; it takes a while."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = ?", OLD_INDEXES[-1:]).fetchone():
+        return
+    connection.execute("VACUUM")
+    for name in OLD_INDEXES:
+        connection.execute(f"DROP INDEX IF EXISTS {name}")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 def _opening_error(error: sqlite3.Error, path: Path) -> Exception:

@@ -136,6 +136,9 @@ class _Connection:
     def execute(self, sql: str, parameters: Any = ()) -> apsw.Cursor:
         return self._connection.execute(sql.replace("synchronous=FULL", f"synchronous={self._synchronous}"), parameters)
 
+    def create_function(self, name: str, n_arguments: int, function: Any, *, deterministic: bool) -> None:
+        self._connection.create_scalar_function(name, function, n_arguments, deterministic=deterministic)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
 

@@ -38,30 +38,35 @@ class DecisionMachine(RuleBasedStateMachine):
         self.open, self.log = open_log, open_log()
         self.kept: dict[str, Record] = {}
         self.erased: dict[str, int] = {}
+        self.emptied: dict[str, Record] = {}
 
     @rule(
         at_ms=st.integers(0, 5), user_id=USERS.filter(lambda one: "\0" not in one), page=st.integers(0, 12),
-        content=st.binary(max_size=9), lot=st.integers(0, 1),
+        content=st.binary(min_size=1, max_size=9), lot=st.integers(0, 1),
     )  # fmt: skip
     def put(self, at_ms: int, user_id: str, page: int, content: bytes, lot: int) -> None:
         one = record(at_ms * CLOCKS_MS, user_id, page, content, lot)
         is_late = user_id in self.erased and one.at_ms <= self.erased[user_id] + CLOCKS_MS
-        is_new = one.recommendation_id not in self.kept and not is_late
+        is_new = one.recommendation_id not in self.kept | self.emptied and not is_late
         assert self.log.put([one, one]) == [is_new, False]
         if is_new:
             self.kept[one.recommendation_id] = one
 
     @rule(user_id=st.sampled_from(["u1", "u2"]), at_ms=st.integers(0, 3))
     def erase(self, user_id: str, at_ms: int) -> None:
-        gone = {name for name, one in self.kept.items() if one.user_id == user_id}
+        gone = {name: one for name, one in self.kept.items() if one.user_id == user_id}
         assert self.log.erase([user_id], at_ms * CLOCKS_MS) == len(gone)
+        self.emptied |= gone
         self.erased[user_id] = at_ms * CLOCKS_MS
         self.kept = {name: one for name, one in self.kept.items() if name not in gone}
 
     @rule(until=st.integers(0, 6))
     def drop(self, until: int) -> None:
         assert not self.log.drop(until * CLOCKS_MS)
-        self.kept = {name: one for name, one in self.kept.items() if one.at_ms >= until * CLOCKS_MS}
+        self.kept, self.emptied = (
+            {name: one for name, one in some.items() if one.at_ms >= until * CLOCKS_MS}
+            for some in (self.kept, self.emptied)
+        )
 
     @rule()
     def reopen(self) -> None:
