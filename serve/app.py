@@ -28,6 +28,7 @@ from serve.api.routes import make_api
 from serve.config import AppArgs, StartArgs
 from serve.engine import Engine
 from serve.stages.browsing import Browse, Browsed
+from serve.stages.describing import Describe, Described
 from serve.stages.fused import Stages, fused
 from serve.stages.index.config import IndexConfig
 from serve.stages.index.policy import open_index
@@ -71,7 +72,7 @@ class Replica:
         self.follower = Follower(self.view, self.store)
         self._following = asyncio.create_task(self.follower.run())
 
-    def require(self, query: Query | Browse | Search) -> None:
+    def require(self, query: Query | Browse | Search | Describe) -> None:
         """Raise where a query speaks of another bundle: while one is replaced by another, stages of both live."""
         if query.bundle != self.bundle.manifest.version:
             raise UnavailableError("the server is going over to another bundle; send the same request in a second")
@@ -102,6 +103,11 @@ class RetrieverReplica(Replica):
         """As Searching.search."""
         self.require(ask)
         return await self._rooms.search(ask)
+
+    async def describe(self, ask: Describe) -> Described:
+        """As Describing.describe."""
+        self.require(ask)
+        return await self._rooms.describe(ask)
 
     async def retrieve(self, query: Query) -> Found:
         """As Retriever.retrieve."""
@@ -134,8 +140,10 @@ class Gateway(Replica):
         if retriever is None or ranker is None:
             stages = self.stages(index)
         else:
-            apart = retriever.retrieve.remote, ranker.rank.remote, retriever.browse.remote, retriever.search.remote
-            stages = Stages(*apart)
+            stages = Stages(
+                retriever.retrieve.remote, ranker.rank.remote, retriever.browse.remote, retriever.search.remote,
+                retriever.describe.remote,
+            )  # fmt: skip
         self.engine = Engine(self.bundle, self.follower, self.store, self.encode, stages, judged_share, guard)
         self._placing = asyncio.create_task(self.engine.assortment.keep_placed())
 

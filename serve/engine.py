@@ -13,6 +13,7 @@ from serve.assortment import Assortment, Writable, query_vector
 from serve.judge import Judge
 from serve.slates import ANYTHING, Ask, Slate
 from serve.stages.arranging.arrange import Arranging
+from serve.stages.arranging.knowledge import Knowledge
 from serve.stages.arranging.policy import Policies, Policy
 from serve.stages.browsing import Browse, Browsed
 from serve.stages.fused import Stages
@@ -64,9 +65,10 @@ class Engine:
         judged_share: float = 0.0, guard: bool = True,
     ) -> None:  # fmt: skip
         self.bundle, self.follower, self.view, self.store = bundle, follower, follower.view, store
-        self._encode, (self._retrieve, self._rank, self._browse, self._search) = encode, stages
+        self._encode, (self._retrieve, self._rank, self._browse, self._search, _) = encode, stages
         self.assortment = Assortment(bundle, self.view, store)
-        self._arranging, self._policies = Arranging(self.view), Policies(self.view.documents)
+        self._arranging = Arranging(self.view, Knowledge(bundle, self.view, stages.describe))
+        self._policies = Policies(self.view.documents)
         self._judge = Judge(self._ranked, self._vector, bundle.manifest, judged_share)
         self.has_guard = guard and judged_share > 0  # else nobody would see that it may end
         self._facts = {
@@ -102,7 +104,7 @@ class Engine:
         arranged = await self._arranging.arrange(ranked.candidates.keep(known), ask.order(history.is_stranger))
         return Slate(
             arranged=arranged, policy=ask.policy, state_version=ranked.version, lag_ms=self.follower.lag_ms(),
-            degraded=degraded, fallback="popular" if history.is_stranger else "none",
+            degraded=(*degraded, *arranged.degraded), fallback="popular" if history.is_stranger else "none",
         )  # fmt: skip
 
     async def browse(self, ask: Browse) -> Browsed:

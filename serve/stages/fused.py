@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from serve.stages.browsing import Browse, Browsed, Browsing
+from serve.stages.describing import Describe, Described, Describing
 from serve.stages.index.exact import Index
 from serve.stages.query import Found, Query, Ranked
 from serve.stages.ranking import Ranking
@@ -20,10 +21,14 @@ class Stages(NamedTuple):
     rank: Callable[[Query, Found], Awaitable[Ranked]]
     browse: Callable[[Browse], Awaitable[Browsed]]
     search: Callable[[Search], Awaitable[Hits]]
+    describe: Callable[[Describe], Awaitable[Described]]
 
 
 def fused(bundle: Bundle, view: View, index: Index) -> Stages:
     """Return rooms over one view and its index."""
     retriever = Retriever(view, index, bundle.sources)
     lists, search = Browsing(view, index, retriever.masks), Searching(view, index, retriever.masks)
-    return Stages(retriever.retrieve, Ranking(view, bundle.ranker).rank, lists.browse, search.search)
+    described = Describing(view.catalogue, retriever.masks)
+    return Stages(
+        retriever.retrieve, Ranking(view, bundle.ranker).rank, lists.browse, search.search, described.describe
+    )  # fmt: skip

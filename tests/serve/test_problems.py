@@ -54,9 +54,7 @@ def test_an_unknown_item_of_the_visit_is_a_422(shop: Shop) -> None:
     assert "'nothing'" in answer.json()["detail"]
 
 
-@pytest.mark.parametrize(
-    "field", [{"count": 0}, {"count": 101}, {"minVersion": -1}, {"scenario": ""}, {"user": ""}]
-)
+@pytest.mark.parametrize("field", [{"count": 0}, {"count": 101}, {"minVersion": -1}, {"scenario": ""}, {"user": ""}])
 def test_a_field_out_of_range_is_a_400(shop: Shop, field: dict[str, object]) -> None:
     answer = shop.client.post("/v1/recommendations", json=field)
     assert answer.status_code == 400

@@ -5,14 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from serve.stages.arranging.config import ScenarioConfig
+from serve.stages.arranging.knowledge import Knowledge
 from serve.stages.arranging.laws import draws_of
+from serve.stages.arranging.objective import parse_objective
 from serve.stages.arranging.slots import Filled, Pool, filled
 from serve.state.view import View
 from train.models.candidates import Candidates
 
-POOL = 200  # best candidates that a slate is arranged from, or as many as it holds
+POOL = 200  # items among which a place is given, or as many as the slate holds
 
-NO_CAPS = np.empty(0, np.int64)
+NOTHING = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,35 +29,91 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Worthy:
+    """Candidates, worthiest first."""
+
+    candidates: Candidates  # scores are what the answer tells: the objective's values, NaN where they are not finite
+    worth: np.ndarray  # (n,) float64, finite, descending; what differences of utility are told in
+    degraded: tuple[str, ...] = ()  # what could not be done
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Arranged:
     """A slate and what it was made of."""
 
     shown: Candidates  # from the top
     propensity: np.ndarray  # (n,) float64, probability of each to stand at its place, given those above it
-    pool: Candidates  # best first
+    pool: Candidates  # those that places were given among, worthiest first
+    degraded: tuple[str, ...] = ()  # what could not be done
 
 
 class Arranging:
     """The last stage, over one view of the state."""
 
-    def __init__(self, view: View) -> None:
-        self._view = view
+    def __init__(self, view: View, knowledge: Knowledge) -> None:
+        self._view, self._knowledge = view, knowledge
 
     async def arrange(self, candidates: Candidates, order: Order) -> Arranged:
         """Return a slate of the candidates."""
+        config, most = order.config, max(POOL, order.count)
+        # With caps, items may be needed that lie deeper.
+        worthy = await self._worthy(candidates, order, len(candidates) if config.max_per else most)
+        by_worth = _from_the_top(len(worthy.worth), order.count) if config.is_by_worth else None
+        found = by_worth or await self._filled(worthy, order, most)
+        return Arranged(
+            shown=worthy.candidates.take(found.chosen), propensity=found.propensity, degraded=worthy.degraded,
+            pool=worthy.candidates.take(np.arange(found.reach)),
+        )  # fmt: skip
+
+    async def _worthy(self, candidates: Candidates, order: Order, reach: int) -> Worthy:
+        """Return the worthiest candidates, in the ranker's order where nobody asks for another."""
+        degraded = ()
+        if order.config.objective is not None:
+            objective = parse_objective(order.config.objective)
+            logit = logits(candidates.score, order.is_stranger)
+            known = await self._knowledge.numbers(objective.names, candidates, logit)
+            if known is not None:
+                return _by_value(candidates, objective.values(known, len(candidates)), order.min_score, reach)
+            degraded = ("objective",)
         if order.min_score is not None:
             candidates = candidates.keep(candidates.score >= order.min_score)
-        pool = candidates.best(max(POOL, order.count))
-        if order.config.is_plain:
-            shown = pool.take(np.arange(min(order.count, len(pool))))
-            return Arranged(shown=shown, propensity=np.ones(len(shown)), pool=pool)
-        found = self._filled(pool, order)
-        return Arranged(shown=pool.take(found.chosen), propensity=found.propensity, pool=pool)
+        best = candidates.best(reach)
+        return Worthy(candidates=best, worth=logits(best.score, order.is_stranger), degraded=degraded)
 
-    def _filled(self, pool: Candidates, order: Order) -> Filled:
-        score = pool.score.astype(np.float64)
-        worth = np.log(np.maximum(score, 1e-300)) if order.is_stranger else score
-        vectors = self._view.items.vectors[pool.item_idx]
-        direction = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        items = Pool(worth=worth, direction=direction, holder=NO_CAPS, value=NO_CAPS, limit=NO_CAPS)
-        return filled(items, order.count, order.config, draws_of(order.lot, order.count))
+    async def _filled(self, worthy: Worthy, order: Order, most: int) -> Filled:
+        config, items = order.config, worthy.candidates.item_idx
+        vectors = self._view.items.vectors[items] if config.diversity else np.empty((len(items), 0), np.float32)
+        holder, value, limit = NOTHING, NOTHING, NOTHING
+        if config.max_per:
+            holder, value, limit = await self._knowledge.caps(config.max_per, items)
+        pool = Pool(
+            worth=worthy.worth, direction=vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12),
+            holder=holder, value=value, limit=limit, open_at_once=most,
+        )  # fmt: skip
+        return filled(pool, order.count, config, draws_of(order.lot, order.count))
+
+
+def logits(score: np.ndarray, is_popularity: bool) -> np.ndarray:
+    """Return scores (n,) as logits, float64: whose softmax says how likely items are against each other."""
+    score = score.astype(np.float64)
+    return np.log(np.maximum(score, 1e-300)) if is_popularity else score
+
+
+def _by_value(candidates: Candidates, value: np.ndarray, min_score: float | None, reach: int) -> Worthy:
+    """Return the candidates of the highest values; those without a finite one come last and are worth the least.
+
+    Among equals the higher score comes first, then the smaller item_idx.
+    """
+    told = value.astype(np.float32)  # as the answer has it; beyond single precision nothing is finite
+    finite = np.isfinite(told)
+    told[~finite] = np.nan
+    order = np.lexsort((candidates.item_idx, -candidates.score, -np.where(finite, told, -np.inf)))
+    if min_score is not None:
+        order = order[told[order] >= min_score]
+    best = candidates.scored(told).take(order[:reach])
+    least = np.nanmin(best.score) if finite[order[:reach]].any() else 0.0
+    return Worthy(candidates=best, worth=np.nan_to_num(best.score, nan=float(least)).astype(np.float64))
+
+
+def _from_the_top(n: int, count: int) -> Filled:
+    return Filled(chosen=np.arange(min(n, count)), propensity=np.ones(min(n, count)), reach=n)

@@ -6,6 +6,8 @@ from pydantic import ConfigDict, Field, ValidationError, field_validator
 from pydantic.alias_generators import to_camel
 
 from cluster.config import Config
+from serve.stages.arranging.objective import MAX_LENGTH as MAX_OBJECTIVE
+from serve.stages.arranging.objective import parse_objective
 from serve.stages.filters.language import MAX_LENGTH, parse
 from train.models.candidates import SourcesConfig
 
@@ -37,7 +39,7 @@ class ScenarioConfig(Document):
         default={}, description="items that a source may propose, where not as the bundle says"
     )
     objective: str | None = Field(
-        default=None, max_length=2_000, description="what items are ordered by; the ranker's score"
+        default=None, max_length=MAX_OBJECTIVE, description="what items are ordered by; the ranker's score"
     )
     filter: str | None = Field(default=None, max_length=MAX_LENGTH, description="what items must say of themselves")
     max_per: dict[Attribute, Annotated[int, Field(ge=1, le=100)]] = Field(
@@ -65,10 +67,17 @@ class ScenarioConfig(Document):
             parse(filter)  # raises FilterError, which says where
         return filter
 
+    @field_validator("objective")
+    @classmethod
+    def _means_something(cls, objective: str | None) -> str | None:
+        if objective is not None:
+            parse_objective(objective)  # raises ObjectiveError, which says where
+        return objective
+
     @property
-    def is_plain(self) -> bool:
-        """Whether the order is the ranker's."""
-        return self.objective is None and not self.max_per and not self.diversity and self.exploration.method == "none"
+    def is_by_worth(self) -> bool:
+        """Whether the worthiest items stand first."""
+        return not self.max_per and not self.diversity and self.exploration.method == "none"
 
     def changed(self, diversity: float | None, explore: bool) -> "ScenarioConfig":
         """Return the scenario with what a request says instead."""

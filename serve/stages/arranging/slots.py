@@ -22,6 +22,7 @@ class Pool:
     holder: np.ndarray  # (m,) int64, the item that has a capped value
     value: np.ndarray  # (m,) int64, which of the v capped values it is
     limit: np.ndarray  # (v,) int64, most items of a slate that may have it
+    open_at_once: int  # the worthiest items, among which a place is given; once caps leave none of them, as many more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,41 +31,58 @@ class Filled:
 
     chosen: np.ndarray  # (k,) int64, positions in the pool
     propensity: np.ndarray  # (k,) float64, of each choice, given those above
+    reach: int  # items of the pool that a place was given among
 
 
 def filled(pool: Pool, count: int, config: ScenarioConfig, draws: np.ndarray) -> Filled:
     """Return up to `count` items; fewer only where every item left would break a cap.
 
     draws: (count,) in [0, 1), one for each place.
-    Utility is (1 − λ) worth − λ R max cos (Carbonell and Goldstein, 1998): λ is the diversity, the maximum goes over
-    what stands above, and R is by how much the best worth exceeds the least, so that both count in the unit of worth.
     """
-    law, weight = law_of(config.exploration), config.diversity
-    left = (1 - weight) * pool.worth
-    spread = weight * float(np.ptp(pool.worth)) if len(left) else 0.0
-    nearest = np.full(len(left), -1.0)  # cosine to the nearest of those above
-    room = pool.limit.copy()
+    law, left = law_of(config.exploration), _Left(pool, config.diversity)
     chosen, propensity = [], []
     for draw in draws[:count].tolist():
-        utility = left - spread * nearest if spread else left
-        best = int(utility.argmax()) if len(utility) else 0
-        if not len(utility) or utility[best] == -np.inf:
+        utility = left.utility()
+        if not len(utility):
             break
-        one, share = (best, 1.0) if law is None else law.drawn(utility, best, draw)
+        best = int(utility.argmax())
+        one, chance = (best, 1.0) if law is None else law.drawn(utility, best, draw)
         chosen.append(one)
-        propensity.append(share)
-        left[one] = -np.inf
+        propensity.append(chance)
+        left.take(one)
+    return Filled(chosen=np.array(chosen, np.int64), propensity=np.array(propensity), reach=left.reach)
+
+
+class _Left:
+    """The items that may still be chosen.
+
+    Utility is (1 − λ) worth − λ R max cos (Carbonell and Goldstein, 1998): λ is the diversity, the maximum goes over
+    what was chosen, and R is by how much the best worth exceeds the least, so that both count in the unit of worth.
+    """
+
+    def __init__(self, pool: Pool, diversity: float) -> None:
+        self._pool, self._room, self.reach = pool, pool.limit.copy(), min(pool.open_at_once, len(pool.worth))
+        self._worth = (1 - diversity) * pool.worth  # −∞ for what may not be chosen any more
+        self._unlike = diversity * float(np.ptp(pool.worth[: self.reach])) if self.reach else 0.0
+        self._nearest = np.full(len(pool.worth), -1.0)  # cosine to the nearest item that was chosen
+
+    def utility(self) -> np.ndarray:
+        """Return the utility of each item among which a place is given, −∞ for some; empty when none is left."""
+        while self.reach and self._worth[: self.reach].max() == -np.inf:
+            if self.reach == len(self._worth):
+                return self._worth[:0]
+            self.reach = min(self.reach + self._pool.open_at_once, len(self._worth))
+        worth = self._worth[: self.reach]
+        return worth - self._unlike * self._nearest[: self.reach] if self._unlike else worth
+
+    def take(self, one: int) -> None:
+        """Choose an item, and let no more in of values that have no room left."""
+        pool, room = self._pool, self._room
+        self._worth[one] = -np.inf
         if len(room):
-            _close(left, pool, room, one)
-        if spread:
-            np.maximum(nearest, pool.direction @ pool.direction[one], out=nearest)
-    return Filled(chosen=np.array(chosen, np.int64), propensity=np.array(propensity))
-
-
-def _close(left: np.ndarray, pool: Pool, room: np.ndarray, chosen: int) -> None:
-    """Let no more items in of values that have no room left."""
-    values = pool.value[pool.holder == chosen]
-    room[values] -= 1
-    full = values[room[values] == 0]
-    if len(full):
-        left[pool.holder[np.isin(pool.value, full)]] = -np.inf
+            values = pool.value[pool.holder == one]
+            room[values] -= 1
+            full = values[room[values] == 0]
+            self._worth[pool.holder[np.isin(pool.value, full)]] = -np.inf
+        if self._unlike:
+            np.maximum(self._nearest, pool.direction @ pool.direction[one], out=self._nearest)

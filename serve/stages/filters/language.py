@@ -8,9 +8,8 @@ from functools import lru_cache
 from typing import Any
 
 from lark import Lark, Token, Transformer
-from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken, VisitError
+from lark.exceptions import UnexpectedInput, VisitError
 
-from cluster.errors import UnprocessableError
 from serve.stages.filters.expression import (
     TURNED,
     Attribute,
@@ -26,6 +25,7 @@ from serve.stages.filters.expression import (
     Values,
     n_comparisons,
 )
+from serve.stages.grammar import UnreadableError, position_of, sentence_of
 
 MAX_LENGTH = 4_000  # characters
 MAX_DEPTH = 32  # of parentheses and `not`s around each other
@@ -56,12 +56,10 @@ NAME: /[A-Za-z_]\w*(?:\.\w+)*/
 """
 
 
-class FilterError(UnprocessableError):
-    """A filter that cannot be read; `position` counts its characters from 1."""
+class FilterError(UnreadableError):
+    """A filter that cannot be read."""
 
-    def __init__(self, detail: str, position: int) -> None:
-        super().__init__(f"filter, character {position}: {detail}")
-        self.errors = [{"pointer": "/filter", "detail": detail, "position": position}]
+    field = "filter"
 
 
 class _Tree(Transformer[Token, Expression]):
@@ -143,7 +141,8 @@ def parse(text: str) -> Expression:
     except VisitError as error:
         raise error.orig_exc from None
     except UnexpectedInput as error:
-        raise FilterError(_sentence(text, error), _position(text, error)) from None
+        detail = sentence_of(text, error, SPELLED, "texts stand in single quotes")
+        raise FilterError(detail, position_of(text, error)) from None
     if (count := n_comparisons(expression)) > MAX_COMPARISONS:
         raise FilterError(f"a filter compares {MAX_COMPARISONS} times at most, not {count}", 1)
     return expression
@@ -161,20 +160,6 @@ def _require_shallow(text: str) -> None:
         negations = negations + 1 if token == "not" else 0
         if len(around) - 1 + sum(around) + negations > MAX_DEPTH:
             raise FilterError(f"parentheses and `not`s may lie {MAX_DEPTH} deep", found.start() + 1)
-
-
-def _position(text: str, error: UnexpectedInput) -> int:
-    is_end = isinstance(error, UnexpectedToken) and error.token.type == "$END"
-    return len(text) + 1 if is_end else (error.pos_in_stream or 0) + 1
-
-
-def _sentence(text: str, error: UnexpectedInput) -> str:
-    if isinstance(error, UnexpectedCharacters):
-        return f"{text[_position(text, error) - 1]!r} means nothing here; texts stand in single quotes"
-    token, expected = (error.token, error.expected) if isinstance(error, UnexpectedToken) else (Token("$END", ""), ())
-    wanted = sorted(SPELLED.get(name, name.lower()) for name in expected)
-    met = "the end" if token.type == "$END" else repr(str(token))
-    return f"{met} stands where {', '.join(wanted)} may stand"
 
 
 def _compared(left: Term, relation: Operator, right: Term) -> Expression:

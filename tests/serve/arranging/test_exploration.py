@@ -28,6 +28,7 @@ def pool_of(worth: list[float], directions: np.ndarray | None = None, brands: li
     return Pool(
         worth=np.array(worth, np.float64), direction=np.eye(n, dtype=np.float32) if directions is None else directions,
         holder=np.arange(len(brand)), value=brand, limit=np.ones(brand.max(initial=-1) + 1, np.int64),
+        open_at_once=200,
     )  # fmt: skip
 
 

@@ -6,8 +6,6 @@ from typing import Any
 
 import pytest
 
-from serve.stages.arranging.config import ScenarioConfig
-from serve.stages.arranging.policy import Policy
 from tests.serve.shop import KNOWN, STRANGER, Shop, item_ids
 
 EXPLORING = {"exploration": {"method": "softmax", "share": 1}}
@@ -15,11 +13,15 @@ EXPLORING = {"exploration": {"method": "softmax", "share": 1}}
 
 @contextmanager
 def scenario(shop: Shop, **config: Any) -> Iterator[None]:
-    """Answer by another scenario."""
-    policy = Policy(scenario="home", version=7, config=ScenarioConfig.checked(config))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shop.engine, "policy", lambda name: policy)
-        yield
+    """Answer in another manner for a while."""
+    written(shop, config)
+    yield
+    written(shop, {})
+
+
+def written(shop: Shop, config: dict[str, Any]) -> None:
+    answer = shop.client.put("/v1/scenarios/home", json=config)
+    assert answer.status_code == 200, answer.text
 
 
 def propensities(slate: dict[str, Any]) -> list[float]:
@@ -63,7 +65,7 @@ def test_a_scenario_that_explores_says_how_likely_each_item_was(shop: Shop, user
         slates = [shop.slate(user=user, count=10) for _ in range(3)]
         assert len({tuple(item_ids(slate)) for slate in slates}) > 1
         assert all(0 < one < 1 for slate in slates for one in propensities(slate))
-        assert slates[0]["policy"]["version"] == 7
+        assert slates[0]["policy"] == {"scenario": "home", "version": 1}
         still = shop.slate(user=user, count=10, explore=False)
         assert item_ids(still) == usual
         assert propensities(still) == [1.0] * 10
@@ -75,6 +77,25 @@ def test_a_seed_gives_the_same_slate_again_and_another_shopper_another_draw(shop
         assert item_ids(one) == item_ids(again) != item_ids(other)
         assert propensities(one) == propensities(again)
         assert one["recommendationId"] != again["recommendationId"]
+
+
+@pytest.mark.parametrize(
+    ("config", "pointer", "status"),
+    [
+        ({"objective": "price *"}, "/objective", 422),
+        ({"filter": "price <"}, "/filter", 422),
+        ({"maxPer": {"brand": 0}}, "/maxPer/brand", 400),
+        ({"sources": {"sequence": 0}}, "/sources", 400),
+        ({"sources": {"else": 5}}, "/sources", 400),
+        ({"exploration": {"method": "softmax", "temperature": 0}}, "/exploration/temperature", 400),
+    ],
+)  # fmt: skip
+def test_a_scenario_that_means_nothing_is_refused(
+    shop: Shop, config: dict[str, Any], pointer: str, status: int
+) -> None:
+    answer = shop.client.put("/v1/scenarios/home", json=config)
+    assert answer.status_code == status
+    assert answer.json()["errors"][0]["pointer"] == pointer
 
 
 def test_a_scenario_filters_and_says_how_much_each_source_proposes(shop: Shop) -> None:

@@ -11,7 +11,7 @@ from serve.stages.arranging.slots import Pool, filled
 NO_CAPS = np.empty(0, np.int64)
 
 
-def random_pool(seed: int, n: int, capped: int = 0) -> Pool:
+def random_pool(seed: int, n: int, capped: int = 0, open_at_once: int = 200) -> Pool:
     """Return n items, each with up to two of `capped` values that two items of a slate may have."""
     rng = np.random.default_rng(seed)
     direction = rng.normal(size=(n, 4)).astype(np.float32)
@@ -20,7 +20,7 @@ def random_pool(seed: int, n: int, capped: int = 0) -> Pool:
     pairs = np.unique(np.stack((holder, value)), axis=1) if capped else np.stack((NO_CAPS, NO_CAPS))
     return Pool(
         worth=np.sort(rng.normal(size=n))[::-1], direction=direction / np.linalg.norm(direction, axis=1, keepdims=True),
-        holder=pairs[0], value=pairs[1], limit=np.full(capped, 2),
+        holder=pairs[0], value=pairs[1], limit=np.full(capped, 2), open_at_once=open_at_once,
     )  # fmt: skip
 
 
@@ -71,7 +71,7 @@ def test_more_diversity_makes_items_more_unlike_those_above() -> None:
 def test_a_cap_is_never_exceeded_and_alone_makes_a_slate_short(
     seed: int, n: int, capped: int, diversity: float, method: str
 ) -> None:
-    pool = random_pool(seed, n, capped)
+    pool = random_pool(seed, n, capped, open_at_once=10)
     config = ScenarioConfig.checked({"diversity": diversity, "exploration": {"method": method, "share": 0.5}})
     chosen = filled(pool, 10, config, draws_of("x", 10)).chosen.tolist()
     assert len(set(chosen)) == len(chosen) <= 10
@@ -84,5 +84,5 @@ def test_a_cap_is_never_exceeded_and_alone_makes_a_slate_short(
 
 
 def test_of_nothing_nothing_is_made() -> None:
-    empty = Pool(worth=np.empty(0), direction=np.empty((0, 4)), holder=NO_CAPS, value=NO_CAPS, limit=NO_CAPS)
+    empty = random_pool(0, 0)
     assert len(filled(empty, 5, ScenarioConfig(diversity=0.5), draws_of("", 5)).chosen) == 0
