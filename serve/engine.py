@@ -12,12 +12,13 @@ from cluster.errors import OutOfStepError, UnavailableError
 from serve.assortment import Assortment, Writable, query_vector
 from serve.judge import Judge
 from serve.slates import ANYTHING, Ask, Slate
-from serve.stages.arranging.arrange import Arranging
+from serve.stages.arranging.arrange import Arranged, Arranging
 from serve.stages.arranging.knowledge import Knowledge
 from serve.stages.arranging.policy import Policies, Policy
 from serve.stages.browsing import Browse, Browsed
 from serve.stages.fused import Stages
 from serve.stages.query import Query, Ranked
+from serve.stages.reasons import Reason, reasons_of
 from serve.stages.retrieval import WAIT_S
 from serve.stages.searching import Hits, Search
 from serve.state.events import Ack, Event, Position
@@ -102,9 +103,11 @@ class Engine:
             degraded = (*degraded, "stale")
         known = await self._known_here(ranked.candidates.item_idx, ranked.version)
         arranged = await self._arranging.arrange(ranked.candidates.keep(known), ask.order(history.is_stranger))
+        reasons = self._reasons(arranged, history, ask, still) if ask.reasons else []
         return Slate(
-            arranged=arranged, policy=ask.policy, state_version=ranked.version, lag_ms=self.follower.lag_ms(),
-            degraded=(*degraded, *arranged.degraded), fallback="popular" if history.is_stranger else "none",
+            arranged=arranged, reasons=reasons, policy=ask.policy, state_version=ranked.version,
+            lag_ms=self.follower.lag_ms(), degraded=(*degraded, *arranged.degraded),
+            fallback="popular" if history.is_stranger else "none",
         )  # fmt: skip
 
     async def browse(self, ask: Browse) -> Browsed:
@@ -184,6 +187,11 @@ class Engine:
             quotas=ask.policy.config.sources,
         )  # fmt: skip
         return await self._rank(query, await self._retrieve(query))
+
+    def _reasons(self, arranged: Arranged, history: History, ask: Ask, still: bool) -> list[list[Reason]]:
+        items = self.view.published if still else self.view.items
+        n_published = self.view.catalogue.n_published
+        return reasons_of(arranged.shown, arranged.by_lot, history, ask.context, items, n_published)
 
     async def _known(self, user_id: str) -> History:
         """Return a shopper's history; none where the store serves another bundle: then the event moves no row."""

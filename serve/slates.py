@@ -8,6 +8,7 @@ import numpy as np
 from serve.stages.arranging.arrange import Arranged, Order
 from serve.stages.arranging.policy import HOME, Policy
 from serve.stages.filters.expression import Expression
+from serve.stages.reasons import Reason
 from train.models.candidates import Candidates
 
 NOTHING = np.empty(0, dtype=np.int64)
@@ -31,6 +32,7 @@ class Ask:
     min_score: float | None = None  # least score of an item that is shown
     seed: int | None = None  # what is drawn follows from it and who asks; None: from `recommendation_id`
     recommendation_id: str = ""
+    reasons: bool = False  # whether each item shall say why it is shown
 
     def order(self, is_stranger: bool) -> Order:
         """Return how candidates shall become a slate."""
@@ -48,6 +50,7 @@ class Slate:
     """What is shown, best first, and how it came about."""
 
     arranged: Arranged
+    reasons: list[list[Reason]]  # of each item; empty where nobody asked
     policy: Policy
     state_version: int
     lag_ms: float

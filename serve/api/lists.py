@@ -1,7 +1,7 @@
 """Lists beside recommendations: a given one ranked, what goes with a basket, and those that everybody gets alike."""
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
@@ -17,7 +17,6 @@ from serve.api.slate_schemas import (
     ListQuery,
     RankBody,
     RecommendationsAnswer,
-    Return,
     SearchAnswer,
     SearchBody,
     SimilarBody,
@@ -90,7 +89,7 @@ async def policy_of(engine: Engine, body: SlateBody) -> Policy:
     return engine.policy(body.scenario)
 
 
-async def personal(engine: Engine, ask: Ask, wanted: Return) -> Response:
+async def personal(engine: Engine, ask: Ask, wanted: list[Any]) -> Response:
     """Return a slate."""
     return as_json(show(await engine.recommend(ask), wanted, engine, ask.recommendation_id))
 

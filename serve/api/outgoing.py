@@ -15,6 +15,7 @@ from serve.stages.browsing import Browsed
 from serve.stages.filters.expression import Every, Expression, bound
 from serve.stages.filters.facts import values_of
 from serve.stages.filters.language import parse
+from serve.stages.reasons import Reason
 from serve.stages.searching import LEXICAL, VECTOR, Hits
 from train.models.candidates import Source
 
@@ -50,6 +51,7 @@ def _slate_ask(body: SlateBody, index: dict[str, int], policy: Policy) -> Ask:
     return replace(
         _ask(body, index, policy.config.filter), policy=policy.changed(body.diversity, body.explore),
         min_score=body.min_score, seed=body.seed, recommendation_id=f"rec_{uuid4().hex}",
+        reasons="reasons" in body.return_,
     )  # fmt: skip
 
 
@@ -79,9 +81,12 @@ def show(slate: Slate, wanted: list[Any], engine: Engine, recommendation_id: str
         slate.candidates.item_idx.tolist(), slate.candidates.score.tolist(), slate.candidates.source.tolist(),
         slate.arranged.propensity.tolist(), strict=True,
     )  # fmt: skip
+    items = [_item(engine, rank, *row, wanted) for rank, row in enumerate(rows, start=1)]
+    for item, reasons in zip(items, slate.reasons, strict=False):
+        item["reasons"] = [_reason(engine, reason) for reason in reasons]
     return {
         "recommendationId": recommendation_id,
-        "items": [_item(engine, rank, *row, wanted) for rank, row in enumerate(rows, start=1)],
+        "items": items,
         "policy": {"scenario": slate.policy.scenario, "version": slate.policy.version},
         "modelVersion": engine.bundle.manifest.version,
         "stateVersion": slate.state_version,
@@ -98,6 +103,15 @@ def _item(
         "id": engine.item_ids[item_idx], "rank": rank, "propensity": propensity, "sources": SOURCE_NAMES[source]
     }  # fmt: skip
     return _with_more(item, engine, item_idx, score, wanted)
+
+
+def _reason(engine: Engine, reason: Reason) -> dict[str, Any]:
+    told: dict[str, Any] = {"code": reason.code}
+    if reason.item_idx is not None:
+        told["item"] = engine.item_ids[reason.item_idx]
+    if reason.weight is not None:
+        told["weight"] = reason.weight
+    return told
 
 
 def _with_more(

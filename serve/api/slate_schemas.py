@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from serve.api.schemas import Finite, Id, Wire
+from serve.stages.reasons import Code
 from serve.state.documents import HOME
 
 
@@ -21,6 +22,7 @@ Traits = dict[Annotated[str, Field(max_length=64)], Trait | Annotated[list[Trait
 
 
 Return = Annotated[list[Literal["properties", "scores"]], Field(max_length=2)]
+SlateReturn = Annotated[list[Literal["properties", "scores", "reasons"]], Field(max_length=3)]
 Filter = Annotated[
     str, Field(max_length=4_000, description="what items must say of themselves: `inStock and price <= 50`")
 ]  # fmt: skip
@@ -43,6 +45,7 @@ class AskBody(Wire):
 class SlateBody(AskBody):
     """A wish for a list in the manner of a scenario."""
 
+    return_: SlateReturn = Field(default_factory=list, alias="return")
     scenario: Id = Field(HOME, description="in whose manner, as written to /v1/scenarios")
     diversity: float | None = Field(
         None, ge=0, le=1, description="weight of being unlike what stands above; the scenario's when left out"
@@ -100,6 +103,14 @@ class ListQuery(ListBody):
     catalogue: Literal["products"] = "products"
 
 
+class ReasonAnswer(BaseModel):
+    """Something that is true of an item and this shopper."""
+
+    code: Code
+    item: str | None = Field(None, description="of the shopper's history, that it is true of")
+    weight: float | None = Field(None, description="how much, in the unit of the code")
+
+
 class RecommendedItem(BaseModel):
     """An item of a slate."""
 
@@ -107,6 +118,7 @@ class RecommendedItem(BaseModel):
     rank: int
     propensity: float = Field(description="probability to stand at this rank, given the items above")
     sources: list[str]
+    reasons: list[ReasonAnswer] | None = None
     score: float | None = None
     properties: dict[str, Any] | None = None
 

@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 
+from serve.stages.directions import LEAST_LENGTH, directions
 from serve.stages.filters.expression import Expression
 from serve.stages.filters.masks import Masks
 from serve.stages.index.exact import Index, best_of
@@ -14,7 +15,6 @@ from serve.state.view import View
 Kind = Literal["similar", "popular", "trending", "new"]
 
 NOTHING = np.empty(0, dtype=np.int64)
-LEAST_LENGTH = 1e-12  # of a vector that has a direction
 SHORTLIST = 4  # of the nearest by inner product, for each item wanted, among which the nearest by angle are looked for
 SPARE = 100  # of them beyond that
 
@@ -67,13 +67,13 @@ class Browsing:
     def _similar(self, ask: Browse, shown: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Return items and the cosine of their vectors and the mean direction of those asked for."""
         vectors = self._view.items.vectors
-        wanted = _directions(vectors[ask.items[ask.items < len(vectors)]]).sum(axis=0)
+        wanted = directions(vectors[ask.items[ask.items < len(vectors)]]).sum(axis=0)
         if np.linalg.norm(wanted) < LEAST_LENGTH:
             return NOTHING, np.empty(0)
         width = min(len(vectors), SHORTLIST * ask.count + len(ask.items) + SPARE)
         found = self._index.search(wanted.astype(np.float32), width, shown)
         found = found[(found >= 0) & ~np.isin(found, ask.items)]
-        return found, _directions(vectors[found]) @ _directions(wanted[None])[0]
+        return found, directions(vectors[found]) @ directions(wanted[None])[0]
 
     def _scores(self, kind: Kind) -> np.ndarray:
         """Return what each item's place goes by, (n_items,) float64."""
@@ -84,8 +84,3 @@ class Browsing:
         if kind == "trending":
             return lately - items.popularity / max(items.n_events, 1)
         return np.arange(items.n_items, dtype=np.float64) - self._view.catalogue.n_published
-
-
-def _directions(vectors: np.ndarray) -> np.ndarray:
-    """Return vectors (n, d) at length 1; one without a direction stays as it is."""
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), LEAST_LENGTH)

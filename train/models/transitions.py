@@ -95,6 +95,20 @@ class Transitions:
         spans = pairwise(offsets_of(pair, len(newest)))
         return [Followers(distinct[start:end], score[start:end]) for start, end in spans]
 
+    def origins(self, history: np.ndarray, asked: np.ndarray) -> np.ndarray:
+        """Return what each of a history's newest items, the newest first, adds to the score of `followers`, (m, n).
+
+        asked: (n,) distinct item_idx.
+        """
+        source = history[: -self.config.window - 1 : -1]
+        weight = self.config.history_decay ** np.arange(len(source))
+        weight /= np.maximum(self.rows[source], 1e-9) ** self.config.row_power
+        link, item_idx, count = self._links(source)
+        slots, added = self._slots_of(asked), np.zeros((len(source), len(asked) + 1))
+        np.add.at(added, (link, slots.take(item_idx)), count * weight[link])
+        slots[asked] = 0
+        return added[:, 1:] / np.maximum(self.columns[asked], 1e-9) ** self.config.column_power
+
     def shares(self, history: np.ndarray, asked: np.ndarray) -> np.ndarray:
         """Return each asked item's share (n,) float64 of all that a history of item_idx, oldest first, leads to.
 

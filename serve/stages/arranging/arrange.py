@@ -9,6 +9,7 @@ from serve.stages.arranging.knowledge import Knowledge
 from serve.stages.arranging.laws import draws_of
 from serve.stages.arranging.objective import parse_objective
 from serve.stages.arranging.slots import Filled, Pool, filled
+from serve.stages.directions import directions
 from serve.state.view import View
 from train.models.candidates import Candidates
 
@@ -43,6 +44,7 @@ class Arranged:
 
     shown: Candidates  # from the top
     propensity: np.ndarray  # (n,) float64, probability of each to stand at its place, given those above it
+    by_lot: np.ndarray  # (n,) bool, whether it was drawn where another item was best
     pool: Candidates  # those that places were given among, worthiest first
     degraded: tuple[str, ...] = ()  # what could not be done
 
@@ -61,8 +63,8 @@ class Arranging:
         by_worth = _from_the_top(len(worthy.worth), order.count) if config.is_by_worth else None
         found = by_worth or await self._filled(worthy, order, most)
         return Arranged(
-            shown=worthy.candidates.take(found.chosen), propensity=found.propensity, degraded=worthy.degraded,
-            pool=worthy.candidates.take(np.arange(found.reach)),
+            shown=worthy.candidates.take(found.chosen), propensity=found.propensity, by_lot=found.by_lot,
+            degraded=worthy.degraded, pool=worthy.candidates.take(np.arange(found.reach)),
         )  # fmt: skip
 
     async def _worthy(self, candidates: Candidates, order: Order, reach: int) -> Worthy:
@@ -87,8 +89,8 @@ class Arranging:
         if config.max_per:
             holder, value, limit = await self._knowledge.caps(config.max_per, items)
         pool = Pool(
-            worth=worthy.worth, direction=vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12),
-            holder=holder, value=value, limit=limit, open_at_once=most,
+            worth=worthy.worth, direction=directions(vectors), holder=holder, value=value, limit=limit,
+            open_at_once=most,
         )  # fmt: skip
         return filled(pool, order.count, config, draws_of(order.lot, order.count))
 
@@ -116,4 +118,5 @@ def _by_value(candidates: Candidates, value: np.ndarray, min_score: float | None
 
 
 def _from_the_top(n: int, count: int) -> Filled:
-    return Filled(chosen=np.arange(min(n, count)), propensity=np.ones(min(n, count)), reach=n)
+    k = min(n, count)
+    return Filled(chosen=np.arange(k), propensity=np.ones(k), by_lot=np.zeros(k, bool), reach=n)

@@ -31,6 +31,7 @@ class Filled:
 
     chosen: np.ndarray  # (k,) int64, positions in the pool
     propensity: np.ndarray  # (k,) float64, of each choice, given those above
+    by_lot: np.ndarray  # (k,) bool, whether another item was best there
     reach: int  # items of the pool that a place was given among
 
 
@@ -40,7 +41,7 @@ def filled(pool: Pool, count: int, config: ScenarioConfig, draws: np.ndarray) ->
     draws: (count,) in [0, 1), one for each place.
     """
     law, left = law_of(config.exploration), _Left(pool, config.diversity)
-    chosen, propensity = [], []
+    chosen, propensity, by_lot = [], [], []
     for draw in draws[:count].tolist():
         utility = left.utility()
         if not len(utility):
@@ -49,8 +50,12 @@ def filled(pool: Pool, count: int, config: ScenarioConfig, draws: np.ndarray) ->
         one, chance = (best, 1.0) if law is None else law.drawn(utility, best, draw)
         chosen.append(one)
         propensity.append(chance)
+        by_lot.append(one != best)
         left.take(one)
-    return Filled(chosen=np.array(chosen, np.int64), propensity=np.array(propensity), reach=left.reach)
+    return Filled(
+        chosen=np.array(chosen, np.int64), propensity=np.array(propensity), by_lot=np.array(by_lot, bool),
+        reach=left.reach,
+    )  # fmt: skip
 
 
 class _Left:
@@ -82,7 +87,7 @@ class _Left:
         if len(room):
             values = pool.value[pool.holder == one]
             room[values] -= 1
-            full = values[room[values] == 0]
-            self._worth[pool.holder[np.isin(pool.value, full)]] = -np.inf
+            for full in values[room[values] == 0].tolist():
+                self._worth[pool.holder[pool.value == full]] = -np.inf
         if self._unlike:
             np.maximum(self._nearest, pool.direction @ pool.direction[one], out=self._nearest)

@@ -58,6 +58,17 @@ def live(sequences: list[list[int]], config: TransitionsConfig) -> Transitions:
 
 
 @given(sequences=SEQUENCES, history=st.lists(st.integers(0, N - 1), max_size=7), config=CONFIGS)
+def test_a_score_is_the_sum_of_what_each_newest_item_adds(
+    sequences: list[list[int]], history: list[int], config: TransitionsConfig
+) -> None:
+    transitions, asked = live(sequences, config), np.array([5, 0, 2])
+    origins = transitions.origins(np.array(history, dtype=np.int64), asked)
+    expected = slow_scores(slow_counts(sequences, config), history, config)
+    assert origins.shape == (min(len(history), config.window), 3)
+    np.testing.assert_allclose(origins.sum(axis=0), [expected.get(one, 0.0) for one in asked.tolist()], rtol=1e-6)
+
+
+@given(sequences=SEQUENCES, history=st.lists(st.integers(0, N - 1), max_size=7), config=CONFIGS)
 def test_scores_are_those_of_the_formula(
     sequences: list[list[int]], history: list[int], config: TransitionsConfig
 ) -> None:
