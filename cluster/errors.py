@@ -77,6 +77,12 @@ class ConflictError(LiveshelfError):
     status = 409
 
 
+class ExpiredError(LiveshelfError):
+    """The named thing was there, and is no longer good."""
+
+    status = 410
+
+
 class PreconditionError(LiveshelfError):
     """The thing is no longer what the caller took it for."""
 

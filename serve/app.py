@@ -133,6 +133,7 @@ class Gateway(Replica):
 
     async def __init__(
         self, folder: str, max_shoppers: int, keyring: Keyring, index: IndexConfig, judged_share: float, guard: bool,
+        decision_share: float,
         retriever: DeploymentHandle | None = None, ranker: DeploymentHandle | None = None,
     ) -> None:  # fmt: skip
         await self.start(folder, max_shoppers)
@@ -144,7 +145,8 @@ class Gateway(Replica):
                 retriever.retrieve.remote, ranker.rank.remote, retriever.browse.remote, retriever.search.remote,
                 retriever.describe.remote,
             )  # fmt: skip
-        self.engine = Engine(self.bundle, self.follower, self.store, self.encode, stages, judged_share, guard)
+        settings = judged_share, guard, decision_share
+        self.engine = Engine(self.bundle, self.follower, self.store, self.encode, stages, *settings)
         self._placing = asyncio.create_task(self.engine.assortment.keep_placed())
 
     async def encode(self, history: History) -> np.ndarray:
@@ -172,7 +174,7 @@ def build_app(args: AppArgs) -> ray.serve.Application:
     gateway = _deployed(ray.serve.ingress(replica_api)(Gateway), args, num_replicas=args.replicas)
     keyring = Keyring(Path(args.keys).absolute())
     log.info("keys file=%s open=%s", keyring.path, keyring.is_open)  # which the replicas are told with it
-    own = folder, args.max_shoppers, keyring, args.index, args.judged_share, args.guard
+    own = folder, args.max_shoppers, keyring, args.index, args.judged_share, args.guard, args.decision_share
     if not _staged(args):
         return gateway.bind(*own)
     retriever = _deployed(RetrieverReplica, args, num_replicas=args.retriever_replicas)

@@ -26,6 +26,9 @@ from serve.state.follower import Follower
 from serve.state.machine import Held, Receipt
 from serve.state.store import AppendResult
 from serve.state.view import Source
+from serve.trust.decisions import Decision
+from serve.trust.recorder import KeepingStore, Recorder
+from serve.trust.replaying import Replayed, replayed
 from train.bundle import Bundle
 from train.models.shopper import NO_HISTORY, History
 
@@ -34,7 +37,7 @@ FACTS = {"title": "title", "brand": "brand", "category_path": "categoryPath", "p
 Encode = Callable[[History], Awaitable[np.ndarray]]  # history → h_u (d,)
 
 
-class Store(Source, Writable, Protocol):
+class Store(Source, Writable, KeepingStore, Protocol):
     """The store as a gateway calls it."""
 
     async def append(self, events: Sequence[Event], vectors: np.ndarray, since: Position) -> AppendResult:
@@ -63,7 +66,7 @@ class Engine:
 
     def __init__(
         self, bundle: Bundle, follower: Follower, store: Store, encode: Encode, stages: Stages,
-        judged_share: float = 0.0, guard: bool = True,
+        judged_share: float = 0.0, guard: bool = True, decision_share: float = 0.0,
     ) -> None:  # fmt: skip
         self.bundle, self.follower, self.view, self.store = bundle, follower, follower.view, store
         self._encode, (self._retrieve, self._rank, self._browse, self._search, _) = encode, stages
@@ -71,6 +74,7 @@ class Engine:
         self._arranging = Arranging(self.view, Knowledge(bundle, self.view, stages.describe))
         self._policies = Policies(self.view.documents)
         self._judge = Judge(self._ranked, self._vector, bundle.manifest, judged_share)
+        self.recorder = Recorder(store, decision_share)
         self.has_guard = guard and judged_share > 0  # else nobody would see that it may end
         self._facts = {
             wire: bundle.items[name].astype(object).where(bundle.items[name].notna(), None).tolist()
@@ -104,11 +108,17 @@ class Engine:
         known = await self._known_here(ranked.candidates.item_idx, ranked.version)
         arranged = await self._arranging.arrange(ranked.candidates.keep(known), ask.order(history.is_stranger))
         reasons = self._reasons(arranged, history, ask, still) if ask.reasons else []
-        return Slate(
+        slate = Slate(
             arranged=arranged, reasons=reasons, policy=ask.policy, state_version=ranked.version,
             lag_ms=self.follower.lag_ms(), degraded=(*degraded, *arranged.degraded),
             fallback="popular" if history.is_stranger else "none",
         )  # fmt: skip
+        self.recorder.note(ask, history, ranked, slate, self.view.catalogue, self.bundle.manifest.version)
+        return slate
+
+    def replay(self, decision: Decision) -> Replayed:
+        """Return a decision made again."""
+        return replayed(decision, self.bundle, self.index, self._arranging.directions_of)
 
     async def browse(self, ask: Browse) -> Browsed:
         """Return a list that is the same for everybody."""

@@ -4,12 +4,15 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
+from pydantic import BaseModel
 
 from serve.stages.arranging.arrange import Arranged, Order
 from serve.stages.arranging.policy import HOME, Policy
 from serve.stages.filters.expression import Expression
 from serve.stages.reasons import Reason
 from train.models.candidates import Candidates
+
+Route = Literal["recommendations", "rank", "basket"]
 
 NOTHING = np.empty(0, dtype=np.int64)
 
@@ -33,6 +36,8 @@ class Ask:
     seed: int | None = None  # what is drawn follows from it and who asks; None: from `recommendation_id`
     recommendation_id: str = ""
     reasons: bool = False  # whether each item shall say why it is shown
+    route: Route = "recommendations"
+    sent: BaseModel | None = None  # the request's body
 
     def order(self, is_stranger: bool) -> Order:
         """Return how candidates shall become a slate."""

@@ -31,11 +31,31 @@ PERSON_S = 4.0  # of one that reads or rewrites all that a person did
 START_S = 120.0  # the store may have a long log to replay
 
 
+class DecisionClient:
+    """The store's keeper of decisions."""
+
+    def __init__(self, actor: ActorHandle) -> None:
+        self._actor = actor
+
+    async def put(self, records: Sequence[Record]) -> list[bool]:
+        """As DecisionKeeper.put."""
+        return await _answer(self._actor.put_decisions.remote(records), CALL_S)
+
+    async def get(self, recommendation_id: str) -> Record | None:
+        """As DecisionKeeper.get."""
+        return await _answer(self._actor.decision.remote(recommendation_id), CALL_S)
+
+    async def chain(self, first_id: str) -> list[Record]:
+        """As DecisionKeeper.chain."""
+        return await _answer(self._actor.decisions.remote(first_id), CALL_S)
+
+
 class StoreClient:
     """The store's actor, with a deadline on every call, and our own errors instead of Ray's."""
 
     def __init__(self, actor: ActorHandle | None = None) -> None:
         self._actor = actor or ray.get_actor(STORE, NAMESPACE)
+        self.decisions = DecisionClient(self._actor)
 
     async def append(self, events: Sequence[Event], vectors: np.ndarray, since: Position) -> AppendResult:
         """As Store.append. An error means: nobody knows whether the events are durable, send the same ids again.
@@ -72,18 +92,6 @@ class StoreClient:
     async def erase(self, user_id: str) -> Receipt:
         """As Store.erase."""
         return await _answer(self._actor.erase.remote(user_id), PERSON_S)
-
-    async def record(self, records: Sequence[Record]) -> list[bool]:
-        """As DecisionKeeper.put."""
-        return await _answer(self._actor.record.remote(records), CALL_S)
-
-    async def decision(self, recommendation_id: str) -> Record | None:
-        """As DecisionKeeper.get."""
-        return await _answer(self._actor.decision.remote(recommendation_id), CALL_S)
-
-    async def chain(self, first_id: str) -> list[Record]:
-        """As DecisionKeeper.chain."""
-        return await _answer(self._actor.chain.remote(first_id), CALL_S)
 
     async def image(self) -> Image:
         """As Store.image."""

@@ -77,26 +77,27 @@ def prospects(
 
 def ranked(prospects: Sequence[Prospect], state: ItemState, ranker: Ranker) -> list[Candidates]:
     """Return each shopper's candidates with their fused score; who has no history gets none, see `_without_history`."""
-    return _scored(prospects, features(prospects, state), state, ranker)
+    return scored(prospects, features(prospects, state), state, ranker)
 
 
 def ranked_lists(lists: Sequence[Sequence[Prospect]], state: ItemState, ranker: Ranker) -> list[list[Candidates]]:
     """Return what `ranked` says of each list, to the bit; the lists hold other candidates of the same shoppers."""
     matrices = features_of_lists(lists, state)
-    return [_scored(prospects, matrix, state, ranker) for prospects, matrix in zip(lists, matrices, strict=True)]
+    return [scored(prospects, matrix, state, ranker) for prospects, matrix in zip(lists, matrices, strict=True)]
 
 
-def _scored(
+def scored(
     prospects: Sequence[Prospect], matrix: np.ndarray, state: ItemState, ranker: Ranker
 ) -> list[Candidates]:  # fmt: skip
+    """Return what `ranked` says; matrix: (n, F), as train.models.features.features says of the same prospects."""
     ends = np.cumsum([len(prospect.candidates) for prospect in prospects]).tolist()
-    scored = []
+    found = []
     for prospect, start, end in zip(prospects, [0, *ends], ends, strict=False):
         # Scored one by one: products of matrices of another height may differ in their last bits.
         known = len(prospect.history) > 0
         score = ranker.score(matrix[start:end]) if known else _without_history(prospect, state)
-        scored.append(prospect.candidates.scored(score))
-    return scored
+        found.append(prospect.candidates.scored(score))
+    return found
 
 
 def _without_history(prospect: Prospect, state: ItemState) -> np.ndarray:

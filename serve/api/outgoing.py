@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 
@@ -17,6 +16,8 @@ from serve.stages.filters.facts import values_of
 from serve.stages.filters.language import parse
 from serve.stages.reasons import Reason
 from serve.stages.searching import LEXICAL, VECTOR, Hits
+from serve.state.clock import now_ms
+from serve.state.decision_log import new_id
 from train.models.candidates import Source
 
 FOUND_BY = {LEXICAL: "lexical", VECTOR: "vector"}
@@ -32,13 +33,13 @@ def read_ask(body: RecommendationsBody, index: dict[str, int], policy: Policy) -
 def read_basket(body: BasketBody, index: dict[str, int], policy: Policy) -> Ask:
     """Return the question what goes with a basket, which the slate does not hold."""
     basket = known_items("items", body.items, index)
-    return replace(_slate_ask(body, index, policy), count=body.count, basket=basket, excluded=basket)
+    return replace(_slate_ask(body, index, policy), count=body.count, basket=basket, excluded=basket, route="basket")
 
 
 def read_rank(body: RankBody, index: dict[str, int], policy: Policy) -> Ask:
     """Return the wish that a list be put in the shopper's order."""
     candidates = np.unique(known_items("candidates", body.candidates, index))
-    return replace(_slate_ask(body, index, policy), count=len(candidates), only=candidates)
+    return replace(_slate_ask(body, index, policy), count=len(candidates), only=candidates, route="rank")
 
 
 def read_search(body: SearchBody, index: dict[str, int]) -> Ask:
@@ -50,7 +51,7 @@ def _slate_ask(body: SlateBody, index: dict[str, int], policy: Policy) -> Ask:
     """Return what all wishes for slates say alike."""
     return replace(
         _ask(body, index, policy.config.filter), policy=policy.changed(body.diversity, body.explore),
-        min_score=body.min_score, seed=body.seed, recommendation_id=f"rec_{uuid4().hex}",
+        min_score=body.min_score, seed=body.seed, recommendation_id=new_id(now_ms()), sent=body,
         reasons="reasons" in body.return_,
     )  # fmt: skip
 

@@ -1,16 +1,16 @@
 """What a shopper may ask for: all that is held, its erasure, and one history of a guest's and an account's."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import orjson
 from fastapi import APIRouter, Request
 
 from serve.api.bodies import read_json
+from serve.api.decision_schemas import DecisionSummary
+from serve.api.decisions import summary
 from serve.api.documents import takes
-from serve.api.problems import checked, read
-from serve.api.schemas import (
-    EPOCH,
+from serve.api.person_schemas import (
     ErasureAnswer,
     ExportAnswer,
     HeldEvent,
@@ -19,9 +19,12 @@ from serve.api.schemas import (
     MergeBody,
     RefusedEvent,
 )
+from serve.api.problems import checked, read
+from serve.api.schemas import moment
 from serve.engine import Engine
 from serve.state.dead_letters import DeadLetter
 from serve.state.event_log import LoggedEvent
+from serve.trust.decisions import Decision
 
 
 def people_routes(engine_of: Callable[[], Engine]) -> APIRouter:
@@ -32,6 +35,7 @@ def people_routes(engine_of: Callable[[], Engine]) -> APIRouter:
     async def export_user(user_id: str) -> ExportAnswer:
         """Return all that is held of a person."""
         engine, user_id = engine_of(), checked(user_id)
+        await engine.recorder.empty()  # other replicas' come by themselves
         held = await engine.store.export(user_id)
         history = held.shopper.history
         rows = zip(history.item_idx.tolist(), history.timestamp_ms.tolist(), strict=True)
@@ -39,15 +43,18 @@ def people_routes(engine_of: Callable[[], Engine]) -> APIRouter:
             user=user_id, ids=held.user_ids, events=[tell(event) for event in held.events],
             history=[HistoryRow(item=engine.item_ids[item_idx], time=moment(time)) for item_idx, time in rows],
             refused=[tell_refused(letter) for letter in held.letters],
+            decisions=[DecisionSummary(**summary(Decision.read(record))) for record in held.decisions],
         )  # fmt: skip
 
     @routes.delete("/{user_id:path}")
     async def erase_user(user_id: str) -> ErasureAnswer:
         """Erase a person: from the log, its files, snapshots and memory; and unlearn what was learned from them."""
-        receipt = await engine_of().store.erase(checked(user_id))
+        engine, user_id = engine_of(), checked(user_id)
+        await engine.recorder.empty()
+        receipt = await engine.store.erase(user_id)
         return ErasureAnswer(
-            user=user_id, erasedIds=receipt.n_user_ids, erasedEvents=receipt.n_events, revision=receipt.revision,
-            erasedAt=datetime.now(UTC),
+            user=user_id, erasedIds=receipt.n_user_ids, erasedEvents=receipt.n_events,
+            erasedDecisions=receipt.n_decisions, revision=receipt.revision, erasedAt=datetime.now(UTC),
         )  # fmt: skip
 
     @routes.post("/{user_id:path}:merge", openapi_extra=takes(MergeBody))
@@ -79,8 +86,3 @@ def tell(event: LoggedEvent) -> HeldEvent:
 def tell_refused(letter: DeadLetter) -> RefusedEvent:
     """Return a refused event as its shopper gets it."""
     return RefusedEvent(time=moment(letter.at_ms), reason=letter.reason, event=orjson.loads(letter.content))
-
-
-def moment(timestamp_ms: int) -> datetime:
-    """Return epoch milliseconds as a time."""
-    return EPOCH + timedelta(milliseconds=timestamp_ms)

@@ -13,6 +13,8 @@ from cluster.keys import Keyring
 from serve.api.access import access
 from serve.api.bodies import as_json, read_json
 from serve.api.catalogue import catalogue_routes
+from serve.api.decision_schemas import NextBody
+from serve.api.decisions import decision_routes
 from serve.api.documents import PROBLEMS, document_bodies, takes
 from serve.api.evaluations import evaluation_routes
 from serve.api.incoming import answer, read_bodies, to_event
@@ -20,9 +22,10 @@ from serve.api.item_schemas import ItemBody, ItemLine, LineAnswer
 from serve.api.lists import list_routes, personal, policy_of
 from serve.api.outgoing import read_ask
 from serve.api.people import people_routes
+from serve.api.person_schemas import MergeBody
 from serve.api.policies import KINDS, document_routes
 from serve.api.problems import install_problems, read
-from serve.api.schemas import EventBody, EventsAnswer, EventsBody, MergeBody, ProblemBody
+from serve.api.schemas import EventBody, EventsAnswer, EventsBody, ProblemBody
 from serve.api.slate_schemas import (
     BasketBody,
     RankBody,
@@ -48,11 +51,13 @@ def make_api(engine_of: Callable[[], Engine], keyring_of: Callable[[], Keyring] 
         dependencies=[Depends(access(keyring_of))],
     )  # fmt: skip
     install_problems(api)
-    document_bodies(api, *ASKS, EventBody, EventsBody, MergeBody, ProblemBody, *ITEM_BODIES, *DOCUMENT_BODIES)
+    bodies = (EventBody, EventsBody, MergeBody, NextBody, ProblemBody)
+    document_bodies(api, *ASKS, *bodies, *ITEM_BODIES, *DOCUMENT_BODIES)
     api.include_router(people_routes(engine_of))
     api.include_router(evaluation_routes(engine_of))
     api.include_router(catalogue_routes(engine_of))
     api.include_router(list_routes(engine_of))
+    api.include_router(decision_routes(engine_of))
     for kind in KINDS:
         api.include_router(document_routes(engine_of, kind))
 

@@ -46,4 +46,5 @@ class Ranked:
     """Candidates with their fused score, and the oldest version of the state that took part."""
 
     candidates: Candidates
+    features: np.ndarray  # (n, F) float32, what the ranker read of them; no rows where it was not asked
     version: int

@@ -5,8 +5,9 @@ from dataclasses import replace
 from serve.stages.query import Found, Query, Ranked
 from serve.stages.retrieval import WAIT_S
 from serve.state.view import View
+from train.models.features import features
 from train.models.ranker import Ranker
-from train.recommender import ranked
+from train.recommender import scored
 
 
 class Ranking:
@@ -21,5 +22,8 @@ class Ranking:
         items = self._view.published if query.still else self._view.items
         prospect = found.prospect(query)
         known = prospect.candidates.item_idx < items.n_items  # a stage that is ahead may have found newer ones
-        [candidates] = ranked([replace(prospect, candidates=prospect.candidates.keep(known))], items, self._ranker)
-        return Ranked(candidates=candidates, version=min(found.version, self._view.version))
+        prospects = [replace(prospect, candidates=prospect.candidates.keep(known))]
+        read = features(prospects, items)
+        [candidates] = scored(prospects, read, items, self._ranker)
+        told = read[: len(read) if len(query.history) else 0]
+        return Ranked(candidates=candidates, features=told, version=min(found.version, self._view.version))

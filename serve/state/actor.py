@@ -103,7 +103,7 @@ class StoreActor:
         """As Store.erase."""
         return await self._or_end(self._store.erase(user_id))
 
-    async def record(self, records: Sequence[Record]) -> list[bool]:
+    async def put_decisions(self, records: Sequence[Record]) -> list[bool]:
         """As DecisionKeeper.put."""
         return await self._store.decisions.put(records)
 
@@ -111,7 +111,7 @@ class StoreActor:
         """As DecisionKeeper.get."""
         return await self._store.decisions.get(recommendation_id)
 
-    async def chain(self, first_id: str) -> list[Record]:
+    async def decisions(self, first_id: str) -> list[Record]:
         """As DecisionKeeper.chain."""
         return await self._store.decisions.chain(first_id)
 

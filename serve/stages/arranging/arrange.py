@@ -46,6 +46,7 @@ class Arranged:
     propensity: np.ndarray  # (n,) float64, probability of each to stand at its place, given those above it
     by_lot: np.ndarray  # (n,) bool, whether it was drawn where another item was best
     pool: Candidates  # those that places were given among, worthiest first
+    slots: Pool | None = None  # what places were given by; None where the worthiest were shown in their order
     degraded: tuple[str, ...] = ()  # what could not be done
 
 
@@ -60,11 +61,11 @@ class Arranging:
         config, most = order.config, max(POOL, order.count)
         # With caps, items may be needed that lie deeper.
         worthy = await self._worthy(candidates, order, len(candidates) if config.max_per else most)
-        by_worth = _from_the_top(len(worthy.worth), order.count) if config.is_by_worth else None
-        found = by_worth or await self._filled(worthy, order, most)
+        slots = None if config.is_by_worth else await self._slots(worthy, config, most)
+        found = placed(slots, len(worthy.worth), order)
         return Arranged(
             shown=worthy.candidates.take(found.chosen), propensity=found.propensity, by_lot=found.by_lot,
-            degraded=worthy.degraded, pool=worthy.candidates.take(np.arange(found.reach)),
+            pool=worthy.candidates.take(np.arange(found.reach)), slots=slots, degraded=worthy.degraded,
         )  # fmt: skip
 
     async def _worthy(self, candidates: Candidates, order: Order, reach: int) -> Worthy:
@@ -82,17 +83,25 @@ class Arranging:
         best = candidates.best(reach)
         return Worthy(candidates=best, worth=logits(best.score, order.is_stranger), degraded=degraded)
 
-    async def _filled(self, worthy: Worthy, order: Order, most: int) -> Filled:
-        config, items = order.config, worthy.candidates.item_idx
-        vectors = self._view.items.vectors[items] if config.diversity else np.empty((len(items), 0), np.float32)
-        holder, value, limit = NOTHING, NOTHING, NOTHING
+    def directions_of(self, item_idx: np.ndarray) -> np.ndarray:
+        """Return where items lie, (n, d), as nobody's events move them: a replay finds them there."""
+        return directions(self._view.published.vectors[item_idx])
+
+    async def _slots(self, worthy: Worthy, config: ScenarioConfig, most: int) -> Pool:
+        items, (holder, value, limit) = worthy.candidates.item_idx, (NOTHING, NOTHING, NOTHING)
         if config.max_per:
             holder, value, limit = await self._knowledge.caps(config.max_per, items)
-        pool = Pool(
-            worth=worthy.worth, direction=directions(vectors), holder=holder, value=value, limit=limit,
-            open_at_once=most,
+        return Pool(
+            worth=worthy.worth, direction=self.directions_of(items) if config.diversity else np.empty((len(items), 0)),
+            holder=holder, value=value, limit=limit, open_at_once=most,
         )  # fmt: skip
-        return filled(pool, order.count, config, draws_of(order.lot, order.count))
+
+
+def placed(slots: Pool | None, n: int, order: Order) -> Filled:
+    """Return which of n items stand where, worthiest first; slots: as of Arranged."""
+    if slots is None:
+        return _from_the_top(n, order.count)
+    return filled(slots, order.count, order.config, draws_of(order.lot, order.count))
 
 
 def logits(score: np.ndarray, is_popularity: bool) -> np.ndarray:

@@ -1,0 +1,78 @@
+"""Decisions over HTTP."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from serve.api.schemas import Wire
+from serve.api.slate_schemas import AppliedPolicy
+from serve.slates import Route
+
+
+class NextBody(Wire):
+    """A wish for the next items of a list."""
+
+    count: int = Field(20, ge=1, le=100)
+
+
+class ShownItem(BaseModel):
+    """An item as it was shown."""
+
+    id: str
+    rank: int
+    propensity: float = Field(description="probability to stand at this rank, given the items above")
+    score: float | None
+    sources: list[str]
+
+
+class Candidate(BaseModel):
+    """An item that might have been shown."""
+
+    id: str
+    score: float | None
+    sources: list[str]
+    features: list[float | None] | None = Field(description="what the ranker read, as `features` names it")
+
+
+class DecisionSummary(BaseModel):
+    """What was shown, to whom and why."""
+
+    recommendationId: str
+    continues: str | None = Field(description="the list whose next items these are")
+    time: datetime
+    route: Route
+    user: str | None
+    request: dict[str, Any] = Field(description="as it was sent, without who asked")
+    items: list[ShownItem]
+    policy: AppliedPolicy
+    modelVersion: str
+    stateVersion: int
+    degraded: list[str]
+    fallback: Literal["none", "popular"]
+
+
+class DecisionAnswer(DecisionSummary):
+    """A decision with all that it was made of."""
+
+    candidates: list[Candidate] = Field(description="what the list was made from, best first")
+    features: list[str] = Field(description="their names")
+    history: list[str] = Field(description="items that the shopper's vector came from, the newest last")
+    historyLength: int = Field(description="rows of the whole history, of which the newest 200 are kept")
+
+
+class ReplayedItem(BaseModel):
+    """An item of a list that was made again."""
+
+    id: str
+    rank: int
+    propensity: float
+    score: float | None
+
+
+class ReplayAnswer(BaseModel):
+    """A decision made again."""
+
+    recommendationId: str
+    identical: bool = Field(description="whether every bit of the list is what it was")
+    items: list[ReplayedItem]

@@ -1,0 +1,109 @@
+"""Decisions over HTTP: told, made again, and lists continued."""
+
+from collections.abc import Callable
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from serve.api.bodies import as_json, read_json
+from serve.api.decision_schemas import DecisionAnswer, NextBody, ReplayAnswer
+from serve.api.documents import takes
+from serve.api.outgoing import SOURCE_NAMES, read_ask, read_basket, read_rank, show
+from serve.api.problems import read
+from serve.api.schemas import moment
+from serve.api.slate_schemas import BasketBody, RankBody, RecommendationsAnswer, RecommendationsBody
+from serve.engine import Engine
+from serve.slates import Ask
+from serve.stages.arranging.config import ScenarioConfig
+from serve.stages.arranging.policy import Policy
+from serve.state.decision_log import first_of
+from serve.trust.continuing import continued
+from serve.trust.decisions import Decision
+
+BODIES = {
+    "recommendations": (RecommendationsBody, read_ask), "basket": (BasketBody, read_basket),
+    "rank": (RankBody, read_rank),
+}  # fmt: skip
+
+
+def decision_routes(engine_of: Callable[[], Engine]) -> APIRouter:
+    """Return the routes of decisions."""
+    routes = APIRouter(prefix="/v1")
+
+    @routes.get("/decisions/{recommendation_id}", response_model=DecisionAnswer, tags=["decisions"])
+    async def decision(recommendation_id: str) -> Response:
+        """Return a decision: what was asked, shown and left, with all that it followed from."""
+        found = await engine_of().recorder.find(recommendation_id)
+        return as_json(tell(found))
+
+    @routes.post("/decisions/{recommendation_id}/replay", response_model=ReplayAnswer, tags=["decisions"])
+    async def replay(recommendation_id: str) -> Response:
+        """Make a list again from what is kept of it."""
+        engine = engine_of()
+        found = await engine.recorder.find(recommendation_id)
+        again = engine.replay(found)
+        rows = zip(again.shown_ids, again.score.tolist(), again.propensity.tolist(), strict=True)
+        items = [
+            {"id": item_id, "rank": rank, "propensity": propensity, "score": score}
+            for rank, (item_id, score, propensity) in enumerate(rows, start=1)
+        ]
+        return as_json({"recommendationId": recommendation_id, "identical": again.identical, "items": items})
+
+    @routes.post(
+        "/recommendations/{recommendation_id}/next", response_model=RecommendationsAnswer, tags=["recommendations"],
+        openapi_extra=takes(NextBody),
+    )  # fmt: skip
+    async def next_items(recommendation_id: str, request: Request) -> Response:
+        """Return the next items of a list, none of which was shown under its id before."""
+        body, engine = read(NextBody, await read_json(request)), engine_of()
+        ask, slate = await continued(engine, recommendation_id, body.count, lambda first: asked(first, engine))
+        wanted = [] if ask.sent is None else ask.sent.model_dump()["return_"]
+        return as_json(show(slate, wanted, engine, ask.recommendation_id))
+
+    return routes
+
+
+def asked(decision: Decision, engine: Engine) -> Ask:
+    """Return what a decision answered, in the manner of the scenario as it was then."""
+    policy = Policy(
+        scenario=decision.scenario, version=decision.scenario_version,
+        config=ScenarioConfig.model_validate(decision.config),
+    )  # fmt: skip
+    model, read_body = BODIES[decision.route]
+    body = read(model, decision.sent | ({"user": decision.user_id} if decision.user_id else {}))
+    return read_body(body, engine.index, policy)
+
+
+def summary(decision: Decision) -> dict[str, Any]:
+    """Return a decision as DecisionSummary says."""
+    first = first_of(decision.recommendation_id)
+    shown = decision.shown.tolist()
+    return {
+        "recommendationId": decision.recommendation_id,
+        "continues": None if first == decision.recommendation_id else first,
+        "time": moment(decision.at_ms), "route": decision.route, "user": decision.user_id or None,
+        "request": decision.sent,
+        "items": [
+            {"id": decision.item_ids[place], "rank": rank, "propensity": propensity,
+             "score": float(decision.score[place]), "sources": SOURCE_NAMES[decision.source[place]]}
+            for rank, (place, propensity) in enumerate(zip(shown, decision.propensity.tolist(), strict=True), start=1)
+        ],
+        "policy": {"scenario": decision.scenario, "version": decision.scenario_version},
+        "modelVersion": decision.model_version, "stateVersion": decision.state_version,
+        "degraded": decision.degraded, "fallback": decision.fallback,
+    }  # fmt: skip
+
+
+def tell(decision: Decision) -> dict[str, Any]:
+    """Return a decision as DecisionAnswer says."""
+    read_of = decision.features.tolist()
+    rows = zip(decision.item_ids, decision.score.tolist(), decision.source.tolist(), strict=True)
+    candidates = [
+        {"id": item_id, "score": score, "sources": SOURCE_NAMES[source],
+         "features": read_of[place] if place < len(read_of) else None}
+        for place, (item_id, score, source) in enumerate(rows)
+    ]  # fmt: skip
+    return summary(decision) | {
+        "candidates": candidates, "features": decision.feature_names, "history": decision.history,
+        "historyLength": decision.n_history,
+    }  # fmt: skip

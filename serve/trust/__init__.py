@@ -1,0 +1,1 @@
+"""Trust: what was decided and why, told and done again."""
