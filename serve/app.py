@@ -35,6 +35,7 @@ from serve.stages.index.policy import open_index
 from serve.stages.query import Found, Query, Ranked
 from serve.stages.ranking import Ranking
 from serve.stages.searching import Hits, Search
+from serve.stages.together import Together
 from serve.state.actor import ADOPTED, StoreActor
 from serve.state.dead_letters import DeadLetter
 from serve.state.event_log import LoggedEvent
@@ -56,6 +57,7 @@ T = TypeVar("T")
 
 STORE_CALLS = 10_000  # that it holds at once: more than gateways have open, so that it hears its watchdog
 REQUEST_S = 5.0
+ENCODED_AT_ONCE = 16
 CLOSE_S = 10.0
 
 
@@ -138,6 +140,7 @@ class Gateway(Replica):
     ) -> None:  # fmt: skip
         await self.start(folder, max_shoppers)
         self.keyring = keyring
+        self._encode_together = Together[History, np.ndarray](self.bundle.model.encode_shoppers, ENCODED_AT_ONCE)
         if retriever is None or ranker is None:
             stages = self.stages(index)
         else:
@@ -151,11 +154,7 @@ class Gateway(Replica):
 
     async def encode(self, history: History) -> np.ndarray:
         """Return h_u (d,); requests that come at the same time are encoded together."""
-        return await self._encode_batch(history)
-
-    @ray.serve.batch(max_batch_size=16, batch_wait_timeout_s=0)
-    async def _encode_batch(self, histories: list[History]) -> list[np.ndarray]:
-        return list(self.bundle.model.encode_shoppers(histories))
+        return await self._encode_together(history)
 
 
 def replica_api() -> FastAPI:
@@ -167,14 +166,19 @@ def replica_api() -> FastAPI:
     return make_api(lambda: here().engine, lambda: here().keyring)
 
 
+def gateway_settings(folder: str, args: AppArgs) -> tuple[Any, ...]:
+    """Return what a gateway needs before its stages; not all of `args`: a change of these starts it anew."""
+    keyring = Keyring(Path(args.keys).absolute())
+    log.info("keys file=%s open=%s", keyring.path, keyring.is_open)  # which the replicas are told with it
+    return folder, args.max_shoppers, keyring, args.index, args.judged_share, args.guard, args.decision_share
+
+
 def build_app(args: AppArgs) -> ray.serve.Application:
     """Bind the deployments of the wanted topology and start the store's actor."""
     folder = str(Registry(args.registry).find(args.bundle).absolute())
     ensure_store(folder, args)
     gateway = _deployed(ray.serve.ingress(replica_api)(Gateway), args, num_replicas=args.replicas)
-    keyring = Keyring(Path(args.keys).absolute())
-    log.info("keys file=%s open=%s", keyring.path, keyring.is_open)  # which the replicas are told with it
-    own = folder, args.max_shoppers, keyring, args.index, args.judged_share, args.guard, args.decision_share
+    own = gateway_settings(folder, args)
     if not _staged(args):
         return gateway.bind(*own)
     retriever = _deployed(RetrieverReplica, args, num_replicas=args.retriever_replicas)

@@ -53,14 +53,8 @@ def make_api(engine_of: Callable[[], Engine], keyring_of: Callable[[], Keyring] 
     install_problems(api)
     bodies = (EventBody, EventsBody, MergeBody, NextBody, ProblemBody)
     document_bodies(api, *ASKS, *bodies, *ITEM_BODIES, *DOCUMENT_BODIES)
-    api.include_router(people_routes(engine_of))
-    api.include_router(evaluation_routes(engine_of))
-    api.include_router(catalogue_routes(engine_of))
-    api.include_router(list_routes(engine_of))
-    api.include_router(decision_routes(engine_of))
-    for kind in KINDS:
-        api.include_router(document_routes(engine_of, kind))
 
+    # Routes are tried in their order: those asked most come first.
     @api.post("/v1/events", response_model=EventsAnswer, openapi_extra=takes(EventBody, EventsBody), tags=["events"])
     async def post_events(request: Request) -> Response:
         """Record what shoppers did; 200 means committed and applied."""
@@ -97,6 +91,13 @@ def make_api(engine_of: Callable[[], Engine], keyring_of: Callable[[], Keyring] 
             "stateVersion": engine.view.version,
         }
 
+    api.include_router(people_routes(engine_of))
+    api.include_router(evaluation_routes(engine_of))
+    api.include_router(catalogue_routes(engine_of))
+    api.include_router(list_routes(engine_of))
+    api.include_router(decision_routes(engine_of))
+    for kind in KINDS:
+        api.include_router(document_routes(engine_of, kind))
     return api
 
 

@@ -1,5 +1,6 @@
 """Retrieval: from every item to a few hundred candidates."""
 
+from collections.abc import Hashable, Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -8,6 +9,7 @@ from serve.stages.filters.masks import Masks
 from serve.stages.index.exact import Index, best_of
 from serve.stages.index.still import still_index
 from serve.stages.query import Found, Query
+from serve.stages.together import Together
 from serve.state.view import View
 from train.models.candidates import Candidates, SourcesConfig, gather, unscored
 from train.models.item_state import ItemState
@@ -15,6 +17,7 @@ from train.models.shopper import MAX_HISTORY
 from train.models.transitions import Followers
 
 WAIT_S = 0.25  # longest wait for a version that the caller knows of
+AT_ONCE = 64  # shoppers looked up together
 POPULAR_EVERY = 256  # events after which the popular list is sorted anew
 
 
@@ -27,38 +30,56 @@ class Retriever:
         self._still_index = still_index(index, view.published)
         self._popular = np.empty(0, dtype=np.int64)
         self._sorted_at = -POPULAR_EVERY
+        self._together = Together(self.found, AT_ONCE)
 
     async def retrieve(self, query: Query) -> Found:
         """Return the shopper's candidates; waits a moment for `query.min_version`."""
         await self._view.wait_for(query.min_version, WAIT_S)
         if query.filter is not None:
             await self.masks.reading.ready()
-        sources = self._sources.model_copy(update=query.quotas) if query.quotas else self._sources
-        items, index, popular = (self._still if query.still else self._live)(sources.popular)
-        shown = None if query.filter is None else self.masks.mask(query.filter)
-        followers = items.transitions.followers(query.history.item_idx)
-        if query.only is None:
-            candidates = self._proposed(query, sources, items, index, popular, followers, shown)
+        return await self._together(query)
+
+    def found(self, queries: Sequence[Query]) -> list[Found]:
+        """Return the candidates of each; those who want the same kind of list are answered side by side."""
+        alike: dict[Hashable, list[int]] = {}
+        for place, query in enumerate(queries):
+            alike.setdefault(_kind(query, place), []).append(place)
+        found = {
+            place: one
+            for places in alike.values()
+            for place, one in zip(places, self._found([queries[place] for place in places]), strict=True)
+        }
+        return [found[place] for place in range(len(queries))]
+
+    def _found(self, queries: Sequence[Query]) -> Iterator[Found]:
+        like = queries[0]
+        sources = self._sources.model_copy(update=like.quotas) if like.quotas else self._sources
+        items, index, popular = (self._still if like.still else self._live)(sources.popular)
+        shown = None if like.filter is None else self.masks.mask(like.filter)
+        followers = items.transitions.followers_of([query.history.item_idx for query in queries])
+        if like.only is None:
+            proposed = self._proposed(queries, sources, items, index, popular, followers, shown)
         else:
-            candidates = unscored(query.only[query.only < items.n_items])
-        offered = candidates.keep(~items.gone[candidates.item_idx])
-        if shown is not None:
-            offered = offered.keep(shown[offered.item_idx])
-        return Found(followers=followers, candidates=offered, version=self._view.version)
+            proposed = [unscored(like.only[like.only < items.n_items])]
+        for query_followers, candidates in zip(followers, proposed, strict=True):
+            is_offered = ~items.gone[candidates.item_idx]
+            if shown is not None:
+                is_offered &= shown[candidates.item_idx]
+            offered = candidates if is_offered.all() else candidates.keep(is_offered)
+            yield Found(followers=query_followers, candidates=offered, version=self._view.version)
 
     def _proposed(
-        self, query: Query, sources: SourcesConfig, items: ItemState, index: Index, popular: np.ndarray,
-        followers: Followers, shown: np.ndarray | None,
-    ) -> Candidates:  # fmt: skip
-        width = min(items.n_items, sources.sequence + len(query.blocked))
-        nearest = index.search(query.vector, width, shown)
+        self, queries: Sequence[Query], sources: SourcesConfig, items: ItemState, index: Index, popular: np.ndarray,
+        followers: list[Followers], shown: np.ndarray | None,
+    ) -> list[Candidates]:  # fmt: skip
+        n_blocked = max(len(query.blocked) for query in queries)
+        width = min(items.n_items, sources.sequence + n_blocked)
+        nearest = np.stack([index.search(query.vector, width, shown) for query in queries])
         if shown is not None:
-            wanted = sources.popular + len(query.blocked)
-            followers, popular = followers.among(shown), self._popular_among(shown, items, popular, wanted)
-        [candidates] = gather(
-            nearest[None], [followers], [query.history], popular, [query.blocked], sources
-        )  # fmt: skip
-        return candidates
+            followers = [one.among(shown) for one in followers]
+            popular = self._popular_among(shown, items, popular, sources.popular + n_blocked)
+        histories, blocked = [query.history for query in queries], [query.blocked for query in queries]
+        return gather(nearest, followers, histories, popular, blocked, sources)
 
     def popular(self, quota: int) -> np.ndarray:
         """Return items by recent popularity, best first, enough of them whatever one shopper has seen."""
@@ -93,3 +114,9 @@ class Retriever:
 def _most_popular(items: ItemState) -> np.ndarray:
     """Return every item_idx by recent popularity, best first, those that are no longer offered last."""
     return np.argsort(-np.where(items.gone, -1.0, items.recent), kind="stable")
+
+
+def _kind(query: Query, place: int) -> Hashable:
+    """Return what queries have in common that are answered side by side; a filter or a given list stands alone."""
+    is_common = query.filter is None and query.only is None
+    return query.still, tuple(sorted((query.quotas or {}).items())), is_common or place

@@ -24,7 +24,7 @@ from bench.processes import GATEWAY, STORE, WATCHDOG, kill_one, named, signal_on
 from cluster.errors import RuntimeStartError
 from cluster.haproxy import free_port
 from serve.api.routes import make_api
-from serve.app import Gateway, close_store, deploy, ensure_store, find_store, replica_api
+from serve.app import Gateway, close_store, deploy, ensure_store, find_store, gateway_settings, replica_api
 from serve.config import AppArgs, StartArgs
 from serve.run import await_ready
 from serve.state.store import Store
@@ -266,7 +266,7 @@ def test_lost_calls_and_lost_answers_lose_no_event_and_apply_none_twice(server: 
     ensure_store(folder, args)
     options = {"num_cpus": 0, "runtime_env": {"env_vars": {"RAY_testing_rpc_failure": json.dumps(LOSSES)}}}
     gateway = ray.serve.deployment(ray_actor_options=options)(ray.serve.ingress(replica_api)(Gateway))
-    ray.serve.run(gateway.bind(folder, args.max_shoppers, args.index, args.judged_share, args.guard), name="liveshelf")
+    ray.serve.run(gateway.bind(*gateway_settings(folder, args)), name="liveshelf")
     until(server.answers, in_a_row=5)
     ledger, callers, (before, _) = Ledger(ITEMS), 3, live_state_hash()
     with load(server.port, ledger, callers, name=2):
