@@ -56,6 +56,7 @@ class Decision:
     traits: np.ndarray = field(default_factory=lambda: NO_TRAITS)  # (t,) float32, of the shopper
     ranked_score: np.ndarray = field(default_factory=lambda: NO_SCORES)  # (n,) the ranker's own; none where `score` is
     worth: np.ndarray = field(default_factory=lambda: NO_WORTH)  # (n,) of the slots; none where it is that of `score`
+    n_events: np.ndarray = field(default_factory=lambda: NO_WORTH)  # (n,) of the slots; none where they decide nothing
     holder: np.ndarray = field(default_factory=lambda: NO_PLACES)  # (m,) int32, of the slots
     value: np.ndarray = field(default_factory=lambda: NO_PLACES)  # (m,) int32, of the slots
     limit: np.ndarray = field(default_factory=lambda: NO_PLACES)  # (v,) int32, of the slots
@@ -104,6 +105,6 @@ def _number(content: bytes) -> int:
 
 APART = ("recommendation_id", "at_ms", "user_id")
 ARRAYS = ("source", "score", "shown", "propensity", "features", "place", "traits", "ranked_score", "worth",
-          "holder", "value", "limit")  # fmt: skip
+          "n_events", "holder", "value", "limit")  # fmt: skip
 TOLD = tuple(one.name for one in fields(Decision) if one.name not in APART + ARRAYS)
 LISTS = ("degraded", "history", "item_ids", "feature_names")

@@ -81,12 +81,11 @@ def slots_of(
     if not decision.n_slots:
         return None
     worth = decision.worth if len(decision.worth) else logits(score, is_stranger)
-    if decision.config.get("diversity"):
-        of_pool = directions(np.array([index[item_id] for item_id in decision.item_ids], dtype=np.int64))
-    else:
-        of_pool = np.empty((len(worth), 0))
+    item_idx = np.array([index[item_id] for item_id in decision.item_ids], dtype=np.int64)
+    of_pool = directions(item_idx) if decision.config.get("diversity") else np.empty((len(worth), 0))
     beyond = decision.n_slots - len(worth)
     return Pool(
+        item_idx=np.pad(item_idx, (0, beyond)), n_events=np.resize(decision.n_events, decision.n_slots),
         worth=np.pad(worth, (0, beyond)), direction=np.pad(of_pool, ((0, beyond), (0, 0))),
         holder=decision.holder.astype(np.int64), value=decision.value.astype(np.int64),
         limit=decision.limit.astype(np.int64), open_at_once=decision.open_at_once,

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from serve.slates import Ask, Slate
-from serve.stages.arranging.arrange import Arranged, logits
+from serve.stages.arranging.arrange import logits
 from serve.stages.arranging.policy import HOME
 from serve.stages.query import Ranked
 from serve.state.clock import now_ms
@@ -31,7 +31,7 @@ def taken(
         shown=np.nonzero(pool.item_idx == shown.item_idx[:, None])[1].astype(np.int32),
         propensity=slate.arranged.propensity, features=np.take(ranked.features.T, featured, axis=1).T, place=featured,
         traits=NO_TRAITS if history.traits is None else history.traits,
-        **_slots(slate.arranged, slate.fallback == "popular"),
+        **_slots(slate, slate.fallback == "popular"),
     )  # fmt: skip
 
 
@@ -41,8 +41,9 @@ def _places(every: np.ndarray, item_idx: np.ndarray) -> np.ndarray:
     return order[np.searchsorted(every, item_idx, sorter=order)].astype(np.int32)
 
 
-def _slots(arranged: Arranged, is_stranger: bool) -> dict[str, Any]:
+def _slots(slate: Slate, is_stranger: bool) -> dict[str, Any]:
     """Return what places were given by, as far as anybody came."""
+    arranged, by_doubt = slate.arranged, slate.policy.config.exploration.method == "thompson"
     slots, n = arranged.slots, len(arranged.pool)
     if slots is None:
         return {}
@@ -52,6 +53,7 @@ def _slots(arranged: Arranged, is_stranger: bool) -> dict[str, Any]:
         "n_slots": len(slots.worth), "open_at_once": slots.open_at_once,
         "worth": NO_WORTH if is_usual else slots.worth[:n], "holder": slots.holder[reached].astype(np.int32),
         "value": slots.value[reached].astype(np.int32), "limit": slots.limit.astype(np.int32),
+        "n_events": slots.n_events[:n] if by_doubt else NO_WORTH,
     }  # fmt: skip
 
 

@@ -92,7 +92,8 @@ class Arranging:
         if config.max_per:
             holder, value, limit = await self._knowledge.caps(config.max_per, items)
         return Pool(
-            worth=worthy.worth, direction=self.directions_of(items) if config.diversity else np.empty((len(items), 0)),
+            item_idx=items, worth=worthy.worth, n_events=self._view.items.popularity[items],
+            direction=self.directions_of(items) if config.diversity else np.empty((len(items), 0)),
             holder=holder, value=value, limit=limit, open_at_once=most,
         )  # fmt: skip
 

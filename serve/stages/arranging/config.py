@@ -23,12 +23,17 @@ class Document(Config):
 class Exploration(Document):
     """How some places of a slate are drawn by lot, so that one learns of items that would not be shown else."""
 
-    method: Literal["none", "epsilon", "softmax"] = Field(default="none", description="by what law: evenly or by score")
+    method: Literal["none", "epsilon", "softmax", "thompson"] = Field(
+        default="none", description="by what law: evenly, by utility, or by how much it is in doubt"
+    )
     share: float = Field(
         default=0.05, gt=0, le=1, description="of places that are drawn; the others hold the best item left"
     )
     temperature: float = Field(
         default=1.0, ge=1e-3, le=1e3, description="softmax: score that makes an item e times as likely"
+    )
+    doubt: float = Field(
+        default=1.0, ge=1e-3, le=1e3, description="thompson: standard deviation of the score of an item nobody took yet"
     )
 
 

@@ -1,12 +1,16 @@
 """Laws of exploration: with which probability each item left stands at a place."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Protocol
 
 import numpy as np
 
 from serve.stages.arranging.config import Exploration
+
+WORLDS = 128
+SAMPLED = 4_096  # items until samples come again, which makes two of them lucky in the same worlds
 
 
 class Lots(Protocol):
@@ -40,6 +44,31 @@ class Softmax:
 
 
 @dataclass(frozen=True, slots=True)
+class Worlds:
+    """Chances are the share of possible worlds in which an item is the best one left: Thompson's sampling (1933).
+
+    The worlds are fixed samples of what is not known about items, always the same ones, so that the share is exact and
+    no estimate: who draws a world and shows what is best there shows an item with just this probability.
+    """
+
+    luck: np.ndarray  # (n, w) float32, by how much an item's utility is more in each world
+    least: np.ndarray  # (n,) of its worlds
+    most: np.ndarray  # (n,)
+
+    @classmethod
+    def of(cls, luck: np.ndarray) -> "Worlds":
+        """Return the worlds of some luck (n, w)."""
+        return cls(luck, luck.min(axis=1), luck.max(axis=1))
+
+    def lots(self, utility: np.ndarray) -> np.ndarray:
+        """As Lots.lots."""
+        n, behind = len(utility), (utility - utility.max()).astype(np.float32)
+        able = np.flatnonzero(behind + self.most[:n] >= (behind + self.least[:n]).max())  # no other is best anywhere
+        best = able[(self.luck[able] + behind[able, None]).argmax(axis=0)]
+        return np.bincount(best, minlength=n) / self.luck.shape[1]
+
+
+@dataclass(frozen=True, slots=True)
 class Law:
     """A place holds a drawn item with probability `share`, else the best one."""
 
@@ -62,8 +91,11 @@ class Law:
         return one, float(chance[one])
 
 
-def law_of(exploration: Exploration) -> Law | None:
-    """Return the law that a scenario asks for, or nothing where the best items are shown."""
+def law_of(exploration: Exploration, item_idx: np.ndarray, n_events: np.ndarray) -> Law | None:
+    """Return the law that a scenario asks for, or nothing where the best items are shown.
+
+    item_idx, n_events: (n,) the items of the pool, and the events that each ever had.
+    """
     match exploration.method:
         case "none":
             return None
@@ -71,6 +103,19 @@ def law_of(exploration: Exploration) -> Law | None:
             return Law(exploration.share, Even())
         case "softmax":
             return Law(exploration.share, Softmax(exploration.temperature))
+        case "thompson":
+            deviation = (exploration.doubt / np.sqrt(1 + n_events)).astype(np.float32)
+            return Law(exploration.share, Worlds.of(luck_of(item_idx) * deviation[:, None]))
+
+
+def luck_of(item_idx: np.ndarray) -> np.ndarray:
+    """Return fixed samples of a standard normal distribution for items (n,), (n, WORLDS) float32."""
+    return _samples()[item_idx % SAMPLED]
+
+
+@lru_cache(1)
+def _samples() -> np.ndarray:
+    return np.random.Generator(np.random.Philox(key=0)).standard_normal((SAMPLED, WORLDS), dtype=np.float32)
 
 
 def draws_of(lot: str, count: int) -> np.ndarray:

@@ -17,7 +17,9 @@ from serve.stages.arranging.laws import law_of
 class Pool:
     """Items that a slate may be made of."""
 
+    item_idx: np.ndarray  # (n,) int64
     worth: np.ndarray  # (n,) float64, finite, descending
+    n_events: np.ndarray  # (n,) float64, that each item ever had
     direction: np.ndarray  # (n, d) float32, item vectors at length 1 or 0
     holder: np.ndarray  # (m,) int64, the item that has a capped value
     value: np.ndarray  # (m,) int64, which of the v capped values it is
@@ -40,7 +42,7 @@ def filled(pool: Pool, count: int, config: ScenarioConfig, draws: np.ndarray) ->
 
     draws: (count,) in [0, 1), one for each place.
     """
-    law, left = law_of(config.exploration), _Left(pool, config.diversity)
+    law, left = law_of(config.exploration, pool.item_idx, pool.n_events), _Left(pool, config.diversity)
     chosen, propensity, by_lot = [], [], []
     for draw in draws[:count].tolist():
         utility = left.utility()

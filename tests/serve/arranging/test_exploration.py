@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.integrate import quad
+from scipy.stats import norm
 
 from serve.stages.arranging.config import Exploration, ScenarioConfig
-from serve.stages.arranging.laws import draws_of
+from serve.stages.arranging.laws import WORLDS, draws_of, law_of, luck_of
 from serve.stages.arranging.slots import Filled, Pool, filled
 
 WORTH = [2.0, 1.5, 1.4, 0.0, -3.0]
@@ -18,6 +20,7 @@ METHODS = [
     Exploration(method="epsilon", share=0.3),
     Exploration(method="softmax", share=1.0, temperature=0.7),
     Exploration(method="softmax", share=0.2, temperature=2.0),
+    Exploration(method="thompson", share=0.6, doubt=2.0),
 ]  # fmt: skip
 
 
@@ -26,7 +29,8 @@ def pool_of(worth: list[float], directions: np.ndarray | None = None, brands: li
     n = len(worth)
     brand = np.array([] if brands is None else brands, np.int64)
     return Pool(
-        worth=np.array(worth, np.float64), direction=np.eye(n, dtype=np.float32) if directions is None else directions,
+        item_idx=np.arange(n), n_events=np.arange(n, dtype=np.float64), worth=np.array(worth, np.float64),
+        direction=np.eye(n, dtype=np.float32) if directions is None else directions,
         holder=np.arange(len(brand)), value=brand, limit=np.ones(brand.max(initial=-1) + 1, np.int64),
         open_at_once=200,
     )  # fmt: skip
@@ -36,11 +40,22 @@ def by_hand(utility: dict[int, float], exploration: Exploration) -> dict[int, fl
     """Return each item's probability at one place, as the documents define it."""
     if exploration.method == "epsilon":
         drawn = dict.fromkeys(utility, 1 / len(utility))
+    elif exploration.method == "thompson":
+        drawn = in_worlds(utility, exploration)
     else:
         weight = {one: np.exp(value / exploration.temperature) for one, value in utility.items()}
         drawn = {one: value / sum(weight.values()) for one, value in weight.items()}
     best = max(utility, key=lambda one: (utility[one], -one))
     return {one: exploration.share * drawn[one] + (1 - exploration.share) * (one == best) for one in utility}
+
+
+def in_worlds(utility: dict[int, float], exploration: Exploration) -> dict[int, float]:
+    """Return in which share of the worlds each item is best."""
+    luck, wins = luck_of(np.arange(5)), dict.fromkeys(utility, 0.0)
+    for world in range(WORLDS):
+        found = {one: value + exploration.doubt / sqrt(1 + one) * luck[one, world] for one, value in utility.items()}
+        wins[max(found, key=lambda one: found[one])] += 1 / WORLDS
+    return wins
 
 
 def orders(pool: Pool, config: ScenarioConfig, count: int) -> dict[tuple[int, ...], float]:
@@ -136,3 +151,29 @@ def test_the_same_lot_gives_the_same_slate_and_a_longer_one_begins_alike() -> No
     assert short.chosen.tolist() == long.chosen[:10].tolist() != other.chosen.tolist()
     assert short.propensity.tolist() == long.propensity[:10].tolist()
     assert len(set(long.chosen.tolist())) == 20
+
+
+def test_thompson_shows_what_is_in_doubt_about_as_often_as_it_is_the_best() -> None:
+    exploration = Exploration(method="thompson", share=1, doubt=2.0)
+    law = law_of(exploration, np.arange(4), np.array([0.0, 3.0, 8.0, 99.0]))
+    assert law is not None
+    utility, deviation = np.array([0.0, 0.5, 0.0, 0.7]), 2 / np.sqrt([1, 4, 9, 100])
+
+    def density(x: float, one: int) -> float:
+        others = [other for other in range(4) if other != one]
+        return float(
+            norm.pdf(x, utility[one], deviation[one]) * np.prod(norm.cdf(x, utility[others], deviation[others]))
+        )
+
+    expected = [quad(density, -12, 12, args=(one,), points=[0.7], limit=200)[0] for one in range(4)]
+    found = law.chances(utility, 3)
+    np.testing.assert_allclose(found, expected, atol=4.5 * 0.5 / sqrt(WORLDS))
+    assert found.sum() == pytest.approx(1)
+
+
+def test_worlds_are_always_the_same_and_unlike_each_other() -> None:
+    luck = luck_of(np.arange(500))
+    assert luck.tolist() == luck_of(np.arange(500)).tolist()
+    assert abs(luck.mean()) < 0.02
+    assert luck.std() == pytest.approx(1, abs=0.02)
+    assert np.abs(np.corrcoef(luck.T) - np.eye(WORLDS)).max() < 0.25

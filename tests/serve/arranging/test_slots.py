@@ -19,7 +19,8 @@ def random_pool(seed: int, n: int, capped: int = 0, open_at_once: int = 200) -> 
     value = rng.integers(0, capped, 2 * n) if capped else NO_CAPS
     pairs = np.unique(np.stack((holder, value)), axis=1) if capped else np.stack((NO_CAPS, NO_CAPS))
     return Pool(
-        worth=np.sort(rng.normal(size=n))[::-1], direction=direction / np.linalg.norm(direction, axis=1, keepdims=True),
+        item_idx=np.arange(n), n_events=np.zeros(n), worth=np.sort(rng.normal(size=n))[::-1],
+        direction=direction / np.linalg.norm(direction, axis=1, keepdims=True),
         holder=pairs[0], value=pairs[1], limit=np.full(capped, 2), open_at_once=open_at_once,
     )  # fmt: skip
 
@@ -66,7 +67,7 @@ def test_more_diversity_makes_items_more_unlike_those_above() -> None:
 
 @given(
     st.integers(0, 10_000), st.integers(1, 40), st.integers(1, 12), st.sampled_from([0.0, 0.5, 1.0]),
-    st.sampled_from(["none", "epsilon", "softmax"]),
+    st.sampled_from(["none", "epsilon", "softmax", "thompson"]),
 )  # fmt: skip
 def test_a_cap_is_never_exceeded_and_alone_makes_a_slate_short(
     seed: int, n: int, capped: int, diversity: float, method: str

@@ -57,6 +57,7 @@ def replay(shop: Shop, slate: dict[str, Any]) -> dict[str, Any]:
 
 SCENARIOS = {
     "capped": {"maxPer": {"brand": 1, "category": 2}, "exploration": {"method": "softmax", "share": 0.8}},
+    "doubtful": {"diversity": 0.2, "exploration": {"method": "thompson", "share": 0.9}},
     "worth": {"objective": "novelty + known(price, 0) / 9", "exploration": {"method": "epsilon", "share": 0.5}},
 }
 ASKED = [
@@ -68,6 +69,7 @@ ASKED = [
     ("basket", {"user": KNOWN, "items": ["i0003"], "diversity": 0.9, "seed": 7}),
     ("recommendations", {"user": KNOWN, "scenario": "capped", "count": 9}),
     ("recommendations", {"user": STRANGER, "scenario": "capped", "diversity": 0.5}),
+    ("recommendations", {"user": KNOWN, "scenario": "doubtful"}),
     ("recommendations", {"user": KNOWN, "scenario": "worth"}),
     ("recommendations", {"user": KNOWN, "scenario": "worth", "diversity": 0.5, "seed": 3, "minScore": 0}),
     ("rank", {"user": KNOWN, "candidates": [f"i{n:04d}" for n in range(20)]}),
