@@ -1,6 +1,7 @@
 """The engine: one straight line down for a request, another for events."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -27,8 +28,9 @@ from serve.state.machine import Held, Receipt
 from serve.state.store import AppendResult
 from serve.state.view import Source
 from serve.trust.decisions import Decision
+from serve.trust.explaining import Explanation, explained
 from serve.trust.recorder import KeepingStore, Recorder
-from serve.trust.replaying import Replayed, replayed
+from serve.trust.replaying import Replayed, replayed, require_same
 from train.bundle import Bundle
 from train.models.shopper import NO_HISTORY, History
 
@@ -119,6 +121,16 @@ class Engine:
     def replay(self, decision: Decision) -> Replayed:
         """Return a decision made again."""
         return replayed(decision, self.bundle, self.index, self._arranging.directions_of)
+
+    async def explain(self, decision: Decision) -> Explanation:
+        """Return why a decision showed what it did, by items as they lie now."""
+        require_same(decision, self.bundle)
+        items, model = self.view.published if "learning" in decision.degraded else self.view.items, self.bundle.model
+        vectors = items.vectors[[self.index[one] for one in decision.shown_ids]]
+        reads = getattr(model, "max_length", math.inf)
+        return await asyncio.to_thread(
+            explained, decision, self.bundle.ranker, vectors, self.index, model.encode_shoppers, reads
+        )  # fmt: skip
 
     async def browse(self, ask: Browse) -> Browsed:
         """Return a list that is the same for everybody."""

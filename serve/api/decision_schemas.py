@@ -61,6 +61,37 @@ class DecisionAnswer(DecisionSummary):
     historyLength: int = Field(description="rows of the whole history, of which the newest 200 are kept")
 
 
+class RowShare(BaseModel):
+    """What a row of the history has to do with an item."""
+
+    item: str
+    rowsAgo: int = Field(description="0 for the newest row")
+    contribution: float = Field(description="by how much the product would be less without the row")
+
+
+class ExplainedItem(BaseModel):
+    """Why an item was shown."""
+
+    id: str
+    rank: int
+    score: float | None = Field(description="of the ranker")
+    ranker: dict[str, float] | None = Field(
+        description="Shapley values by kind of feature; with `baseline` they add up to the score"
+    )
+    product: float = Field(description="⟨h_u, h_i⟩")
+    history: list[RowShare] = Field(description="of the newest 20 rows, the one that matters most first")
+
+
+class ExplanationAnswer(BaseModel):
+    """Why a list is what it is."""
+
+    recommendationId: str
+    baseline: float | None = Field(description="the ranker's score of the average candidate of the list")
+    exact: bool = Field(description="whether the history that is kept holds all that the model reads")
+    stateVersion: int = Field(description="of the item vectors in `product`")
+    items: list[ExplainedItem]
+
+
 class ReplayedItem(BaseModel):
     """An item of a list that was made again."""
 

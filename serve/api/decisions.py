@@ -1,12 +1,13 @@
 """Decisions over HTTP: told, made again, and lists continued."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from serve.api.bodies import as_json, read_json
-from serve.api.decision_schemas import DecisionAnswer, NextBody, ReplayAnswer
+from serve.api.decision_schemas import DecisionAnswer, ExplanationAnswer, NextBody, ReplayAnswer
 from serve.api.documents import takes
 from serve.api.outgoing import SOURCE_NAMES, read_ask, read_basket, read_rank, show
 from serve.api.problems import read
@@ -19,6 +20,8 @@ from serve.stages.arranging.policy import Policy
 from serve.state.decision_log import first_of
 from serve.trust.continuing import continued
 from serve.trust.decisions import Decision
+from serve.trust.explaining import KINDS, Explanation
+from serve.trust.replaying import ranked_scores
 
 BODIES = {
     "recommendations": (RecommendationsBody, read_ask), "basket": (BasketBody, read_basket),
@@ -29,6 +32,13 @@ BODIES = {
 def decision_routes(engine_of: Callable[[], Engine]) -> APIRouter:
     """Return the routes of decisions."""
     routes = APIRouter(prefix="/v1")
+
+    @routes.get("/decisions/{recommendation_id}/explanation", response_model=ExplanationAnswer, tags=["decisions"])
+    async def explanation(recommendation_id: str) -> Response:
+        """Say what the history, and what the ranker read, had to do with each item."""
+        engine = engine_of()
+        found = await engine.recorder.find(recommendation_id)
+        return as_json(tell_why(found, await engine.explain(found), engine.view.version))
 
     @routes.get("/decisions/{recommendation_id}", response_model=DecisionAnswer, tags=["decisions"])
     async def decision(recommendation_id: str) -> Response:
@@ -106,4 +116,26 @@ def tell(decision: Decision) -> dict[str, Any]:
     return summary(decision) | {
         "candidates": candidates, "features": decision.feature_names, "history": decision.history,
         "historyLength": decision.n_history,
+    }  # fmt: skip
+
+
+def tell_why(decision: Decision, why: Explanation, state_version: int) -> dict[str, Any]:
+    """Return an explanation as ExplanationAnswer says."""
+    score, last = ranked_scores(decision)[decision.shown].tolist(), len(why.rows) - 1
+    items = []
+    for rank, item_id in enumerate(decision.shown_ids):
+        shares = why.left_out[:, rank].tolist()
+        rows = [
+            {"item": item, "rowsAgo": last - row, "contribution": share}
+            for row, (item, share) in enumerate(zip(why.rows, shares, strict=True))
+        ]
+        rows.sort(key=lambda row: -row["contribution"])
+        parts = why.parts[rank].tolist()
+        items.append({
+            "id": item_id, "rank": rank + 1, "score": score[rank], "product": float(why.product[rank]), "history": rows,
+            "ranker": None if math.isnan(parts[0]) else dict(zip(KINDS, parts, strict=True)),
+        })  # fmt: skip
+    return {
+        "recommendationId": decision.recommendation_id, "exact": why.is_exact, "stateVersion": state_version,
+        "baseline": None if math.isnan(why.baseline) else why.baseline, "items": items,
     }  # fmt: skip

@@ -1,5 +1,6 @@
 """A decision made again is the same to the bit, whatever happened since."""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from serve.state.decision_log import new_id
 from serve.trust.decisions import Decision
 from serve.trust.replaying import scores_again
 from tests.serve.shop import KNOWN, STRANGER, Shop, item_ids, open_shop
@@ -118,3 +120,17 @@ def test_what_this_server_cannot_make_again_is_a_conflict(recording: Shop, chang
     answer = recording.client.post(f"/v1/decisions/{slate['recommendationId']}/replay")
     assert answer.status_code == 409
     assert said in answer.json()["detail"]
+
+
+def test_lists_that_were_made_together_come_out_again_one_by_one(recording: Shop) -> None:
+    engine = recording.engine
+    asks = [
+        replace(recording.ask(f"u{number:04d}", 0), recommendation_id=new_id(number)) for number in range(9)
+    ]  # fmt: skip
+
+    async def all_at_once() -> None:
+        await asyncio.gather(*(engine.recommend(ask) for ask in asks))
+
+    recording.portal.call(all_at_once)
+    for ask in asks:
+        assert engine.replay(engine.recorder._waiting[ask.recommendation_id]).identical
