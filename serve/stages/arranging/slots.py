@@ -1,6 +1,6 @@
 """Slots: the places of a slate, filled one after the other from what is still allowed.
 
-At every place each item left has a utility: its worth, less how much it resembles what stands above. The best stands
+At every place each item left has a utility: its worth, less what is said of it above. The best stands
 there or, with exploration, one that is drawn. Whatever was chosen above is taken for given, so that the probability of
 each choice is known exactly, whatever caps and diversity do.
 """
@@ -11,6 +11,7 @@ import numpy as np
 
 from serve.stages.arranging.config import ScenarioConfig
 from serve.stages.arranging.laws import law_of
+from serve.stages.arranging.variety import Variety
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,13 +43,12 @@ def filled(pool: Pool, count: int, config: ScenarioConfig, draws: np.ndarray) ->
 
     draws: (count,) in [0, 1), one for each place.
     """
-    law, left = law_of(config.exploration, pool.item_idx, pool.n_events), _Left(pool, config.diversity)
+    law, left = law_of(config.exploration, pool.item_idx, pool.n_events), _Left(pool, count, config.diversity)
     chosen, propensity, by_lot = [], [], []
     for draw in draws[:count].tolist():
-        utility = left.utility()
-        if not len(utility):
+        if (found := left.best()) is None:
             break
-        best = int(utility.argmax())
+        utility, best = found
         one, chance = (best, 1.0) if law is None else law.drawn(utility, best, draw)
         chosen.append(one)
         propensity.append(chance)
@@ -63,24 +63,27 @@ def filled(pool: Pool, count: int, config: ScenarioConfig, draws: np.ndarray) ->
 class _Left:
     """The items that may still be chosen.
 
-    Utility is (1 − λ) worth − λ R max cos (Carbonell and Goldstein, 1998): λ is the diversity, the maximum goes over
-    what was chosen, and R is by how much the best worth exceeds the least, so that both count in the unit of worth.
+    Utility is (1 − λ) worth + λ R added: λ is the diversity, `added` what an item adds to those above, −1 to 0, and R
+    by how much the best worth exceeds the least, so that an item that adds nothing loses λ times that distance.
     """
 
-    def __init__(self, pool: Pool, diversity: float) -> None:
+    def __init__(self, pool: Pool, count: int, diversity: float) -> None:
         self._pool, self._room, self.reach = pool, pool.limit.copy(), min(pool.open_at_once, len(pool.worth))
         self._worth = (1 - diversity) * pool.worth  # −∞ for what may not be chosen any more
-        self._unlike = diversity * float(np.ptp(pool.worth[: self.reach])) if self.reach else 0.0
-        self._nearest = np.full(len(pool.worth), -1.0)  # cosine to the nearest item that was chosen
+        self._price = diversity * float(np.ptp(pool.worth[: self.reach])) if self.reach else 0.0
+        self._variety = Variety(pool.direction, count) if self._price else None
 
-    def utility(self) -> np.ndarray:
-        """Return the utility of each item among which a place is given, −∞ for some; empty when none is left."""
-        while self.reach and self._worth[: self.reach].max() == -np.inf:
-            if self.reach == len(self._worth):
-                return self._worth[:0]
-            self.reach = min(self.reach + self._pool.open_at_once, len(self._worth))
-        worth = self._worth[: self.reach]
-        return worth - self._unlike * self._nearest[: self.reach] if self._unlike else worth
+    def best(self) -> tuple[np.ndarray, int] | None:
+        """Return the utility of each item among which a place is given, −∞ for some, and where the highest stands."""
+        utility = self._worth if self._variety is None else self._worth + self._price * self._variety.added()
+        while self.reach:
+            best = int(utility[: self.reach].argmax())
+            if utility[best] > -np.inf:
+                return utility[: self.reach], best
+            if self.reach == len(utility):
+                break
+            self.reach = min(self.reach + self._pool.open_at_once, len(utility))
+        return None
 
     def take(self, one: int) -> None:
         """Choose an item, and let no more in of values that have no room left."""
@@ -91,5 +94,5 @@ class _Left:
             room[values] -= 1
             for full in values[room[values] == 0].tolist():
                 self._worth[pool.holder[pool.value == full]] = -np.inf
-        if self._unlike:
-            np.maximum(self._nearest, pool.direction @ pool.direction[one], out=self._nearest)
+        if self._variety is not None:
+            self._variety.choose(one)

@@ -13,6 +13,7 @@ from scipy.stats import norm
 from serve.stages.arranging.config import Exploration, ScenarioConfig
 from serve.stages.arranging.laws import WORLDS, draws_of, law_of, luck_of
 from serve.stages.arranging.slots import Filled, Pool, filled
+from serve.stages.arranging.variety import LEAST
 
 WORTH = [2.0, 1.5, 1.4, 0.0, -3.0]
 BRANDS = [0, 0, 1, 1, 2]
@@ -22,6 +23,14 @@ METHODS = [
     Exploration(method="softmax", share=0.2, temperature=2.0),
     Exploration(method="thompson", share=0.6, doubt=2.0),
 ]  # fmt: skip
+
+
+def said(pool: Pool, above: list[int], one: int) -> float:
+    """Return how much of an item those above say, by the volumes with it and without."""
+    kernel = (1 + pool.direction.astype(np.float64) @ pool.direction.T) / 2
+    np.fill_diagonal(kernel, 1)
+    volume, without = (np.linalg.det(kernel[np.ix_(some, some)]) for some in ([*above, one], above))
+    return float(np.log(max(volume / without, LEAST)) / np.log(LEAST))
 
 
 def pool_of(worth: list[float], directions: np.ndarray | None = None, brands: list[int] | None = None) -> Pool:
@@ -78,9 +87,9 @@ def _is_allowed(pool: Pool, above: list[int], one: int) -> bool:
 
 
 def _utility(pool: Pool, config: ScenarioConfig, above: list[int], one: int) -> float:
-    nearest = max((float(pool.direction[one] @ pool.direction[other]) for other in above), default=-1.0)
-    spread = pool.worth[0] - pool.worth[-1]
-    return float((1 - config.diversity) * pool.worth[one] - config.diversity * spread * nearest)
+    return float(
+        (1 - config.diversity) * pool.worth[one] - config.diversity * np.ptp(pool.worth) * said(pool, above, one)
+    )
 
 
 def drawn(pool: Pool, config: ScenarioConfig, count: int, lot: str) -> Filled:

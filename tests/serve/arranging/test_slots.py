@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from serve.stages.arranging.config import Exploration, ScenarioConfig
 from serve.stages.arranging.laws import draws_of
 from serve.stages.arranging.slots import Pool, filled
+from serve.stages.arranging.variety import MOST_ABOVE
+from tests.serve.arranging.test_exploration import said
 
 NO_CAPS = np.empty(0, np.int64)
 
@@ -25,27 +27,38 @@ def random_pool(seed: int, n: int, capped: int = 0, open_at_once: int = 200) -> 
     )  # fmt: skip
 
 
-def slow_mmr(pool: Pool, count: int, diversity: float) -> list[int]:
-    """Return maximal marginal relevance as the paper has it, on worth scaled to 0 to 1."""
+def slow_order(pool: Pool, count: int, diversity: float) -> list[int]:
+    """Return the order of items whose worth is scaled to 0 to 1, by determinants."""
     worth = (pool.worth - pool.worth.min()) / (pool.worth.max() - pool.worth.min())
     chosen: list[int] = []
     for _ in range(count):
         left = [one for one in range(len(worth)) if one not in chosen]
-
-        def marginal(one: int) -> float:
-            near = max((float(pool.direction[one] @ pool.direction[other]) for other in chosen), default=0.0)
-            return (1 - diversity) * float(worth[one]) - diversity * near
-
-        chosen.append(max(left, key=marginal))
+        told = {one: (1 - diversity) * float(worth[one]) - diversity * said(pool, chosen, one) for one in left}
+        chosen.append(max(left, key=lambda one: told[one]))
     return chosen
 
 
 @given(st.integers(0, 10_000), st.integers(2, 30), st.floats(0.05, 0.95))
-def test_diversity_is_maximal_marginal_relevance(seed: int, n: int, diversity: float) -> None:
-    pool, count = random_pool(seed, n), min(n, 8)
+def test_the_next_item_is_the_one_that_adds_most_to_worth_and_volume(seed: int, n: int, diversity: float) -> None:
+    pool, count = random_pool(seed, n), min(n, 4)  # in four dimensions and one
     found = filled(pool, count, ScenarioConfig(diversity=diversity), draws_of("", count))
-    assert found.chosen.tolist() == slow_mmr(pool, count, diversity)
+    assert found.chosen.tolist() == slow_order(pool, count, diversity)
     assert found.propensity.tolist() == [1.0] * count
+
+
+def test_a_copy_of_what_stands_above_gives_way_to_others() -> None:
+    pool = random_pool(3, 40)
+    pool.direction[1] = pool.direction[0]
+    chosen = filled(pool, 4, ScenarioConfig(diversity=0.5), draws_of("", 4)).chosen.tolist()
+    assert chosen[0] == 0
+    assert 1 not in chosen
+
+
+def test_long_lists_and_items_that_lie_nowhere_are_arranged_too() -> None:
+    pool = random_pool(4, 3 * MOST_ABOVE, open_at_once=3 * MOST_ABOVE)
+    pool.direction[::7] = 0.0
+    found = filled(pool, 3 * MOST_ABOVE, ScenarioConfig(diversity=0.9), draws_of("", 3 * MOST_ABOVE))
+    assert sorted(found.chosen.tolist()) == list(range(3 * MOST_ABOVE))
 
 
 def test_without_diversity_the_worthiest_stand_first() -> None:
@@ -57,12 +70,11 @@ def test_without_diversity_the_worthiest_stand_first() -> None:
 def test_more_diversity_makes_items_more_unlike_those_above() -> None:
     pool = random_pool(1, 100)
 
-    def likeness(diversity: float) -> float:
-        chosen = filled(pool, 10, ScenarioConfig(diversity=diversity), draws_of("", 10)).chosen
-        cosine = np.tril(pool.direction[chosen] @ pool.direction[chosen].T, -1) - np.triu(np.ones((10, 10)))
-        return float(cosine[1:].max(axis=1).mean())  # to the nearest above
+    def repeated(diversity: float) -> float:
+        chosen = filled(pool, 5, ScenarioConfig(diversity=diversity), draws_of("", 5)).chosen.tolist()
+        return sum(said(pool, chosen[:place], one) for place, one in enumerate(chosen))
 
-    assert likeness(0.0) > likeness(0.3) > likeness(0.9)
+    assert repeated(0.0) > repeated(0.3) > repeated(0.9)
 
 
 @given(
