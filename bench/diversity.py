@@ -22,6 +22,7 @@ from cluster.config import Config
 from serve.stages.arranging.arrange import POOL
 from serve.stages.arranging.config import ScenarioConfig
 from serve.stages.arranging.laws import draws_of
+from serve.stages.arranging.room import Limits
 from serve.stages.arranging.slots import Pool, filled
 from serve.stages.directions import directions
 from train.bundle import Bundle, read_bundle
@@ -42,7 +43,6 @@ from train.registry import Registry
 
 DIVERSITIES = (0.0, 0.1, 0.2, 0.3, 0.5)
 TIMED = 300  # lists
-NO_CAPS = np.empty(0, np.int64)
 
 
 class DiversityConfig(Config):
@@ -58,8 +58,7 @@ def arranged(candidates: Candidates, state: ItemState, diversity: float, k: int)
     best = candidates.best(POOL)
     pool = Pool(
         item_idx=best.item_idx, worth=best.score.astype(np.float64), n_events=state.popularity[best.item_idx],
-        direction=directions(state.vectors[best.item_idx]), holder=NO_CAPS, value=NO_CAPS, limit=NO_CAPS,
-        open_at_once=POOL,
+        direction=directions(state.vectors[best.item_idx]), limits=Limits(), open_at_once=POOL,
     )  # fmt: skip
     chosen = filled(pool, k, ScenarioConfig(diversity=diversity), draws_of("", k)).chosen
     return best.take(chosen).scored(-np.arange(len(chosen), dtype=np.float32))

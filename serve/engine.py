@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,10 +18,12 @@ from serve.stages.arranging.arrange import Arranged, Arranging
 from serve.stages.arranging.knowledge import Knowledge
 from serve.stages.arranging.policy import Policies, Policy
 from serve.stages.browsing import Browse, Browsed
+from serve.stages.filters.expression import every
 from serve.stages.fused import Stages
 from serve.stages.query import Query, Ranked
 from serve.stages.reasons import Reason, reasons_of
 from serve.stages.retrieval import WAIT_S
+from serve.stages.rules.rulebook import NO_RULES, Rulebook
 from serve.stages.searching import Hits, Search
 from serve.state.events import Ack, Event, Position
 from serve.state.follower import Follower
@@ -74,7 +77,7 @@ class Engine:
         self._encode, (self._retrieve, self._rank, self._browse, self._search, _) = encode, stages
         self.assortment = Assortment(bundle, self.view, store)
         self._arranging = Arranging(self.view, Knowledge(bundle, self.view, stages.describe))
-        self._policies = Policies(self.view.documents)
+        self._policies, self._rulebook = Policies(self.view.documents), Rulebook(self.view.documents)
         self._judge = Judge(self._ranked, self._vector, bundle.manifest, judged_share)
         self.recorder = Recorder(store, decision_share)
         self.has_guard = guard and judged_share > 0  # else nobody would see that it may end
@@ -100,6 +103,7 @@ class Engine:
     async def recommend(self, ask: Ask) -> Slate:
         """Return the shopper's slate, reflecting `ask.min_version` or saying that it does not."""
         await self.view.wait_for(ask.min_version, WAIT_S)
+        ask = self._ruled(ask)
         history, degraded = await self._history(ask)
         still = self.has_guard and self.view.figures.guarded
         if still:
@@ -135,19 +139,21 @@ class Engine:
     async def browse(self, ask: Browse) -> Browsed:
         """Return a list that is the same for everybody."""
         bundle, version = self.bundle.manifest.version, max(ask.min_version, self.view.version)
-        found = await self._browse(replace(ask, bundle=bundle, min_version=version))
+        filter = every(ask.filter, self._rulebook.in_force(None, {}, datetime.now(UTC)).filter)
+        found = await self._browse(replace(ask, bundle=bundle, min_version=version, filter=filter))
         known = await self._known_here(found.item_idx, found.version)
         return replace(found, item_idx=found.item_idx[known], score=found.score[known])
 
     async def search(self, ask: Ask, text: str) -> tuple[Hits, tuple[str, ...]]:
         """Return what answers a query, in an order that the shopper has a say in, and what had to be left out."""
         await self.view.wait_for(ask.min_version, WAIT_S)
+        filter = every(ask.filter, self._rulebook.in_force(None, ask.said, datetime.now(UTC)).filter)
         history, degraded = await self._history(ask)
         vector, shopper = await asyncio.gather(
             asyncio.to_thread(query_vector, self.bundle, text), self._vector(history)
         )  # fmt: skip
         found = await self._search(Search(
-            text=text, vector=vector, shopper=shopper, count=ask.count, filter=ask.filter,
+            text=text, vector=vector, shopper=shopper, count=ask.count, filter=filter,
             min_version=max(ask.min_version, self.view.version), bundle=self.bundle.manifest.version,
         ))  # fmt: skip
         known = await self._known_here(found.item_idx, found.version)
@@ -173,6 +179,11 @@ class Engine:
         else:
             facts = {name: column[item_idx] for name, column in self._facts.items()}
         return {name: value for name, value in facts.items() if value is not None}
+
+    def _ruled(self, ask: Ask) -> Ask:
+        """Return a request with the rules that are in force for it."""
+        found = self._rulebook.in_force(ask.policy.scenario, ask.said, ask.now or datetime.now(UTC))
+        return ask if found is NO_RULES else replace(ask, filter=every(ask.filter, found.filter), in_force=found)
 
     async def _known_here(self, item_idx: np.ndarray, version: int) -> np.ndarray:
         """Return which items (n,) this replica can name; a stage that is ahead of it may have found newer ones."""
@@ -206,7 +217,7 @@ class Engine:
         query = Query(
             bundle=self.bundle.manifest.version, history=history, vector=vector, blocked=blocked,
             min_version=self.view.version, filter=ask.filter, only=ask.only, still=still,
-            quotas=ask.policy.config.sources,
+            quotas=ask.policy.config.sources, marks=ask.in_force.marks(ask.count),
         )  # fmt: skip
         return await self._rank(query, await self._retrieve(query))
 

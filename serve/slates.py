@@ -1,6 +1,7 @@
 """What is asked of the engine, and what it answers."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 import numpy as np
@@ -8,8 +9,9 @@ from pydantic import BaseModel
 
 from serve.stages.arranging.arrange import Arranged, Order
 from serve.stages.arranging.policy import HOME, Policy
-from serve.stages.filters.expression import Expression
+from serve.stages.filters.expression import Expression, Said
 from serve.stages.reasons import Reason
+from serve.stages.rules.rulebook import NO_RULES, InForce
 from train.models.candidates import Candidates
 
 Route = Literal["recommendations", "rank", "basket"]
@@ -27,6 +29,9 @@ class Ask:
     excluded: np.ndarray  # item_idx
     min_version: int
     filter: Expression | None = None  # what items must say of themselves, the scenario's filter in it, bound
+    said: Said = field(default_factory=dict)  # what conditions of rules may ask for
+    now: datetime | None = None  # that dates of rules are held against; None: the present
+    in_force: InForce = NO_RULES  # as the engine finds it; filter rules are in `filter`
     basket: np.ndarray = field(default_factory=lambda: NOTHING)  # item_idx of an order being filled, after `context`
     only: np.ndarray | None = None  # distinct item_idx that alone are ranked, seen or not; None: whatever is found
     order_key: str = ""  # of the order that the shopper is filling; empty where there is none
@@ -41,9 +46,11 @@ class Ask:
 
     def order(self, is_stranger: bool) -> Order:
         """Return how candidates shall become a slate."""
+        rules = tuple(rule for rule, _ in self.in_force.rules)
         lot = self.recommendation_id if self.seed is None else f"{self.seed} {self.user_id or ''}"
         return Order(
-            count=self.count, config=self.policy.config, lot=lot, min_score=self.min_score, is_stranger=is_stranger
+            count=self.count, config=self.policy.config, lot=lot, min_score=self.min_score, is_stranger=is_stranger,
+            rules=rules,
         )  # fmt: skip
 
 

@@ -35,6 +35,13 @@ class Candidate(BaseModel):
     features: list[float | None] | None = Field(description="what the ranker read, as `features` names it")
 
 
+class AppliedRule(BaseModel):
+    """Which version of which rule was in force."""
+
+    id: str
+    version: int
+
+
 class DecisionSummary(BaseModel):
     """What was shown, to whom and why."""
 
@@ -46,6 +53,7 @@ class DecisionSummary(BaseModel):
     request: dict[str, Any] = Field(description="as it was sent, without who asked")
     items: list[ShownItem]
     policy: AppliedPolicy
+    rules: list[AppliedRule] = Field(description="those in force, whether or not they changed anything")
     modelVersion: str
     stateVersion: int
     degraded: list[str]

@@ -99,6 +99,7 @@ def summary(decision: Decision) -> dict[str, Any]:
             for rank, (place, propensity) in enumerate(zip(shown, decision.propensity.tolist(), strict=True), start=1)
         ],
         "policy": {"scenario": decision.scenario, "version": decision.scenario_version},
+        "rules": [{"id": name, "version": version} for name, version in decision.rules],
         "modelVersion": decision.model_version, "stateVersion": decision.state_version,
         "degraded": decision.degraded, "fallback": decision.fallback,
     }  # fmt: skip

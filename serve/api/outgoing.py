@@ -11,7 +11,7 @@ from serve.engine import Engine
 from serve.slates import NOTHING, Ask, Slate
 from serve.stages.arranging.policy import Policy
 from serve.stages.browsing import Browsed
-from serve.stages.filters.expression import Every, Expression, bound
+from serve.stages.filters.expression import bound, every
 from serve.stages.filters.facts import values_of
 from serve.stages.filters.language import parse
 from serve.stages.reasons import Reason
@@ -57,23 +57,16 @@ def _slate_ask(body: SlateBody, index: dict[str, int], policy: Policy) -> Ask:
 
 
 def _ask(body: AskBody, index: dict[str, int], usual_filter: str | None = None) -> Ask:
-    return Ask(
-        user_id=body.user or body.session, count=0, context=known_items("context.items", body.context.items, index),
-        excluded=NOTHING, min_version=body.min_version, filter=read_filter(body, usual_filter),
-        order_key=body.context.order_id or "", traits=body.traits,
-    )  # fmt: skip
-
-
-def read_filter(body: AskBody, usual: str | None = None) -> Expression | None:
-    """Return what items must say of themselves, with the request's own words in it; usual: the scenario's filter."""
-    said = [parse(text) for text in (usual, body.filter) if text is not None]
-    if not said:
-        return None
-    given = {
+    said = {
         "context": {"device": values_of(body.context.device), "items": values_of(body.context.items)},
         "user": {name: values_of(told) for name, told in body.traits.items()},
     }
-    return bound(said[0] if len(said) == 1 else Every(tuple(said)), given)
+    filter = every(*(bound(parse(text), said) for text in (usual_filter, body.filter) if text is not None))
+    return Ask(
+        user_id=body.user or body.session, count=0, context=known_items("context.items", body.context.items, index),
+        excluded=NOTHING, min_version=body.min_version, filter=filter, said=said,
+        order_key=body.context.order_id or "", traits=body.traits,
+    )  # fmt: skip
 
 
 def show(slate: Slate, wanted: list[Any], engine: Engine, recommendation_id: str) -> dict[str, Any]:

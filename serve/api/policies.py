@@ -1,7 +1,8 @@
-"""Scenarios over HTTP: documents of the shop that lists are made by when the call returns."""
+"""Scenarios and rules over HTTP: documents of the shop that lists are made by when the call returns."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -17,15 +18,38 @@ from serve.api.writing import expectation, tagged, write
 from serve.engine import Engine
 from serve.stages.arranging.config import ScenarioConfig
 from serve.stages.retrieval import WAIT_S
+from serve.stages.rules.config import RULES, Action, rule_class
 from serve.state.catalogue import written_content
 from serve.state.documents import Document
-from serve.state.events import SCENARIO, Write
+from serve.state.events import RULE, SCENARIO, Write
 
 MOST = 500  # documents of a kind: every replica holds all of them, and looks at every rule for every list
 
 
 OWN_VERSION = "of this document: 1 when it was first written, one more with each change"
 STATE_VERSION = "as minVersion it makes an answer reflect this document"
+
+
+class RuleAnswer(BaseModel):
+    """A rule as it is now; what is not said of it is missing."""
+
+    id: str
+    version: int = Field(description=OWN_VERSION)
+    stateVersion: int = Field(description=STATE_VERSION)
+    action: Action
+    filter: str
+    when: str | None = None
+    scenarios: list[str]
+    priority: int
+    starts: datetime | None = None
+    ends: datetime | None = None
+    enabled: bool
+    note: str
+    factor: float | None = None
+    position: int | None = None
+    limit: int | None = None
+    minimum: int | None = None
+    share: float | None = None
 
 
 class ScenarioAnswer(ScenarioConfig):
@@ -40,6 +64,12 @@ class ScenariosAnswer(BaseModel):
     """Every scenario, in the order of ids."""
 
     scenarios: list[ScenarioAnswer]
+
+
+class RulesAnswer(BaseModel):
+    """Every rule, in the order of ids."""
+
+    rules: list[RuleAnswer]
 
 
 class GoneAnswer(BaseModel):
@@ -61,11 +91,15 @@ class Kind:
     answers: type[BaseModel]  # of all, in a field named like the route
 
 
+RULES_KIND = Kind(
+    row=RULE, noun="rule", bodies=tuple(RULES.values()), model_of=rule_class, answer=RuleAnswer, answers=RulesAnswer
+)  # fmt: skip
+
 SCENARIOS_KIND = Kind(
     row=SCENARIO, noun="scenario", bodies=(ScenarioConfig,), model_of=lambda content: ScenarioConfig,
     answer=ScenarioAnswer, answers=ScenariosAnswer,
 )  # fmt: skip
-KINDS = (SCENARIOS_KIND,)
+KINDS = (SCENARIOS_KIND, RULES_KIND)
 
 
 def document_routes(engine_of: Callable[[], Engine], kind: Kind) -> APIRouter:

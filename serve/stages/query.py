@@ -1,6 +1,7 @@
 """What travels down the stages of a request."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -9,6 +10,13 @@ from train.models.candidates import Candidates
 from train.models.prospect import Prospect
 from train.models.shopper import History
 from train.models.transitions import Followers
+
+
+class Mark(NamedTuple):
+    """Items that the stages after retrieval must know from the others."""
+
+    filter: Expression  # which holds for them, bound
+    wanted: int = 0  # how many of them must be among the candidates, as far as there are so many
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +29,7 @@ class Query:
     blocked: np.ndarray  # item_idx that must not be shown
     min_version: int  # what the caller knows of; every stage's view must have come as far
     filter: Expression | None = None  # what items must say of themselves, bound; None: anything
+    marks: tuple[Mark, ...] = ()  # those that candidates carry
     only: np.ndarray | None = None  # distinct item_idx that alone are ranked; None: what the sources propose
     still: bool = False  # whether the bundle's own items answer, and not what events made of them
     quotas: dict[str, int] = field(default_factory=dict)  # of sources, where not the bundle's

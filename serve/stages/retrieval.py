@@ -1,6 +1,7 @@
 """Retrieval: from every item to a few hundred candidates."""
 
 from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -35,7 +36,7 @@ class Retriever:
     async def retrieve(self, query: Query) -> Found:
         """Return the shopper's candidates; waits a moment for `query.min_version`."""
         await self._view.wait_for(query.min_version, WAIT_S)
-        if query.filter is not None:
+        if query.filter is not None or query.marks:
             await self.masks.reading.ready()
         return await self._together(query)
 
@@ -61,11 +62,13 @@ class Retriever:
             proposed = self._proposed(queries, sources, items, index, popular, followers, shown)
         else:
             proposed = [unscored(like.only[like.only < items.n_items])]
-        for query_followers, candidates in zip(followers, proposed, strict=True):
+        for query, query_followers, candidates in zip(queries, followers, proposed, strict=True):
             is_offered = ~items.gone[candidates.item_idx]
             if shown is not None:
                 is_offered &= shown[candidates.item_idx]
             offered = candidates if is_offered.all() else candidates.keep(is_offered)
+            if query.marks:
+                offered = self._marked(query, offered, items, index, popular, shown)
             yield Found(followers=query_followers, candidates=offered, version=self._view.version)
 
     def _proposed(
@@ -80,6 +83,27 @@ class Retriever:
             popular = self._popular_among(shown, items, popular, sources.popular + n_blocked)
         histories, blocked = [query.history for query in queries], [query.blocked for query in queries]
         return gather(nearest, followers, histories, popular, blocked, sources)
+
+    def _marked(
+        self, query: Query, offered: Candidates, items: ItemState, index: Index, popular: np.ndarray,
+        shown: np.ndarray | None,
+    ) -> Candidates:  # fmt: skip
+        """Return candidates that carry the query's marks, with as many of each as it wants, if there are so many."""
+        for filter, wanted in query.marks if query.only is None else ():
+            if not wanted:
+                continue
+            mask = self.masks.mask(filter)
+            if np.count_nonzero(mask[offered.item_idx]) >= wanted:
+                continue
+            able = mask & ~items.gone if shown is None else mask & shown & ~items.gone
+            able[query.blocked[query.blocked < len(able)]] = able[offered.item_idx] = False
+            if query.history.is_stranger:
+                found = self._popular_among(able, items, popular, wanted)[:wanted]
+            else:
+                found = index.search(query.vector, wanted, able)
+            offered = offered.with_more(found[found >= 0])
+        held = [self.masks.mask(mark.filter)[offered.item_idx] for mark in query.marks]
+        return replace(offered, marks=np.column_stack(held))
 
     def popular(self, quota: int) -> np.ndarray:
         """Return items by recent popularity, best first, enough of them whatever one shopper has seen."""

@@ -48,8 +48,11 @@ class Decision:
     score: np.ndarray  # (n,) float32, of the pool, as the answer tells it
     shown: np.ndarray  # (k,) int32, positions in the pool, from the top
     propensity: np.ndarray  # (k,) float64
+    rules: tuple[tuple[str, int], ...] = ()  # id and version of those in force
     n_slots: int = 0  # items that a place might have been given to, those of the pool first; 0: simply from the top
     open_at_once: int = 0  # of the slots
+    pins: tuple[tuple[int, int, list[int]], ...] = ()  # of the slots
+    quotas: tuple[tuple[int, list[int]], ...] = ()  # of the slots
     feature_names: tuple[str, ...] = FEATURES
     features: np.ndarray = field(default_factory=lambda: NO_FEATURES)  # (f, F) float32, of the pool's first f items
     place: np.ndarray = field(default_factory=lambda: NO_PLACES)  # (f,) int32, theirs among all that were ranked
@@ -94,7 +97,7 @@ class Decision:
         for name, (dtype, shape) in told.pop("arrays").items():
             array = np.frombuffer(content, dtype, math.prod(shape), end)
             arrays[name], end = array.reshape(shape).T, end + array.nbytes
-        told |= {name: tuple(told[name]) for name in LISTS}
+        told |= {name: tuple(told[name]) for name in LISTS} | {name: tuple(map(tuple, told[name])) for name in PAIRS}
         return cls(recommendation_id=record.recommendation_id, at_ms=record.at_ms, user_id=record.user_id, **told,
                    **arrays)  # fmt: skip
 
@@ -108,3 +111,4 @@ ARRAYS = ("source", "score", "shown", "propensity", "features", "place", "traits
           "n_events", "holder", "value", "limit")  # fmt: skip
 TOLD = tuple(one.name for one in fields(Decision) if one.name not in APART + ARRAYS)
 LISTS = ("degraded", "history", "item_ids", "feature_names")
+PAIRS = ("rules", "pins", "quotas")

@@ -8,6 +8,7 @@ import numpy as np
 from cluster.errors import ConflictError
 from serve.stages.arranging.arrange import Order, logits, placed
 from serve.stages.arranging.config import ScenarioConfig
+from serve.stages.arranging.room import Limits
 from serve.stages.arranging.slots import Pool
 from serve.trust.decisions import Decision
 from train.bundle import Bundle
@@ -87,8 +88,17 @@ def slots_of(
     return Pool(
         item_idx=np.pad(item_idx, (0, beyond)), n_events=np.resize(decision.n_events, decision.n_slots),
         worth=np.pad(worth, (0, beyond)), direction=np.pad(of_pool, ((0, beyond), (0, 0))),
-        holder=decision.holder.astype(np.int64), value=decision.value.astype(np.int64),
-        limit=decision.limit.astype(np.int64), open_at_once=decision.open_at_once,
+        limits=limits_of(decision), open_at_once=decision.open_at_once,
+    )  # fmt: skip
+
+
+def limits_of(decision: Decision) -> Limits:
+    """Return what was asked of the slate as a whole."""
+    holder, value, limit = (getattr(decision, name).astype(np.int64) for name in ("holder", "value", "limit"))
+    return Limits(
+        holder=holder, value=value, limit=limit,
+        pins=tuple((place, many, np.array(items, np.int64)) for place, many, items in decision.pins),
+        quotas=tuple((minimum, np.array(items, np.int64)) for minimum, items in decision.quotas),
     )  # fmt: skip
 
 

@@ -24,7 +24,8 @@ def taken(
     return Decision(
         recommendation_id=ask.recommendation_id, at_ms=now_ms(), user_id=ask.user_id or "", route=ask.route,
         sent=_sent(ask), count=ask.count, scenario=slate.policy.scenario, scenario_version=slate.policy.version,
-        config=_told(slate), model_version=model_version, state_version=slate.state_version, degraded=slate.degraded,
+        rules=ask.in_force.versions, config=_told(slate), model_version=model_version,
+        state_version=slate.state_version, degraded=slate.degraded,
         fallback=slate.fallback, n_ranked=len(ranked.candidates), n_history=len(history),
         history=_named(history.item_idx[-HISTORY_ROWS:], item_ids), item_ids=_named(pool.item_idx, item_ids),
         source=pool.source, score=pool.score, ranked_score=NO_SCORES if np.array_equal(own, pool.score) else own,
@@ -47,13 +48,15 @@ def _slots(slate: Slate, is_stranger: bool) -> dict[str, Any]:
     slots, n = arranged.slots, len(arranged.pool)
     if slots is None:
         return {}
-    reached = slots.holder < n
+    limits = slots.limits.within(n)
     is_usual = np.array_equal(slots.worth[:n], logits(arranged.pool.score, is_stranger))
     return {
         "n_slots": len(slots.worth), "open_at_once": slots.open_at_once,
-        "worth": NO_WORTH if is_usual else slots.worth[:n], "holder": slots.holder[reached].astype(np.int32),
-        "value": slots.value[reached].astype(np.int32), "limit": slots.limit.astype(np.int32),
+        "worth": NO_WORTH if is_usual else slots.worth[:n], "holder": limits.holder.astype(np.int32),
+        "value": limits.value.astype(np.int32), "limit": limits.limit.astype(np.int32),
         "n_events": slots.n_events[:n] if by_doubt else NO_WORTH,
+        "pins": tuple((place, many, items.tolist()) for place, many, items in limits.pins),
+        "quotas": tuple((minimum, items.tolist()) for minimum, items in limits.quotas),
     }  # fmt: skip
 
 

@@ -51,6 +51,7 @@ class Candidates:
     item_idx: np.ndarray  # (n,) int64, distinct
     source: np.ndarray  # (n,) uint8, Source flags
     score: np.ndarray  # (n,) float32, higher is better
+    marks: np.ndarray | None = None  # (n, r) bool, which of them are meant by each rule of the shop; None without any
 
     def __len__(self) -> int:
         return len(self.item_idx)
@@ -61,11 +62,22 @@ class Candidates:
 
     def take(self, chosen: np.ndarray) -> "Candidates":
         """Return the items at positions `chosen`, in that order."""
-        return Candidates(item_idx=self.item_idx[chosen], source=self.source[chosen], score=self.score[chosen])
+        marks = None if self.marks is None else self.marks[chosen]
+        return Candidates(
+            item_idx=self.item_idx[chosen], source=self.source[chosen], score=self.score[chosen], marks=marks
+        )  # fmt: skip
 
     def scored(self, score: np.ndarray) -> "Candidates":
         """Return the same items with another score (n,)."""
-        return Candidates(item_idx=self.item_idx, source=self.source, score=score)
+        return Candidates(item_idx=self.item_idx, source=self.source, score=score, marks=self.marks)
+
+    def with_more(self, item_idx: np.ndarray) -> "Candidates":
+        """Return unmarked items and others (m,) that no source proposed."""
+        more = unscored(item_idx)
+        return Candidates(
+            item_idx=np.concatenate((self.item_idx, more.item_idx)),
+            source=np.concatenate((self.source, more.source)), score=np.concatenate((self.score, more.score)),
+        )  # fmt: skip
 
     def best(self, k: int) -> "Candidates":
         """Return the k best, best first; equal scores keep the smaller item_idx first."""

@@ -10,12 +10,12 @@ from serve.stages.arranging.laws import draws_of
 from serve.stages.arranging.objective import parse_objective
 from serve.stages.arranging.slots import Filled, Pool, filled
 from serve.stages.directions import directions
+from serve.stages.rules.config import Rule
+from serve.stages.rules.effects import limits_of, odds, weighed
 from serve.state.view import View
 from train.models.candidates import Candidates
 
 POOL = 200  # items among which a place is given, or as many as the slate holds
-
-NOTHING = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +27,12 @@ class Order:
     lot: str  # what all that is drawn follows from
     min_score: float | None = None
     is_stranger: bool = False  # whether scores are no logits but popularity
+    rules: tuple[Rule, ...] = ()  # one for each of the candidates' marks
+
+    @property
+    def has_limits(self) -> bool:
+        """Whether the slate as a whole must be like something."""
+        return bool(self.config.max_per) or any(rule.is_limit for rule in self.rules)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +65,10 @@ class Arranging:
     async def arrange(self, candidates: Candidates, order: Order) -> Arranged:
         """Return a slate of the candidates."""
         config, most = order.config, max(POOL, order.count)
-        # With caps, items may be needed that lie deeper.
-        worthy = await self._worthy(candidates, order, len(candidates) if config.max_per else most)
-        slots = None if config.is_by_worth else await self._slots(worthy, config, most)
+        # With limits, items may be needed that lie deeper.
+        worthy = await self._worthy(candidates, order, len(candidates) if order.has_limits else most)
+        is_by_worth = config.is_by_worth and not order.has_limits
+        slots = None if is_by_worth else await self._slots(worthy, order, most)
         found = placed(slots, len(worthy.worth), order)
         return Arranged(
             shown=worthy.candidates.take(found.chosen), propensity=found.propensity, by_lot=found.by_lot,
@@ -70,14 +77,18 @@ class Arranging:
 
     async def _worthy(self, candidates: Candidates, order: Order, reach: int) -> Worthy:
         """Return the worthiest candidates, in the ranker's order where nobody asks for another."""
-        degraded = ()
+        degraded, factor = (), odds(order.rules, candidates)
         if order.config.objective is not None:
             objective = parse_objective(order.config.objective)
             logit = logits(candidates.score, order.is_stranger)
             known = await self._knowledge.numbers(objective.names, candidates, logit)
             if known is not None:
-                return _by_value(candidates, objective.values(known, len(candidates)), order.min_score, reach)
+                value = weighed(objective.values(known, len(candidates)), factor, are_logits=False)
+                return _by_value(candidates, value, order.min_score, reach)
             degraded = ("objective",)
+        if factor is not None:
+            score = weighed(candidates.score, factor, are_logits=not order.is_stranger)
+            candidates = candidates.scored(score.astype(np.float32))
         if order.min_score is not None:
             candidates = candidates.keep(candidates.score >= order.min_score)
         best = candidates.best(reach)
@@ -87,14 +98,15 @@ class Arranging:
         """Return where items lie, (n, d), as nobody's events move them: a replay finds them there."""
         return directions(self._view.published.vectors[item_idx])
 
-    async def _slots(self, worthy: Worthy, config: ScenarioConfig, most: int) -> Pool:
-        items, (holder, value, limit) = worthy.candidates.item_idx, (NOTHING, NOTHING, NOTHING)
+    async def _slots(self, worthy: Worthy, order: Order, most: int) -> Pool:
+        config, items = order.config, worthy.candidates.item_idx
+        limits = limits_of(order.rules, worthy.candidates, order.count)
         if config.max_per:
-            holder, value, limit = await self._knowledge.caps(config.max_per, items)
+            limits = limits.with_caps(*await self._knowledge.caps(config.max_per, items))
         return Pool(
             item_idx=items, worth=worthy.worth, n_events=self._view.items.popularity[items],
             direction=self.directions_of(items) if config.diversity else np.empty((len(items), 0)),
-            holder=holder, value=value, limit=limit, open_at_once=most,
+            limits=limits, open_at_once=most,
         )  # fmt: skip
 
 

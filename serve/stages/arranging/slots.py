@@ -2,7 +2,7 @@
 
 At every place each item left has a utility: its worth, less what is said of it above. The best stands
 there or, with exploration, one that is drawn. Whatever was chosen above is taken for given, so that the probability of
-each choice is known exactly, whatever caps and diversity do.
+each choice is known exactly, whatever limits and diversity do.
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ import numpy as np
 
 from serve.stages.arranging.config import ScenarioConfig
 from serve.stages.arranging.laws import law_of
+from serve.stages.arranging.room import Limits, Room
 from serve.stages.arranging.variety import Variety
 
 
@@ -22,10 +23,8 @@ class Pool:
     worth: np.ndarray  # (n,) float64, finite, descending
     n_events: np.ndarray  # (n,) float64, that each item ever had
     direction: np.ndarray  # (n, d) float32, item vectors at length 1 or 0
-    holder: np.ndarray  # (m,) int64, the item that has a capped value
-    value: np.ndarray  # (m,) int64, which of the v capped values it is
-    limit: np.ndarray  # (v,) int64, most items of a slate that may have it
-    open_at_once: int  # the worthiest items, among which a place is given; once caps leave none of them, as many more
+    limits: Limits
+    open_at_once: int  # the worthiest items, among which a place is given; once limits leave none, as many more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,14 +38,14 @@ class Filled:
 
 
 def filled(pool: Pool, count: int, config: ScenarioConfig, draws: np.ndarray) -> Filled:
-    """Return up to `count` items; fewer only where every item left would break a cap.
+    """Return up to `count` items; fewer only where every item left would break a limit.
 
     draws: (count,) in [0, 1), one for each place.
     """
     law, left = law_of(config.exploration, pool.item_idx, pool.n_events), _Left(pool, count, config.diversity)
     chosen, propensity, by_lot = [], [], []
-    for draw in draws[:count].tolist():
-        if (found := left.best()) is None:
+    for place, draw in enumerate(draws[:count].tolist()):
+        if (found := left.best(place)) is None:
             break
         utility, best = found
         one, chance = (best, 1.0) if law is None else law.drawn(utility, best, draw)
@@ -68,31 +67,27 @@ class _Left:
     """
 
     def __init__(self, pool: Pool, count: int, diversity: float) -> None:
-        self._pool, self._room, self.reach = pool, pool.limit.copy(), min(pool.open_at_once, len(pool.worth))
-        self._worth = (1 - diversity) * pool.worth  # −∞ for what may not be chosen any more
+        n = len(pool.worth)
+        self._pool, self._room = pool, Room(pool.limits, n, count)
+        self.reach = min(max(pool.open_at_once, self._room.depth), n)
+        self._worth = (1 - diversity) * pool.worth
         self._price = diversity * float(np.ptp(pool.worth[: self.reach])) if self.reach else 0.0
         self._variety = Variety(pool.direction, count) if self._price else None
 
-    def best(self) -> tuple[np.ndarray, int] | None:
+    def best(self, place: int) -> tuple[np.ndarray, int] | None:
         """Return the utility of each item among which a place is given, −∞ for some, and where the highest stands."""
+        able = self._room.open(place)
+        if not able.any():
+            self.reach = len(able)
+            return None
+        while not able[: self.reach].any():
+            self.reach = min(self.reach + self._pool.open_at_once, len(able))
         utility = self._worth if self._variety is None else self._worth + self._price * self._variety.added()
-        while self.reach:
-            best = int(utility[: self.reach].argmax())
-            if utility[best] > -np.inf:
-                return utility[: self.reach], best
-            if self.reach == len(utility):
-                break
-            self.reach = min(self.reach + self._pool.open_at_once, len(utility))
-        return None
+        utility = np.where(able[: self.reach], utility[: self.reach], -np.inf)
+        return utility, int(utility.argmax())
 
     def take(self, one: int) -> None:
-        """Choose an item, and let no more in of values that have no room left."""
-        pool, room = self._pool, self._room
-        self._worth[one] = -np.inf
-        if len(room):
-            values = pool.value[pool.holder == one]
-            room[values] -= 1
-            for full in values[room[values] == 0].tolist():
-                self._worth[pool.holder[pool.value == full]] = -np.inf
+        """Choose an item."""
+        self._room.take(one)
         if self._variety is not None:
             self._variety.choose(one)

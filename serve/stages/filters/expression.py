@@ -69,10 +69,11 @@ class Some:
 
 
 Expression = Compare | Not | Every | Some
+Said = Mapping[str, Mapping[str, Values]]  # what a request says: scope → name → values
 
 
-def bound(expression: Expression, given: Mapping[str, Mapping[str, Values]]) -> Expression:
-    """Return an expression with the request's own words in their places; given: scope → name → values."""
+def bound(expression: Expression, given: Said) -> Expression:
+    """Return an expression with the request's own words in their places."""
     match expression:
         case Not(part):
             return Not(bound(part, given))
@@ -118,6 +119,23 @@ def n_comparisons(expression: Expression) -> int:
             return 1
 
 
+def every(*expressions: Expression | None) -> Expression | None:
+    """Return what holds where all of some do, as far as they are given; nothing where none is."""
+    given = tuple(expression for expression in expressions if expression is not None)
+    return Every(given) if len(given) > 1 else (given[0] if given else None)
+
+
+def attributes(expression: Expression) -> set[str]:
+    """Return the names of what an expression asks of items."""
+    match expression:
+        case Not(part):
+            return attributes(part)
+        case Every(parts) | Some(parts):
+            return set().union(*map(attributes, parts))
+        case Compare(left, _, right):
+            return {term.name for term in (left, right) if isinstance(term, Attribute)}
+
+
 def _values(term: Term, facts: Facts) -> Values:
     if isinstance(term, Attribute):
         return facts.get(term.name, ())
@@ -128,5 +146,5 @@ def _numbers(values: Values) -> Values:
     return tuple(value for value in values if isinstance(value, float))
 
 
-def _bound(term: Term, given: Mapping[str, Mapping[str, Values]]) -> Term:
+def _bound(term: Term, given: Said) -> Term:
     return given.get(term.scope, {}).get(term.name, ()) if isinstance(term, Given) else term

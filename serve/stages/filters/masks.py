@@ -11,7 +11,7 @@ from serve.stages.filters.facts import Column, columns_of, facts_of
 from serve.stages.reading import Reading
 from serve.state.catalogue import LiveCatalogue
 
-KEPT = 64  # masks
+KEPT_BYTES, FEWEST, MOST = 1 << 28, 64, 1_024  # of masks that are kept, and how many at least and at most
 
 
 @dataclass(slots=True)
@@ -32,6 +32,7 @@ class Masks:
         self._catalogue = catalogue
         self.reading = Reading(catalogue, columns_of, builder)
         self._kept: OrderedDict[str, _Mask] = OrderedDict()  # by how they are written: (1.0,) equals (True,)
+        self._names: OrderedDict[int, tuple[Expression, str]] = OrderedDict()  # of objects that are still there
 
     def mask(self, expression: Expression) -> np.ndarray:
         """Return which items a bound expression holds for, (n_items,) bool; not to be written to.
@@ -39,16 +40,25 @@ class Masks:
         To be asked once `reading` is ready, without waiting for anything between.
         """
         columns, base, n_items = self.reading.now(), self.reading.base, self.reading.n_items
-        kept, name = self._kept.get(repr(expression)), repr(expression)
+        name = self._name_of(expression)
+        kept = self._kept.get(name)
         if kept is None or kept.place < base or len(kept.shown) > len(self._catalogue):
             kept = _Mask(np.zeros(len(self._catalogue), dtype=bool), base)
             kept.shown[:n_items] = evaluated(expression, columns, n_items)
             self._kept[name] = kept
-            if len(self._kept) > KEPT:
+            if len(self._kept) > min(MOST, max(FEWEST, KEPT_BYTES // len(self._catalogue))):
                 self._kept.popitem(last=False)
         self._kept.move_to_end(name)
         self._mend(expression, kept)
         return kept.shown
+
+    def _name_of(self, expression: Expression) -> str:
+        """Return how an expression is written; of one object, such as a rule's, that is worked out once."""
+        if (known := self._names.get(id(expression))) is None:
+            known = self._names[id(expression)] = expression, repr(expression)
+            if len(self._names) > MOST:
+                self._names.popitem(last=False)
+        return known[1]
 
     def _mend(self, expression: Expression, kept: _Mask) -> None:
         known, changes = len(self._catalogue), self._catalogue.changes

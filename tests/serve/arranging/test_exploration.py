@@ -12,6 +12,7 @@ from scipy.stats import norm
 
 from serve.stages.arranging.config import Exploration, ScenarioConfig
 from serve.stages.arranging.laws import WORLDS, draws_of, law_of, luck_of
+from serve.stages.arranging.room import Limits
 from serve.stages.arranging.slots import Filled, Pool, filled
 from serve.stages.arranging.variety import LEAST
 
@@ -40,7 +41,7 @@ def pool_of(worth: list[float], directions: np.ndarray | None = None, brands: li
     return Pool(
         item_idx=np.arange(n), n_events=np.arange(n, dtype=np.float64), worth=np.array(worth, np.float64),
         direction=np.eye(n, dtype=np.float32) if directions is None else directions,
-        holder=np.arange(len(brand)), value=brand, limit=np.ones(brand.max(initial=-1) + 1, np.int64),
+        limits=Limits(holder=np.arange(len(brand)), value=brand, limit=np.ones(brand.max(initial=-1) + 1, np.int64)),
         open_at_once=200,
     )  # fmt: skip
 
@@ -82,7 +83,7 @@ def orders(pool: Pool, config: ScenarioConfig, count: int) -> dict[tuple[int, ..
 
 
 def _is_allowed(pool: Pool, above: list[int], one: int) -> bool:
-    brands = dict(zip(pool.holder.tolist(), pool.value.tolist(), strict=True))
+    brands = dict(zip(pool.limits.holder.tolist(), pool.limits.value.tolist(), strict=True))
     return one not in above and (one not in brands or brands[one] not in [brands[other] for other in above])
 
 

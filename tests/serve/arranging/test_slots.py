@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from serve.stages.arranging.config import Exploration, ScenarioConfig
 from serve.stages.arranging.laws import draws_of
+from serve.stages.arranging.room import Limits
 from serve.stages.arranging.slots import Pool, filled
 from serve.stages.arranging.variety import MOST_ABOVE
 from tests.serve.arranging.test_exploration import said
@@ -23,7 +24,7 @@ def random_pool(seed: int, n: int, capped: int = 0, open_at_once: int = 200) -> 
     return Pool(
         item_idx=np.arange(n), n_events=np.zeros(n), worth=np.sort(rng.normal(size=n))[::-1],
         direction=direction / np.linalg.norm(direction, axis=1, keepdims=True),
-        holder=pairs[0], value=pairs[1], limit=np.full(capped, 2), open_at_once=open_at_once,
+        limits=Limits(holder=pairs[0], value=pairs[1], limit=np.full(capped, 2)), open_at_once=open_at_once,
     )  # fmt: skip
 
 
@@ -88,7 +89,7 @@ def test_a_cap_is_never_exceeded_and_alone_makes_a_slate_short(
     config = ScenarioConfig.checked({"diversity": diversity, "exploration": {"method": method, "share": 0.5}})
     chosen = filled(pool, 10, config, draws_of("x", 10)).chosen.tolist()
     assert len(set(chosen)) == len(chosen) <= 10
-    values = [set(pool.value[pool.holder == one].tolist()) for one in range(n)]
+    values = [set(pool.limits.value[pool.limits.holder == one].tolist()) for one in range(n)]
     shown = [sum(value in values[one] for one in chosen) for value in range(capped)]
     assert max(shown, default=0) <= 2
     if len(chosen) < 10:

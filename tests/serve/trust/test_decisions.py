@@ -33,7 +33,8 @@ def decisions(draw: st.DrawFn) -> Decision:
         score=draw(stnp.arrays(np.float32, n, elements=FLOATS)), shown=np.arange(k, dtype=np.int32),
         propensity=draw(stnp.arrays(np.float64, k)), place=np.arange(f, dtype=np.int32),
         features=draw(stnp.arrays(np.float32, (f, len(FEATURES)), elements=FLOATS)),
-        traits=draw(stnp.arrays(np.float32, 3, elements=FLOATS)),
+        traits=draw(stnp.arrays(np.float32, 3, elements=FLOATS)), rules=(("stock", 3), (draw(TEXT), 1)),
+        pins=((0, 1, [3, 4]), (4, 2, [])), quotas=((2, [0, 1]),),
     )  # fmt: skip
 
 

@@ -99,6 +99,37 @@ def test_a_list_comes_out_again_after_the_state_has_moved(
         assert [item[name] for item in again["items"]] == [item[name] for item in slate["items"]]
 
 
+RULES: list[list[dict[str, Any]]] = [
+    [{"action": "boost", "filter": "brand = 'Acme'", "factor": 3}],
+    [{"action": "bury", "filter": "brand = 'Acme'", "factor": 3}, {"action": "cap", "filter": "price > 5", "limit": 2}],
+    [{"action": "pin", "filter": "brand = 'Bolt'", "position": 3, "limit": 2}],
+    [{"action": "quota", "filter": "brand = 'Cove'", "share": 0.5}, {"action": "filter", "filter": "price > 3"}],
+]
+
+
+@pytest.mark.parametrize(("path", "asked"), ASKED)
+@pytest.mark.parametrize("rules", RULES, ids=lambda rules: "-".join(rule["action"] for rule in rules))
+def test_a_list_comes_out_again_after_its_rules_have_gone(
+    recording: Shop, path: str, asked: dict[str, Any], rules: list[dict[str, Any]]
+) -> None:
+    for name, content in SCENARIOS.items():
+        recording.client.put(f"/v1/scenarios/{name}", json=content)
+    usual = recording.post(f"/v1/{path}", **asked)
+    for number, rule in enumerate(rules):
+        assert recording.client.put(f"/v1/rules/r{number}", json=rule).status_code == 200
+    slate = recording.post(f"/v1/{path}", **asked, **{"return": ["scores"]})
+    told = recording.client.get(f"/v1/decisions/{slate['recommendationId']}").json()
+    assert told["rules"] == [{"id": f"r{number}", "version": 1} for number in range(len(rules))]
+    for number in range(len(rules)):
+        recording.client.delete(f"/v1/rules/r{number}")
+    recording.portal.call(recording.engine.recorder.empty)
+    again = replay(recording, slate)
+    assert again["identical"]
+    for name in ("id", "score", "propensity", "rank"):
+        assert [item[name] for item in again["items"]] == [item[name] for item in slate["items"]]
+    assert replay(recording, usual)["identical"]
+
+
 def test_what_was_tampered_with_is_not_identical(recording: Shop) -> None:
     slate = recording.slate(user=KNOWN, count=5)
     waiting = recording.engine.recorder._waiting

@@ -1,0 +1,1 @@
+"""Rules: what the shop wants in its lists, whatever was learned."""
