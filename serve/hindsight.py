@@ -48,7 +48,8 @@ def slate_then(bundle_folder: Path, replayed: Replayed, learner: LearnerConfig, 
     bundle = read_bundle(bundle_folder)
     header, past = replayed.snapshot.header, Past(replayed.shoppers)
     position = Position(header.lineage, header.version)
-    view = View(bundle, Image(position, bundle.manifest.version, learner, replayed.snapshot.arrays))
+    arrays, forgotten = replayed.snapshot.arrays, replayed.shoppers.forgotten
+    view = View(bundle, Image(position, bundle.manifest.version, learner, arrays, forgotten))
 
     async def encode(history: History) -> np.ndarray:
         return bundle.model.encode_shoppers([history])[0]

@@ -20,6 +20,7 @@ class Image(NamedTuple):
     bundle: str  # version
     config: LearnerConfig
     arrays: dict[str, np.ndarray]
+    forgotten: Mapping[str, int]  # as of AllShoppers
 
 
 def room_for(state: LiveState) -> dict[str, np.ndarray]:
@@ -43,7 +44,8 @@ def item_arrays(state: LiveState, room: Mapping[str, np.ndarray] | None = None) 
         "figures": state.figures.sums.copy(), "totals": np.array([state.items.n_events, state.items.recent_total]),
         "link_source": np.array(source, np.int64), "link_target": np.array(target, np.int64),
         "link_weight": np.array(weight, np.float64),
-        "documents": state.documents.to_array(), "catalogue": state.catalogue.to_array(),
+        "marks": state.marks.to_array(), "documents": state.documents.to_array(),
+        "catalogue": state.catalogue.to_array(),
         "anchors": state.anchor[sorted(state.catalogue.written)],
     }  # fmt: skip
 
@@ -53,6 +55,7 @@ def restore_items(state: LiveState, arrays: Mapping[str, np.ndarray]) -> None:
     items, counted = state.items, state.items.transitions
     state.catalogue.restore(arrays["catalogue"])
     state.documents.restore(arrays["documents"])
+    state.marks.restore(arrays["marks"])
     state.resize(len(state.catalogue))
     others = {"figures": state.figures.sums, "opinion_shop": items.opinions.shop}
     for name, target in (_tables(state) | others).items():

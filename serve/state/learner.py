@@ -26,8 +26,11 @@ def apply(state: LiveState, batch: MicroBatch) -> Moved:
     ):
         if event_type == MERGE:
             state.shoppers.merge(user_id, row)
+            state.marks.add(row.order_key)
         if is_liked:
             state.shoppers.append(user_id, row)
+        if is_liked or event_type == MERGE:
+            state.marks.add(user_id)
     counted = liked & (batch.standing > 0)
     item_idx, share = batch.item_idx[counted], batch.standing[counted].astype(np.float64)
     state.items.count(item_idx, batch.timestamp_ms[counted], share)

@@ -13,6 +13,7 @@ from serve.state.catalogue import LiveCatalogue
 from serve.state.documents import Documents
 from serve.state.events import ITEM, Write
 from serve.state.figures import Figures
+from serve.state.marks import Marks
 from serve.state.moves import STILL, Moved
 from serve.state.rooms import Rooms, padded_rows
 from serve.state.shoppers import Shoppers
@@ -73,6 +74,7 @@ class LiveState:
     shoppers: Shoppers
     figures: Figures
     usual_repeat_rate: float  # of an item that nobody had yet
+    marks: Marks = field(default_factory=Marks)  # of shoppers whom events changed
     version: int = 0  # seq of the last event applied
     _rooms: Rooms = field(default_factory=Rooms)
 

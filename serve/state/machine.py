@@ -234,7 +234,8 @@ class StateMachine:
 
     def image(self, room: Mapping[str, np.ndarray] | None = None) -> Image:
         """Return a copy of the items, for a replica to start from."""
-        return Image(self.position, self.state.bundle, self.state.config, item_arrays(self.state, room))
+        arrays = item_arrays(self.state, room)
+        return Image(self.position, self.state.bundle, self.state.config, arrays, dict(self.shoppers.forgotten))
 
     def snapshot(self, room: Mapping[str, np.ndarray] | None = None) -> Snapshot:
         """As Course.snapshot."""

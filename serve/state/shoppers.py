@@ -49,7 +49,7 @@ class AllShoppers:
 
     def __init__(self, histories: Interactions, forgotten: Mapping[str, int] | None = None) -> None:
         self._histories = histories
-        self._forgotten = {} if forgotten is None else forgotten  # grows while we look
+        self.forgotten = {} if forgotten is None else forgotten  # grows while we look
         self.live: dict[str, Shopper] = {}
 
     def get(self, user_id: str) -> Shopper:
@@ -62,7 +62,7 @@ class AllShoppers:
         if user_idx is None:
             return Shopper()
         history = history_of(self._histories, user_idx)
-        if self._forgotten and (at_ms := self._forgotten.get(digest_of(user_id))) is not None:
+        if self.forgotten and (at_ms := self.forgotten.get(digest_of(user_id))) is not None:
             history = _after(history, at_ms)
         return Shopper(history=history)
 
@@ -130,7 +130,11 @@ class CachedShoppers:
         """
         if user_id not in self._awaited:
             return shopper
-        self._kept[user_id] = shopper = _caught_up(shopper, self._awaited.pop(user_id))
+        return self.keep(user_id, _caught_up(shopper, self._awaited.pop(user_id)))
+
+    def keep(self, user_id: str, shopper: Shopper) -> Shopper:
+        """Return a shopper who is as of now, and keep them."""
+        self._kept[user_id] = shopper
         while len(self._kept) > self.capacity:
             self._kept.popitem(last=False)
         return shopper

@@ -15,7 +15,7 @@ from serve.state.image import Image, restore_items
 from serve.state.learner import apply
 from serve.state.live import live_state
 from serve.state.moves import Moved, Moves
-from serve.state.shoppers import CachedShoppers, Shopper
+from serve.state.shoppers import AllShoppers, CachedShoppers, Shopper
 from train.bundle_state import BundleState
 from train.models.item_state import ItemState
 from train.models.shopper import History
@@ -38,7 +38,7 @@ class View:
 
     def __init__(self, bundle: BundleState, image: Image, max_shoppers: int = 10_000) -> None:
         """Start from the store's image."""
-        self._shoppers = CachedShoppers(max_shoppers)
+        self._bundle, self._shoppers = bundle, CachedShoppers(max_shoppers)
         self._state = live_state(bundle, self._shoppers, image.config)
         self._asked: dict[str, asyncio.Task[Shopper]] = {}
         self._news = asyncio.Event()
@@ -90,6 +90,7 @@ class View:
         restore_items(self._state, image.arrays)
         self.moves.note(_changed(before, gone, self.items))
         self._shoppers.clear()
+        self._unmarked = AllShoppers(self._bundle.histories, image.forgotten)
         self._lineage, self._state.version = image.position
         self._announce()
 
@@ -123,8 +124,10 @@ class View:
         return True
 
     def user(self, user_id: str) -> History | None:
-        """Return a shopper's history, or None when the store must be asked."""
+        """Return a shopper's history, or None when the store must be asked: whom no event changed is the bundle's."""
         shopper = self._shoppers.get(user_id)
+        if shopper is None and user_id not in self._state.marks:
+            shopper = self._shoppers.keep(user_id, self._unmarked.published(user_id))
         return None if shopper is None else shopper.history
 
     def is_filling(self, user_id: str, order_key: str) -> bool:

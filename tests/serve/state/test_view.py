@@ -45,8 +45,13 @@ def assert_same_items(view: View, image: Image) -> None:
     assert digest(item_arrays(view._state)) == digest(image.arrays)
 
 
-async def beginning(bundle: Path, data: Path, max_shoppers: int = 10_000) -> tuple[Store, View]:
+async def beginning(
+    bundle: Path, data: Path, max_shoppers: int = 10_000, busy: tuple[str, ...] = ()
+) -> tuple[Store, View]:
+    """Return a store and a view of it that begins after an event of each busy shopper, with item 5."""
     store = Store.open(bundle, data, bootstrap=True, config=FAST)
+    if busy:
+        await send(store, [event(f"busy-{user_id}", user_id, 5) for user_id in busy])
     return store, View(read_bundle_state(bundle), await store.image(), max_shoppers)
 
 
@@ -133,14 +138,14 @@ def test_readers_of_steps_hear_of_events_and_of_a_loaded_image(bundle: Path, dat
 
 def test_a_miss_asks_the_store_once_however_many_wait(bundle: Path, data: Path) -> None:
     async def work() -> None:
-        store, view = await beginning(bundle, data)
+        store, view = await beginning(bundle, data, busy=("u1", "u2"))
         source = SlowSource(store)
         waiting = [asyncio.create_task(view.fetch("u1", source)) for _ in range(5)]
         await source.asked.wait()
         source.answer.set()
         found = await asyncio.gather(*waiting)
         assert source.questions == ["u1"]
-        assert {len(history) for history in found} == {3}
+        assert {len(history) for history in found} == {4}
         assert view.user("u1") is not None
         assert view.user("u2") is None
         await store.close()
@@ -148,14 +153,17 @@ def test_a_miss_asks_the_store_once_however_many_wait(bundle: Path, data: Path) 
     run(work())
 
 
-def test_a_stranger_is_asked_for_once(bundle: Path, data: Path) -> None:
+def test_nobody_is_asked_for_whom_no_event_changed_and_their_events_are_seen(bundle: Path, data: Path) -> None:
     async def work() -> None:
-        store, view = await beginning(bundle, data)
+        store, view = await beginning(bundle, data, busy=("u2",))
         source = SlowSource(store)
         source.answer.set()
-        assert len(await view.fetch("nobody", source)) == 0
-        assert len(await view.fetch("nobody", source)) == 0
-        assert source.questions == ["nobody"]
+        assert [len(await view.fetch(user_id, source)) for user_id in ("nobody", "u1", "u2")] == [0, 3, 4]
+        assert source.questions == ["u2"]
+        await send(store, [event("e1", "u1", 1), event("e2", "u3", 2)])
+        view.apply(await store.changes(view.position, 0))
+        assert [len(await view.fetch(user_id, source)) for user_id in ("u1", "u3")] == [4, 4]
+        assert source.questions == ["u2", "u3"]
         await store.close()
 
     run(work())
@@ -163,14 +171,14 @@ def test_a_stranger_is_asked_for_once(bundle: Path, data: Path) -> None:
 
 def test_a_history_ahead_of_the_view_gets_no_event_twice(bundle: Path, data: Path) -> None:
     async def work() -> None:
-        store, view = await beginning(bundle, data)
+        store, view = await beginning(bundle, data, busy=("new",))
         await send(store, [event("e1", "new", 1), event("e2", "new", 2)])
-        assert (await view.fetch("new", store)).item_idx.tolist() == [1, 2]
+        assert (await view.fetch("new", store)).item_idx.tolist() == [5, 1, 2]
         await send(store, [event("e3", "new", 3)])
         view.apply(await store.changes(view.position, 0))
         history = view.user("new")
         assert history is not None
-        assert history.item_idx.tolist() == [1, 2, 3]
+        assert history.item_idx.tolist() == [5, 1, 2, 3]
         await store.close()
 
     run(work())
@@ -178,7 +186,7 @@ def test_a_history_ahead_of_the_view_gets_no_event_twice(bundle: Path, data: Pat
 
 def test_a_history_overtaken_by_the_view_gets_what_it_missed(bundle: Path, data: Path) -> None:
     async def work() -> None:
-        store, view = await beginning(bundle, data)
+        store, view = await beginning(bundle, data, busy=("new",))
         await send(store, [event("e1", "new", 1)])
         source = SlowSource(store)
         waiting = asyncio.create_task(view.fetch("new", source))
@@ -186,7 +194,7 @@ def test_a_history_overtaken_by_the_view_gets_what_it_missed(bundle: Path, data:
         await send(store, [event("e2", "new", 2), event("e3", "u1", 4)])
         view.apply(await store.changes(view.position, 0))
         source.answer.set()
-        assert (await waiting).item_idx.tolist() == [1, 2]
+        assert (await waiting).item_idx.tolist() == [5, 1, 2]
         await store.close()
 
     run(work())
@@ -194,7 +202,7 @@ def test_a_history_overtaken_by_the_view_gets_what_it_missed(bundle: Path, data:
 
 def test_a_history_asked_for_before_a_reload_is_not_kept(bundle: Path, data: Path) -> None:
     async def work() -> None:
-        store, view = await beginning(bundle, data)
+        store, view = await beginning(bundle, data, busy=("new",))
         source = SlowSource(store)
         waiting = asyncio.create_task(view.fetch("new", source))
         await source.asked.wait()
@@ -203,7 +211,7 @@ def test_a_history_asked_for_before_a_reload_is_not_kept(bundle: Path, data: Pat
         source.answer.set()
         await waiting
         assert view.user("new") is None
-        assert (await view.fetch("new", store)).item_idx.tolist() == [1]
+        assert (await view.fetch("new", store)).item_idx.tolist() == [5, 1]
         await store.close()
 
     run(work())
@@ -211,10 +219,10 @@ def test_a_history_asked_for_before_a_reload_is_not_kept(bundle: Path, data: Pat
 
 def test_a_failed_question_can_be_asked_again(bundle: Path, data: Path) -> None:
     async def work() -> None:
-        store, view = await beginning(bundle, data)
+        store, view = await beginning(bundle, data, busy=("u1",))
         with pytest.raises(UnavailableError):
             await view.fetch("u1", DeafSource(store))
-        assert len(await view.fetch("u1", store)) == 3
+        assert len(await view.fetch("u1", store)) == 4
         await store.close()
 
     run(work())
@@ -222,7 +230,7 @@ def test_a_failed_question_can_be_asked_again(bundle: Path, data: Path) -> None:
 
 def test_a_bounded_view_keeps_the_shoppers_seen_last(bundle: Path, data: Path) -> None:
     async def work() -> None:
-        store, view = await beginning(bundle, data, max_shoppers=2)
+        store, view = await beginning(bundle, data, max_shoppers=2, busy=("u1", "u2", "u3"))
         for user_id in ("u1", "u2", "u1", "u3"):
             await view.fetch(user_id, store)
         assert [view.user(user_id) is not None for user_id in ("u1", "u2", "u3")] == [True, False, True]
