@@ -35,7 +35,7 @@ class AppArgs(Config):
         0.05, ge=0, le=1, description="of events, to ask first how well answers foresee them; some ms each"
     )
     decision_share: float = Field(
-        1.0, ge=0, le=1, description="of slates, to keep with all that they were made of; 6 KB each"
+        1.0, ge=0, le=1, description="of slates, to keep with all that they were made of; 5 to 8 KB each"
     )
     guard: bool = Field(True, description="whether the bundle's items answer while learning is found to do harm")
     max_queued_requests: int = Field(200, ge=1, description="requests waiting for a replica before 503 is answered")

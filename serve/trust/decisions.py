@@ -13,7 +13,7 @@ from serve.state.decision_log import Record, first_of
 from train.models.features import FEATURES
 
 HISTORY_ROWS = 200  # newest, that are kept; most encoders read 50
-FEATURED = 100  # of the pool's best items, whose features are kept
+FEATURED = 50  # of the pool's best items, whose features are kept: half of all that a decision takes
 CODEC = pa.Codec("lz4_raw")  # a fifth less would take twice as long
 SIZE_BYTES = 4  # of a number in front of something: how long that is
 
@@ -73,6 +73,11 @@ class Decision:
     def shown_ids(self) -> list[str]:
         """What was shown, from the top."""
         return [self.item_ids[place] for place in self.shown.tolist()]
+
+    @property
+    def n_bytes(self) -> int:
+        """About how much memory the decision takes, less what strings its replica has anyway."""
+        return self.features.nbytes + 32 * (len(self.item_ids) + len(self.history)) + len(orjson.dumps(self.sent))
 
     def record(self) -> Record:
         """Return the decision as it is written; who asked stands beside its content, not in it."""

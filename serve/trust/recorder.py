@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
-from cluster.errors import LiveshelfError, NotFoundError
+from cluster.errors import NotFoundError
 from serve.slates import Ask, Slate
 from serve.stages.query import Ranked
 from serve.state.catalogue import LiveCatalogue
@@ -23,7 +23,8 @@ T = TypeVar("T")
 GATHER_S = 0.05  # decisions of so long are sent together
 RETRY_S = 1.0  # after which a store that did not take them is asked again
 TOGETHER = 64
-MOST = 1_000  # decisions that wait; some 30 MB
+MOST = 1_000  # decisions that wait
+MOST_BYTES = 64 << 20  # of their memory
 FRESH_MS = 2_000  # age up to which a decision may still be on its way from another replica
 LOOKS = 5  # for such a one, GATHER_S apart
 SCALE = 2**32
@@ -61,6 +62,7 @@ class Recorder:
         self._store, self._share = store, share
         self._waiting: OrderedDict[str, Decision] = OrderedDict()
         self._sending: asyncio.Task[None] | None = None
+        self._n_bytes = 0  # of those that wait
         self.n_dropped = 0  # since this replica started
 
     def note(
@@ -69,9 +71,11 @@ class Recorder:
         """Take what was decided, to be sent in a moment; the oldest gives way where the store does not take them."""
         if not self._wants(ask.recommendation_id):
             return
-        self._waiting[ask.recommendation_id] = taken(ask, history, ranked, slate, catalogue.item_ids, model_version)
-        while len(self._waiting) > MOST:
-            self._waiting.popitem(last=False)
+        made = taken(ask, history, ranked, slate, catalogue.item_ids, model_version)
+        self._waiting[ask.recommendation_id] = made
+        self._n_bytes += made.n_bytes
+        while len(self._waiting) > 1 and (len(self._waiting) > MOST or self._n_bytes > MOST_BYTES):
+            self._let_go(next(iter(self._waiting)))
             self.n_dropped += 1
         if self._sending is None or self._sending.done():
             self._sending = asyncio.create_task(self._send())
@@ -92,7 +96,9 @@ class Recorder:
 
     async def settle(self, recommendation_id: str) -> bool:
         """Tell whether the store has taken a decision that was just noted; false where its id is taken."""
-        [is_new] = await self._store.decisions.put([self._waiting.pop(recommendation_id).record()])
+        made = self._waiting[recommendation_id]
+        self._let_go(recommendation_id)
+        [is_new] = await self._store.decisions.put([made.record()])
         return is_new
 
     async def empty(self) -> None:
@@ -105,7 +111,11 @@ class Recorder:
                 await asyncio.sleep(0)  # a request waits for one of them, not for all
             await self._store.decisions.put(records)
             for one in some:
-                self._waiting.pop(one.recommendation_id, None)
+                self._let_go(one.recommendation_id)
+
+    def _let_go(self, recommendation_id: str) -> None:
+        if (gone := self._waiting.pop(recommendation_id, None)) is not None:
+            self._n_bytes -= gone.n_bytes
 
     def _began(self, recommendation_id: str) -> int:
         """Return when a list began, in epoch milliseconds; raises NotFoundError where nobody may know."""
@@ -139,6 +149,6 @@ class Recorder:
             try:
                 await self.empty()
                 pause_s = GATHER_S
-            except LiveshelfError as error:
-                log.warning("decisions wait n=%d dropped=%d error=%s", len(self._waiting), self.n_dropped, error)
+            except Exception as error:  # whatever it was: slates go on, and the oldest decisions give way
+                log.warning("decisions wait n=%d dropped=%d error=%r", len(self._waiting), self.n_dropped, error)
                 pause_s = RETRY_S

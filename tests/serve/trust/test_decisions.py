@@ -149,6 +149,21 @@ def test_without_the_store_slates_go_on_and_the_oldest_decisions_are_dropped_and
     assert decision(recording, slates[2])["items"]
 
 
+def test_what_waits_is_bounded_in_bytes_too_and_the_newest_always_waits(
+    recording: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording.store.away = True
+    first = recording.engine.recorder
+    recording.slate(user=KNOWN)
+    monkeypatch.setattr(recorder, "MOST_BYTES", first._n_bytes + 1)
+    newest = recording.slate(user=KNOWN)["recommendationId"]
+    assert list(first._waiting) == [newest]
+    assert (first.n_dropped, first._n_bytes) == (1, first._waiting[newest].n_bytes)
+    recording.store.away = False
+    settled(recording)
+    assert first._n_bytes == 0
+
+
 def test_a_share_of_them_is_recorded_and_every_replica_knows_which(registry: Path, tmp_path: Path) -> None:
     with open_shop(registry, tmp_path, decision_share=0.5) as shop:
         asked = [shop.slate()["recommendationId"] for _ in range(40)]
