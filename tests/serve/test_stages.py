@@ -13,12 +13,15 @@ from serve.stages.retrieval import Retriever
 from tests.serve.shop import KNOWN, STRANGER, Shop
 from train.models.shopper import NO_HISTORY
 
+EXPLORATION = {"method": "softmax", "share": 0.7}
+
 
 def staged(shop: Shop) -> Engine:
     """Return the engine of a gateway whose stages each have a view of their own."""
     gateway, retriever, ranker = (shop.lagging_engine() for _ in range(3))
     for engine in (retriever, ranker):
         gateway._retrieve, gateway._rank = retriever._retrieve, ranker._rank
+        gateway._arranging._knowledge._describe = retriever._arranging._knowledge._describe
         engine.view.apply([logged.batch for logged in shop.logged()])
     gateway.view.apply([logged.batch for logged in shop.logged()])
     return gateway
@@ -34,6 +37,18 @@ def test_fused_and_staged_rooms_give_the_same_slate_for_the_same_state(shop: Sho
     np.testing.assert_array_equal(fused.candidates.item_idx, apart.candidates.item_idx)
     np.testing.assert_array_equal(fused.candidates.score, apart.candidates.score)
     np.testing.assert_array_equal(fused.candidates.source, apart.candidates.source)
+
+
+def test_a_scenario_is_the_same_wherever_its_stages_are(shop: Shop) -> None:
+    config = {"objective": "p(click) * price", "maxPer": {"brand": 2}, "diversity": 0.3, "exploration": EXPLORATION}
+    assert shop.client.put("/v1/scenarios/home", json=config).status_code == 200
+    version = shop.click(KNOWN, "i0003")
+    ask = replace(shop.ask(KNOWN, version), policy=shop.engine.policy("home"), seed=7, reasons=True)
+    fused, apart = (shop.portal.call(engine.recommend, ask) for engine in (shop.engine, staged(shop)))
+    assert fused.policy.config.max_per == {"brand": 2}
+    np.testing.assert_array_equal(fused.candidates.item_idx, apart.candidates.item_idx)
+    np.testing.assert_array_equal(fused.arranged.propensity, apart.arranged.propensity)
+    assert fused.reasons == apart.reasons
 
 
 def test_a_stage_that_lags_makes_the_slate_older_and_stale(shop: Shop) -> None:

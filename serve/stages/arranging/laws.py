@@ -16,8 +16,8 @@ SAMPLED = 4_096  # items until samples come again, which makes two of them lucky
 class Lots(Protocol):
     """How a drawn place is drawn."""
 
-    def lots(self, utility: np.ndarray) -> np.ndarray:
-        """Return probabilities (n,) of items of some utility (n,), −∞ for those that may not be chosen."""
+    def lots(self, behind: np.ndarray) -> np.ndarray:
+        """Return probabilities (n,) of items; behind: (n,) their utility less the highest, −∞ where none may be."""
         ...
 
 
@@ -25,9 +25,9 @@ class Lots(Protocol):
 class Even:
     """Every item left has the same chance."""
 
-    def lots(self, utility: np.ndarray) -> np.ndarray:
+    def lots(self, behind: np.ndarray) -> np.ndarray:
         """As Lots.lots."""
-        able = utility > -np.inf
+        able = behind > -np.inf
         return able / np.count_nonzero(able)
 
 
@@ -37,9 +37,9 @@ class Softmax:
 
     temperature: float
 
-    def lots(self, utility: np.ndarray) -> np.ndarray:
-        """As Lots.lots; only differences of utility count, and however large they are nothing overflows."""
-        weight = np.exp((utility - utility.max()) / self.temperature)
+    def lots(self, behind: np.ndarray) -> np.ndarray:
+        """As Lots.lots; however large the differences are, nothing overflows."""
+        weight = np.exp(behind / self.temperature)
         return weight / weight.sum()
 
 
@@ -60,9 +60,9 @@ class Worlds:
         """Return the worlds of some luck (n, w)."""
         return cls(luck, luck.min(axis=1), luck.max(axis=1))
 
-    def lots(self, utility: np.ndarray) -> np.ndarray:
+    def lots(self, behind: np.ndarray) -> np.ndarray:
         """As Lots.lots."""
-        n, behind = len(utility), (utility - utility.max()).astype(np.float32)
+        n, behind = len(behind), behind.astype(np.float32)
         able = np.flatnonzero(behind + self.most[:n] >= (behind + self.least[:n]).max())  # no other is best anywhere
         best = able[(self.luck[able] + behind[able, None]).argmax(axis=0)]
         return np.bincount(best, minlength=n) / self.luck.shape[1]
@@ -77,7 +77,7 @@ class Law:
 
     def chances(self, utility: np.ndarray, best: int) -> np.ndarray:
         """Return the probability (n,) that each item is chosen; best: position of the highest utility."""
-        chance = self.share * self.lots.lots(utility)
+        chance = self.share * self.lots.lots(utility - utility[best])  # only differences count
         chance[best] += 1 - self.share
         return chance
 

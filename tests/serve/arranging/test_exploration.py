@@ -187,3 +187,24 @@ def test_worlds_are_always_the_same_and_unlike_each_other() -> None:
     assert abs(luck.mean()) < 0.02
     assert luck.std() == pytest.approx(1, abs=0.02)
     assert np.abs(np.corrcoef(luck.T) - np.eye(WORLDS)).max() < 0.25
+
+
+@pytest.mark.parametrize("exploration", METHODS, ids=str)
+def test_what_another_policy_would_have_earned_is_told_by_propensities_and_not_by_even_shares(
+    exploration: Exploration,
+) -> None:
+    pool, n, clicks = pool_of(WORTH), 4_000, np.array([0.4, 0.2, 0.05, 0.0, 0.0])
+    config, rng = ScenarioConfig(exploration=exploration), np.random.default_rng(1)
+    found = [drawn(pool, config, 1, lot) for lot in map(str, range(n))]
+    shown = np.array([int(one.chosen[0]) for one in found])
+    propensity = np.array([float(one.propensity[0]) for one in found])
+    clicked = rng.random(n) < clicks[shown]
+    truth = clicks[:3].mean()  # of a policy that shows the first three alike
+
+    def is_told(logged: np.ndarray) -> bool:
+        """Tell whether an interval of inverse propensity scoring (Horvitz and Thompson, 1952) holds the truth."""
+        earned = clicked * (shown < 3) / 3 / logged
+        return bool(abs(earned.mean() - truth) < 3 * earned.std() / sqrt(n))
+
+    assert is_told(propensity)
+    assert not is_told(np.full(n, 1 / 5))
