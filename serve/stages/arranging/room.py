@@ -65,6 +65,8 @@ class Room:
 
     def open(self, place: int) -> np.ndarray:
         """Return which items the next place may hold, (n,) bool; pinned ones move up where nothing else is left."""
+        if not self.pinned and not self._kept and not len(self._room):
+            return self._free
         mask = np.zeros(len(self._free), dtype=bool)
         if place not in self.pinned:
             if len(self._kept) < self._count - place - len(self.pinned):

@@ -77,10 +77,9 @@ class _Left:
     def best(self, place: int) -> tuple[np.ndarray, int] | None:
         """Return the utility of each item among which a place is given, −∞ for some, and where the highest stands."""
         able = self._room.open(place)
-        if not able.any():
-            self.reach = len(able)
-            return None
         while not able[: self.reach].any():
+            if self.reach == len(able):
+                return None
             self.reach = min(self.reach + self._pool.open_at_once, len(able))
         utility = self._worth if self._variety is None else self._worth + self._price * self._variety.added()
         utility = np.where(able[: self.reach], utility[: self.reach], -np.inf)

@@ -1,9 +1,11 @@
 """Variety: how much of an item those that stand above it say already, by a determinantal point process."""
 
+import math
+
 import numpy as np
 
 LEAST = 1e-3  # share of an item that others never say, so that two of one kind differ in something
-SCALE = -1 / np.log(LEAST)
+SCALE = -1 / math.log(LEAST)
 MOST_ABOVE = 100  # items that later ones are held against; whoever looks further forgot the first
 
 
@@ -32,7 +34,7 @@ class Variety:
             return
         alike = self._half @ self._half[one] + 0.5
         alike[one] = 1.0
-        row = (alike - self._rows[:n, one] @ self._rows[:n]) / np.sqrt(max(self._share[one], LEAST))
+        row = (alike - self._rows[:n, one] @ self._rows[:n]) / math.sqrt(max(self._share[one], LEAST))
         self._rows[n] = row
         self._share -= row * row
         self._n_above += 1
