@@ -76,7 +76,7 @@ class Engine:
         self.bundle, self.follower, self.view, self.store = bundle, follower, follower.view, store
         self._encode, (self._retrieve, self._rank, self._browse, self._search, _) = encode, stages
         self.assortment = Assortment(bundle, self.view, store)
-        self._arranging = Arranging(self.view, Knowledge(bundle, self.view, stages.describe))
+        self.arranging = Arranging(self.view, Knowledge(bundle, self.view, stages.describe))
         self._policies, self._rulebook = Policies(self.view.documents), Rulebook(self.view.documents)
         self._judge = Judge(self._ranked, self._vector, bundle.manifest, judged_share)
         self.recorder = Recorder(store, decision_share)
@@ -112,7 +112,7 @@ class Engine:
         if ranked.version < ask.min_version:
             degraded = (*degraded, "stale")
         known = await self._known_here(ranked.candidates.item_idx, ranked.version)
-        arranged = await self._arranging.arrange(ranked.candidates.keep(known), ask.order(history.is_stranger))
+        arranged = await self.arranging.arrange(ranked.candidates.keep(known), ask.order(history.is_stranger))
         reasons = self._reasons(arranged, history, ask, still) if ask.reasons else []
         slate = Slate(
             arranged=arranged, reasons=reasons, policy=ask.policy, state_version=ranked.version,
@@ -124,7 +124,7 @@ class Engine:
 
     def replay(self, decision: Decision) -> Replayed:
         """Return a decision made again."""
-        return replayed(decision, self.bundle, self.index, self._arranging.directions_of)
+        return replayed(decision, self.bundle, self.index, self.arranging.directions_of)
 
     async def explain(self, decision: Decision) -> Explanation:
         """Return why a decision showed what it did, by items as they lie now."""

@@ -49,6 +49,10 @@ class DecisionClient:
         """As DecisionKeeper.chain."""
         return await _answer(self._actor.decisions.remote(first_id), CALL_S)
 
+    async def newest(self, limit: int) -> list[Record]:
+        """As DecisionKeeper.newest."""
+        return await _answer(self._actor.newest_decisions.remote(limit), CALL_S)
+
 
 class StoreClient:
     """The store's actor, with a deadline on every call, and our own errors instead of Ray's."""

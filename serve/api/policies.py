@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from cluster.config import Config
 from cluster.errors import NotFoundError, UnavailableError, UnprocessableError
 from serve.api.bodies import as_json, read_json
+from serve.api.decisions import asked
 from serve.api.documents import takes
 from serve.api.problems import checked, read
 from serve.api.writing import expectation, tagged, write
@@ -22,7 +23,9 @@ from serve.stages.rules.config import RULES, Action, rule_class
 from serve.state.catalogue import written_content
 from serve.state.documents import Document
 from serve.state.events import RULE, SCENARIO, Write
+from serve.trust.previewing import previewed
 
+EXAMPLES = 5
 MOST = 500  # documents of a kind: every replica holds all of them, and looks at every rule for every list
 
 
@@ -70,6 +73,16 @@ class RulesAnswer(BaseModel):
     """Every rule, in the order of ids."""
 
     rules: list[RuleAnswer]
+
+
+class PreviewAnswer(BaseModel):
+    """What a rule would have done to the newest lists."""
+
+    id: str
+    decisions: int = Field(description="that were looked at, the newest 100 at most")
+    inForce: int = Field(description="of them, those for which the rule would have been in force")
+    changed: int = Field(description="of them, those that would show other items, or in another order")
+    examples: list[str] = Field(description="recommendationIds of some that would change, the newest first")
 
 
 class GoneAnswer(BaseModel):
@@ -141,6 +154,24 @@ def document_routes(engine_of: Callable[[], Engine], kind: Kind) -> APIRouter:
         before = engine.view.documents.get(kind.row, checked(name, kind.noun))
         version = await write(engine, Write(kind.row, name, ""), expectation(request, before.content))
         return GoneAnswer(id=name, stateVersion=version)
+
+    return routes
+
+
+def preview_routes(engine_of: Callable[[], Engine]) -> APIRouter:
+    """Return the route that tells what a rule would do."""
+    routes = APIRouter(prefix="/v1/rules", tags=["policies"])
+
+    @routes.post("/{name:path}:preview", response_model=PreviewAnswer, openapi_extra=takes(*RULES_KIND.bodies))
+    async def preview_rule(name: str, request: Request) -> Response:
+        """Say how many of the newest lists a rule would change; nothing is written."""
+        engine, content = engine_of(), content_of(RULES_KIND, await read_json(request))
+        draft = Write(RULE, checked(name, "rule"), content)
+        found = await previewed(engine, draft, lambda decision: asked(decision, engine))
+        return as_json({
+            "id": name, "decisions": found.n_decisions, "inForce": found.n_in_force, "changed": len(found.changed),
+            "examples": found.changed[:EXAMPLES],
+        })  # fmt: skip
 
     return routes
 

@@ -23,7 +23,7 @@ from serve.api.lists import list_routes, personal, policy_of
 from serve.api.outgoing import read_ask
 from serve.api.people import people_routes
 from serve.api.person_schemas import MergeBody
-from serve.api.policies import KINDS, document_routes
+from serve.api.policies import KINDS, document_routes, preview_routes
 from serve.api.problems import install_problems, read
 from serve.api.schemas import EventBody, EventsAnswer, EventsBody, ProblemBody
 from serve.api.slate_schemas import (
@@ -96,6 +96,7 @@ def make_api(engine_of: Callable[[], Engine], keyring_of: Callable[[], Keyring] 
     api.include_router(catalogue_routes(engine_of))
     api.include_router(list_routes(engine_of))
     api.include_router(decision_routes(engine_of))
+    api.include_router(preview_routes(engine_of))
     for kind in KINDS:
         api.include_router(document_routes(engine_of, kind))
     return api

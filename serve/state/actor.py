@@ -115,6 +115,10 @@ class StoreActor:
         """As DecisionKeeper.chain."""
         return await self._store.decisions.chain(first_id)
 
+    async def newest_decisions(self, limit: int) -> list[Record]:
+        """As DecisionKeeper.newest."""
+        return await self._store.decisions.newest(limit)
+
     async def image(self) -> Image:
         """As Store.image."""
         return await self._store.image()

@@ -35,6 +35,10 @@ class DecisionKeeper:
         """As DecisionLog.chain."""
         return await self._in_thread(self._log.chain, first_id)
 
+    async def newest(self, limit: int) -> list[Record]:
+        """As DecisionLog.newest."""
+        return await self._in_thread(self._log.newest, limit)
+
     async def of(self, user_ids: Iterable[str]) -> list[Record]:
         """As DecisionLog.of."""
         return await self._in_thread(self._log.of, user_ids)

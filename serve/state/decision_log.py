@@ -58,6 +58,11 @@ class DecisionLog(ABC):
         found = [_record(row) for row in self._all(query, (first_id, f"{first_id}-~", NOTHING))]
         return sorted(found, key=lambda one: page_of(one.recommendation_id))
 
+    def newest(self, limit: int) -> list[Record]:
+        """Return the newest decisions, the newest first."""
+        query = f"SELECT {COLUMNS} FROM decisions WHERE content != ? ORDER BY recommendation_id DESC LIMIT ?"
+        return [_record(row) for row in self._all(query, (NOTHING, limit))]
+
     def of(self, user_ids: Iterable[str]) -> list[Record]:
         """Return every decision made for some shoppers, oldest first."""
         query = f"SELECT {COLUMNS} FROM decisions WHERE user_id != '' AND {self._same('user_id', '?')}"

@@ -45,6 +45,10 @@ class Keeper(Protocol):
         """As DecisionKeeper.chain."""
         ...
 
+    async def newest(self, limit: int) -> list[Record]:
+        """As DecisionKeeper.newest."""
+        ...
+
 
 class KeepingStore(Protocol):
     """The store that a keeper belongs to, or a handle to it."""
@@ -93,6 +97,11 @@ class Recorder:
         if first_id in self._waiting:
             await self.empty()
         return [Decision.read(one) for one in await self._looked(self._store.decisions.chain, first_id, began)]
+
+    async def newest(self, limit: int) -> list[Decision]:
+        """Return the newest decisions of all replicas, the newest first; those of this moment may be on their way."""
+        await self.empty()
+        return [Decision.read(one) for one in await self._store.decisions.newest(limit)]
 
     async def settle(self, recommendation_id: str) -> bool:
         """Tell whether the store has taken a decision that was just noted; false where its id is taken."""

@@ -83,7 +83,7 @@ def test_money_counts_where_the_objective_says_so(shop: Shop) -> None:
 def test_a_probability_that_nobody_measured_is_said_to_be_left_out(shop: Shop) -> None:
     usual = shop.slate(user=KNOWN, count=100)
     with pytest.MonkeyPatch.context() as patch, scenario(shop, objective="p(click) * price"):
-        patch.setattr(shop.engine._arranging._knowledge, "_calibration", None)
+        patch.setattr(shop.engine.arranging._knowledge, "_calibration", None)
         slate = shop.slate(user=KNOWN, count=100)
     assert slate["degraded"] == ["objective"]
     assert item_ids(slate) == item_ids(usual)

@@ -52,6 +52,12 @@ class DecisionMachine(RuleBasedStateMachine):
         if is_new:
             self.kept[one.recommendation_id] = one
 
+    @invariant()
+    def tells_the_newest_first(self) -> None:
+        found = self.log.newest(3)
+        assert [one.at_ms for one in found] == sorted((one.at_ms for one in self.kept.values()), reverse=True)[:3]
+        assert all(self.kept[one.recommendation_id] == one for one in found)
+
     @rule(user_id=st.sampled_from(["u1", "u2"]), at_ms=st.integers(0, 3))
     def erase(self, user_id: str, at_ms: int) -> None:
         gone = {name: one for name, one in self.kept.items() if one.user_id == user_id}
