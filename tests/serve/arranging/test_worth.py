@@ -110,3 +110,13 @@ def test_what_is_written_counts_for_caps_at_once(shop: Shop) -> None:
         after = item_ids(shop.slate(user=STRANGER, count=100))
         assert after[0] == before[0]
         assert len(after) == len(before) + 1
+
+
+@pytest.mark.parametrize("user", [KNOWN, STRANGER])
+def test_of_nothing_a_list_is_empty_in_any_manner(shop: Shop, user: str) -> None:
+    every = {"objective": "p(click) * price", "maxPer": {"brand": 1}, "diversity": 0.5, **EXPLORING}
+    for config in ({}, every, {"diversity": 0.5}, {"objective": "margin"}):
+        with scenario(shop, **config):
+            slate = shop.slate(user=user, filter="colour = 'red'", **{"return": ["reasons", "scores"]})
+            assert slate["items"] == []
+            assert slate["degraded"] == []
