@@ -21,7 +21,7 @@ def staged(shop: Shop) -> Engine:
     gateway, retriever, ranker = (shop.lagging_engine() for _ in range(3))
     for engine in (retriever, ranker):
         gateway._retrieve, gateway._rank = retriever._retrieve, ranker._rank
-        gateway._arranging._knowledge._describe = retriever._arranging._knowledge._describe
+        gateway.arranging._knowledge._describe = retriever.arranging._knowledge._describe
         engine.view.apply([logged.batch for logged in shop.logged()])
     gateway.view.apply([logged.batch for logged in shop.logged()])
     return gateway
