@@ -148,9 +148,10 @@ class Gateway(Replica):
                 retriever.retrieve.remote, ranker.rank.remote, retriever.browse.remote, retriever.search.remote,
                 retriever.describe.remote,
             )  # fmt: skip
-        settings = judged_share, guard, decision_share
+        settings = judged_share, guard, decision_share, ray.serve.get_replica_context().replica_id.unique_id
         self.engine = Engine(self.bundle, self.follower, self.store, self.encode, stages, *settings)
         self._placing = asyncio.create_task(self.engine.assortment.keep_placed())
+        self._telling = asyncio.create_task(self.engine.keep_telling())
 
     async def encode(self, history: History) -> np.ndarray:
         """Return h_u (d,); requests that come at the same time are encoded together."""

@@ -3,16 +3,19 @@
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import orjson
 
 from cluster.errors import OutOfStepError, UnavailableError
-from serve.assortment import Assortment, Writable, query_vector
+from serve.assortment import Assortment, query_vector
+from serve.backing import Store
 from serve.judge import Judge
+from serve.metrics import Metrics
 from serve.slates import ANYTHING, Ask, Slate
 from serve.stages.arranging.arrange import Arranged, Arranging
 from serve.stages.arranging.knowledge import Knowledge
@@ -25,14 +28,12 @@ from serve.stages.reasons import Reason, reasons_of
 from serve.stages.retrieval import WAIT_S
 from serve.stages.rules.rulebook import NO_RULES, Rulebook
 from serve.stages.searching import Hits, Search
-from serve.state.events import Ack, Event, Position
+from serve.state.events import Ack, Event
 from serve.state.follower import Follower
-from serve.state.machine import Held, Receipt
-from serve.state.store import AppendResult
-from serve.state.view import Source
+from serve.state.reports import REPORT_S
 from serve.trust.decisions import Decision
 from serve.trust.explaining import Explanation, explained
-from serve.trust.recorder import KeepingStore, Recorder
+from serve.trust.recorder import Recorder
 from serve.trust.replaying import Replayed, replayed, require_same
 from train.bundle import Bundle
 from train.models.shopper import NO_HISTORY, History
@@ -42,36 +43,12 @@ FACTS = {"title": "title", "brand": "brand", "category_path": "categoryPath", "p
 Encode = Callable[[History], Awaitable[np.ndarray]]  # history → h_u (d,)
 
 
-class Store(Source, Writable, KeepingStore, Protocol):
-    """The store as a gateway calls it."""
-
-    async def append(self, events: Sequence[Event], vectors: np.ndarray, since: Position) -> AppendResult:
-        """As serve.state.store.Store.append."""
-        ...
-
-    async def merge(self, user_id: str, source: str) -> int:
-        """As serve.state.store.Store.merge."""
-        ...
-
-    async def take_back_merge(self, user_id: str, source: str) -> int:
-        """As serve.state.store.Store.take_back_merge."""
-        ...
-
-    async def export(self, user_id: str) -> Held:
-        """As serve.state.store.Store.export."""
-        ...
-
-    async def erase(self, user_id: str) -> Receipt:
-        """As serve.state.store.Store.erase."""
-        ...
-
-
 class Engine:
     """Answers from its replica's memory; the stages may be rooms of this process or deployments of their own."""
 
     def __init__(
         self, bundle: Bundle, follower: Follower, store: Store, encode: Encode, stages: Stages,
-        judged_share: float = 0.0, guard: bool = True, decision_share: float = 0.0,
+        judged_share: float = 0.0, guard: bool = True, decision_share: float = 0.0, process: str = "gateway",
     ) -> None:  # fmt: skip
         self.bundle, self.follower, self.view, self.store = bundle, follower, follower.view, store
         self._encode, (self._retrieve, self._rank, self._browse, self._search, _) = encode, stages
@@ -79,6 +56,7 @@ class Engine:
         self.arranging = Arranging(self.view, Knowledge(bundle, self.view, stages.describe))
         self._policies, self._rulebook = Policies(self.view.documents), Rulebook(self.view.documents)
         self._judge = Judge(self._ranked, self._vector, bundle.manifest, judged_share)
+        self.metrics = Metrics(process)
         self.recorder = Recorder(store, decision_share)
         self.has_guard = guard and judged_share > 0  # else nobody would see that it may end
         self._facts = {
@@ -120,6 +98,7 @@ class Engine:
             fallback="popular" if history.is_stranger else "none",
         )  # fmt: skip
         self.recorder.note(ask, history, ranked, slate, self.view.catalogue, self.bundle.manifest.version)
+        self.metrics.slate(slate.fallback, slate.degraded)
         return slate
 
     def replay(self, decision: Decision) -> Replayed:
@@ -169,7 +148,25 @@ class Engine:
         events = await self._judge.judged(events, histories, vectors)
         result = await self.store.append(events, vectors, self.view.position)
         self.view.apply(result.batches)
+        self.metrics.events(ack.status for ack in result.acks)
         return result.acks
+
+    def told(self) -> str:
+        """Return this replica's metrics."""
+        return self.metrics.text({
+            "liveshelf_state_version": (self.view.version, "Version that answers reflect."),
+            "liveshelf_store_silence_seconds": (self.follower.lag_ms() / 1e3, "Since when the store is not heard."),
+            "liveshelf_items": (len(self.item_ids), "Items known, offered or not."),
+            "liveshelf_decisions_waiting": (self.recorder.n_waiting, "Decisions on their way to the store."),
+            "liveshelf_decisions_dropped": (self.recorder.n_dropped, "Decisions that the store did not take."),
+        })  # fmt: skip
+
+    async def keep_telling(self) -> None:
+        """Report this replica's metrics to the store now and then, until cancelled."""
+        while True:
+            await asyncio.sleep(REPORT_S)
+            with suppress(UnavailableError):
+                await self.store.reports.put(self.metrics.process, self.told())
 
     def properties(self, item_idx: int) -> dict[str, Any]:
         """Return what the catalogue says of an item, as the API spells it."""

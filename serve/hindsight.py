@@ -7,7 +7,8 @@ from typing import cast
 import numpy as np
 
 from cluster.errors import UnavailableError
-from serve.engine import Engine, Store
+from serve.backing import Store
+from serve.engine import Engine
 from serve.slates import Ask
 from serve.stages.fused import fused
 from serve.stages.index.exact import FlatIndex

@@ -54,12 +54,27 @@ class DecisionClient:
         return await _answer(self._actor.newest_decisions.remote(limit), CALL_S)
 
 
+class ReportClient:
+    """The store's reports."""
+
+    def __init__(self, actor: ActorHandle) -> None:
+        self._actor = actor
+
+    async def put(self, process: str, text: str) -> None:
+        """As Reports.put."""
+        await _answer(self._actor.report.remote(process, text), CALL_S)
+
+    async def others(self, process: str) -> list[str]:
+        """As Reports.others."""
+        return await _answer(self._actor.reports.remote(process), CALL_S)
+
+
 class StoreClient:
     """The store's actor, with a deadline on every call, and our own errors instead of Ray's."""
 
     def __init__(self, actor: ActorHandle | None = None) -> None:
         self._actor = actor or ray.get_actor(STORE, NAMESPACE)
-        self.decisions = DecisionClient(self._actor)
+        self.decisions, self.reports = DecisionClient(self._actor), ReportClient(self._actor)
 
     async def append(self, events: Sequence[Event], vectors: np.ndarray, since: Position) -> AppendResult:
         """As Store.append. An error means: nobody knows whether the events are durable, send the same ids again.

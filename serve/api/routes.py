@@ -20,6 +20,7 @@ from serve.api.evaluations import evaluation_routes
 from serve.api.incoming import answer, read_bodies, to_event
 from serve.api.item_schemas import ItemBody, ItemLine, LineAnswer
 from serve.api.lists import list_routes, personal, policy_of
+from serve.api.measuring import Measured, metric_routes
 from serve.api.outgoing import read_ask
 from serve.api.people import people_routes
 from serve.api.person_schemas import MergeBody
@@ -51,6 +52,7 @@ def make_api(engine_of: Callable[[], Engine], keyring_of: Callable[[], Keyring] 
         dependencies=[Depends(access(keyring_of))],
     )  # fmt: skip
     install_problems(api)
+    api.add_middleware(Measured, lambda: engine_of().metrics)
     bodies = (EventBody, EventsBody, MergeBody, NextBody, ProblemBody)
     document_bodies(api, *ASKS, *bodies, *ITEM_BODIES, *DOCUMENT_BODIES)
 
@@ -97,6 +99,7 @@ def make_api(engine_of: Callable[[], Engine], keyring_of: Callable[[], Keyring] 
     api.include_router(list_routes(engine_of))
     api.include_router(decision_routes(engine_of))
     api.include_router(preview_routes(engine_of))
+    api.include_router(metric_routes(engine_of))
     for kind in KINDS:
         api.include_router(document_routes(engine_of, kind))
     return api

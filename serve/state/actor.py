@@ -119,6 +119,14 @@ class StoreActor:
         """As DecisionKeeper.newest."""
         return await self._store.decisions.newest(limit)
 
+    async def report(self, process: str, text: str) -> None:
+        """As Reports.put."""
+        await self._store.reports.put(process, text)
+
+    async def reports(self, process: str) -> list[str]:
+        """As Reports.others."""
+        return await self._store.reports.others(process)
+
     async def image(self) -> Image:
         """As Store.image."""
         return await self._store.image()

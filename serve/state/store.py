@@ -21,6 +21,7 @@ from serve.state.group_commit import GroupCommit
 from serve.state.image import Image
 from serve.state.machine import Commit, Held, Receipt, StateMachine
 from serve.state.recent import Recent
+from serve.state.reports import Reports, store_values
 from serve.state.request import Request
 from serve.state.retention import Retention
 from serve.state.shoppers import Shopper
@@ -42,6 +43,7 @@ class Store:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
         self._recent = Recent(machine.state.version, config.recent_events)
         self._group_commit = GroupCommit(self._commit, config.queue)
+        self.reports = Reports(lambda: store_values(machine, self._group_commit))
         self._outbox = Outbox(self._put_letters, config.dead_letters)
         self._retention = Retention(self._let_go, config.keep_days)
         self._one_writer = asyncio.Lock()

@@ -84,6 +84,11 @@ class Recorder:
         if self._sending is None or self._sending.done():
             self._sending = asyncio.create_task(self._send())
 
+    @property
+    def n_waiting(self) -> int:
+        """How many are on their way."""
+        return len(self._waiting)
+
     async def find(self, recommendation_id: str) -> Decision:
         """Return a decision of any replica; raises NotFoundError, which says why there is none."""
         began = self._began(recommendation_id)

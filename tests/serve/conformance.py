@@ -7,7 +7,7 @@ from typing import Any
 from fastapi.testclient import TestClient
 from jsonschema import Draft202012Validator
 
-JSON, LINES, PROBLEM = "application/json", "application/x-ndjson", "application/problem+json"
+JSON, LINES, PROBLEM, TEXT = "application/json", "application/x-ndjson", "application/problem+json", "text/plain"
 
 
 class Conformance:
@@ -32,6 +32,8 @@ class Conformance:
             if response.headers["content-type"] == LINES:
                 for line in response.text.splitlines():
                     self._check(json.loads(line), promised[LINES]["schema"])
+            elif response.headers["content-type"].startswith(TEXT):
+                assert TEXT in promised
             else:
                 self._check(response.json(), promised[JSON]["schema"])
 

@@ -18,7 +18,7 @@ MAY = {
         "/v1/recommendations", "/v1/rank", "/v1/basket", "/v1/search", "/v1/similar", "/v1/popular", "/v1/trending",
         "/v1/new", "/v1/evaluations/prequential", "GET /v1/catalogues/{catalogue}/items",
         "GET /v1/catalogues/{catalogue}/items/{item_id}", "GET /v1/rules", "GET /v1/rules/{name}",
-        "GET /v1/scenarios", "GET /v1/scenarios/{name}", "/v1/recommendations/{recommendation_id}/next",
+        "GET /v1/scenarios", "GET /v1/scenarios/{name}", "/v1/recommendations/{recommendation_id}/next", "/metrics",
     },
     "events": {"/v1/events"},
 }  # fmt: skip
