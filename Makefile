@@ -44,7 +44,7 @@ format: $(READY) ## put the code in its usual form
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(READY) ## measure every figure of the README
+bench: $(READY) ## measure every figure of the README that needs no data of yours; takes hours
 	@$(BIN)/python bench/run.py
 
 serve: $(READY) ## serve the current bundle

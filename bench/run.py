@@ -8,7 +8,10 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-BENCHES = ("freshness", "durability", "kill_store")
+BENCHES = (
+    "freshness", "serve", "ingest", "overload", "durability", "kill_store", "store", "retention", "index", "decisions",
+    "next_basket", "diversity", "explain", "judging", "train_scale",
+)  # fmt: skip
 
 
 def main(names: list[str]) -> int:

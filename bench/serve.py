@@ -1,6 +1,6 @@
 """What an answer costs: our server beside doing nothing and beside what a user would write instead, in one run.
 
-    python -m bench.serve [items=50000] [big=1000000] [seconds=10] [connections=1,8,32] [rounds=1]
+    python -m bench.serve [items=50000] [big=1000000] [seconds=10] [connections=1,8,32]
 
 Asks for 20 items for random shoppers of a generated shop, over so many kept connections, of: a FastAPI application on
 Ray Serve that does nothing (the floor), and one that asks two deployments that do nothing; a plain FastAPI application
