@@ -201,10 +201,9 @@ def test_where_only_some_events_are_purchases_their_probability_is_told_apart(tm
     table, calibration = published.table["liveshelf"], published.bundle.calibration
     assert calibration is not None
     assert table["base_rate_purchase"] == pytest.approx(table["base_rate_click"] / 2, rel=0.5)
-    score = np.linspace(-3, 3, 20)
-    bought = calibration.p_purchase(score)
-    assert bought is not None
-    assert not np.array_equal(bought, calibration.p_click(score))  # a curve of its own
+    click, purchase = calibration.curves["click"], calibration.curves["purchase"]
+    share = np.union1d(click.log_share, purchase.log_share)  # wherever either of them bends
+    assert not np.array_equal(purchase.at(share), click.at(share))
 
 
 def test_a_run_is_tracked_where_it_is_asked_for(small: Small, tmp_path: Path) -> None:
