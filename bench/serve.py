@@ -33,7 +33,7 @@ from cluster.command import run_command
 from cluster.config import Config
 
 EVENTS_S, EVENTS_TOGETHER, SENDERS = 200, 5, 4
-WARM_UP_S = 3
+WARM_UP_S, SETTLED, PATIENCE_S = 3, 0.5, 300
 RATIOS = (
     ("p50_ms", "fused", "nothing, one hop", 1, "fused p50 at 1 connection / floor"),
     ("requests_s", "fused", "nothing, one hop", 32, "fused throughput / floor"),
@@ -108,7 +108,9 @@ def measured(name: str, target: Target, config: ServeBench, has_events: bool) ->
     """Return a row for each number of connections."""
     rows = []
     load(target, config.users, 8, WARM_UP_S)
-    idle = idle_cores(target.root)
+    idle, deadline = idle_cores(target.root), time.monotonic() + PATIENCE_S
+    while idle > SETTLED and time.monotonic() < deadline:  # an index is being built
+        idle = idle_cores(target.root)
     for connections in map(int, config.connections.split(",")):
         with arriving(target.port, config) if has_events else nullcontext([]) as applied:
             found = load(target, config.users, connections, config.seconds, idle)

@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -51,7 +51,7 @@ class Engine:
         judged_share: float = 0.0, guard: bool = True, decision_share: float = 0.0, process: str = "gateway",
     ) -> None:  # fmt: skip
         self.bundle, self.follower, self.view, self.store = bundle, follower, follower.view, store
-        self._encode, (self._retrieve, self._rank, self._browse, self._search, _) = encode, stages
+        self._encode, (self._retrieve, self._rank, self._browse, self._search, _, self._turn) = encode, stages
         self.assortment = Assortment(bundle, self.view, store)
         self.arranging = Arranging(self.view, Knowledge(bundle, self.view, stages.describe))
         self._policies, self._rulebook = Policies(self.view.documents), Rulebook(self.view.documents)
@@ -86,7 +86,9 @@ class Engine:
         still = self.has_guard and self.view.figures.guarded
         if still:
             degraded = (*degraded, "learning")
-        ranked = await self._ranked(history, await self._vector(history), still, ask)
+        is_plain = ask.filter is None and not ask.in_force.rules  # else the catalogue may have to be read first
+        async with self._turn if is_plain else nullcontext():
+            ranked = await self._ranked(history, await self._vector(history), still, ask)
         if ranked.version < ask.min_version:
             degraded = (*degraded, "stale")
         known = await self._known_here(ranked.candidates.item_idx, ranked.version)

@@ -1,6 +1,7 @@
 """All stages as rooms of one process."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import NamedTuple
 
 from serve.stages.browsing import Browse, Browsed, Browsing
@@ -10,6 +11,7 @@ from serve.stages.query import Found, Query, Ranked
 from serve.stages.ranking import Ranking
 from serve.stages.retrieval import Retriever
 from serve.stages.searching import Hits, Search, Searching
+from serve.stages.together import Turnstile
 from serve.state.view import View
 from train.bundle import Bundle
 
@@ -22,6 +24,7 @@ class Stages(NamedTuple):
     browse: Callable[[Browse], Awaitable[Browsed]]
     search: Callable[[Search], Awaitable[Hits]]
     describe: Callable[[Describe], Awaitable[Described]]
+    turn: AbstractAsyncContextManager[None] = nullcontext()  # in which a plain question goes from encoding to ranking
 
 
 def fused(bundle: Bundle, view: View, index: Index) -> Stages:
@@ -30,5 +33,6 @@ def fused(bundle: Bundle, view: View, index: Index) -> Stages:
     lists, search = Browsing(view, index, retriever.masks), Searching(view, index, retriever.masks)
     described = Describing(view.catalogue, retriever.masks)
     return Stages(
-        retriever.retrieve, Ranking(view, bundle.ranker).rank, lists.browse, search.search, described.describe
+        retriever.retrieve, Ranking(view, bundle.ranker).rank, lists.browse, search.search, described.describe,
+        Turnstile(),
     )  # fmt: skip

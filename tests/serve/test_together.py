@@ -14,7 +14,7 @@ from serve.stages.index.exact import FlatIndex
 from serve.stages.query import Query
 from serve.stages.ranking import Ranking
 from serve.stages.retrieval import Retriever
-from serve.stages.together import Together
+from serve.stages.together import Together, Turnstile
 from serve.state.view import View
 from tests.serve.shop import Shop
 from train.models.shopper import NO_HISTORY, history_of
@@ -75,6 +75,88 @@ def test_nothing_is_done_for_who_gave_up_before_it_was_begun() -> None:
 
     assert asyncio.run(ask()) == 16
     assert work.batches == [[4]]
+
+
+class Passage:
+    """People who pass a turnstile, and stay inside until they are let out."""
+
+    def __init__(self) -> None:
+        self.turnstile, self.inside, self.out = Turnstile(), list[str](), dict[str, asyncio.Event]()
+
+    def enter(self, name: str) -> asyncio.Task[None]:
+        self.out[name] = asyncio.Event()
+        return asyncio.ensure_future(self._pass(name))
+
+    async def _pass(self, name: str) -> None:
+        async with self.turnstile:
+            self.inside.append(name)
+            try:
+                await self.out[name].wait()
+                if name == "broken":
+                    raise ValueError(name)
+            finally:
+                self.inside.remove(name)
+
+
+async def turns(n: int = 5) -> None:
+    """Return after some turns of the event loop, in which all is done that can be."""
+    for _ in range(n):
+        await asyncio.sleep(0)
+
+
+def test_who_comes_alone_passes_at_once_and_who_waits_passes_with_all_others() -> None:
+    async def work() -> None:
+        passage = Passage()
+        for name in ("first", "second", "third"):
+            passage.enter(name)
+        await turns()
+        assert passage.inside == ["first"]
+        passage.out["first"].set()
+        await turns()
+        assert passage.inside == ["second", "third"]
+        passage.enter("fourth")
+        passage.out["second"].set()
+        await turns()
+        assert passage.inside == ["third"]
+        passage.out["third"].set()
+        await turns()
+        assert passage.inside == ["fourth"]
+
+    asyncio.run(work())
+
+
+def test_neither_a_failure_nor_one_who_gives_up_closes_the_turnstile() -> None:
+    async def work() -> None:
+        passage = Passage()
+        broken, impatient, patient = (passage.enter(name) for name in ("broken", "impatient", "patient"))
+        await turns()
+        impatient.cancel()
+        passage.out["broken"].set()
+        await turns()
+        assert isinstance(broken.exception(), ValueError)
+        assert passage.inside == ["patient"]
+        passage.out["patient"].set()
+        await patient
+        passage.enter("next")
+        await turns()
+        assert passage.inside == ["next"]
+
+    asyncio.run(work())
+
+
+def test_who_gives_up_just_when_let_in_is_out_again() -> None:
+    async def work() -> None:
+        passage = Passage()
+        first, second = passage.enter("first"), passage.enter("second")
+        await turns()
+        passage.out["first"].set()
+        await first  # the second one is let in, and has not gone on yet
+        second.cancel()
+        passage.enter("third")
+        await turns()
+        assert passage.inside == ["third"]
+
+    asyncio.run(work())
 
 
 @pytest.fixture
