@@ -10,7 +10,7 @@ from cluster.errors import LogError, StorageError, UnavailableError
 from serve.state.dead_letters import Execute
 from serve.state.decision_log import DecisionLog
 from serve.state.postgres_log import connect, driver, plain_place
-from serve.state.sqlite_log import code
+from serve.state.sqlite_file import SqliteFile, connected, know_codes, prepare
 
 FILE = "decisions.sqlite"
 INDEX = "CREATE INDEX IF NOT EXISTS decisions_by_person ON decisions (code(user_id)) WHERE user_id != ''"
@@ -22,52 +22,30 @@ TABLE_THERE = """CREATE TABLE IF NOT EXISTS decisions (
     content bytea NOT NULL)"""
 
 
-class SqliteDecisions(DecisionLog):
+class SqliteDecisions(SqliteFile, DecisionLog):
     """A file of its own, so that no ack of an event waits for a decision.
 
     Commits are not flushed (synchronous=NORMAL): a crash of the process loses none, one of the machine the newest.
     """
 
     def __init__(self, connection: sqlite3.Connection, place: str, forgotten: Mapping[str, int]) -> None:
-        super().__init__(place, forgotten)
+        DecisionLog.__init__(self, place, forgotten)
         self._connection = connection
 
     @classmethod
     def open(cls, folder: Path, forgotten: Mapping[str, int]) -> "SqliteDecisions":
         """Return the decisions of a data folder, none where there were none."""
         path = folder / FILE
-        connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+        connection = connected(path)
         try:
-            for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=NORMAL", "secure_delete=ON"):
-                connection.execute(f"PRAGMA {pragma}")
-            connection.create_function("code", 1, code, deterministic=True)
+            prepare(connection, "NORMAL")
+            know_codes(connection)
             connection.execute(TABLE)
             connection.execute(INDEX)
         except sqlite3.Error as error:
             connection.close()
             raise LogError(f"{path} cannot be opened: {error}; delete it to go on without past decisions") from error
         return cls(connection, str(path), forgotten)
-
-    def close(self) -> None:
-        self._connection.close()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Execute]:
-        with self._watched():
-            self._connection.execute("BEGIN IMMEDIATE")
-            yield self._connection.execute
-            self._connection.execute("COMMIT")
-
-    def _all(self, query: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        with self._watched():
-            return self._connection.execute(query, values).fetchall()
-
-    @staticmethod
-    def _same(left: str, right: str) -> str:
-        return f"code({left}) = code({right})"
-
-    def _scrub(self) -> None:
-        self._all("PRAGMA wal_checkpoint(TRUNCATE)", ())
 
     @contextmanager
     def _watched(self) -> Iterator[None]:

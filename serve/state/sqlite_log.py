@@ -4,15 +4,13 @@ import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 from cluster.errors import LogError, StorageError
 from cluster.storage import sync
-from serve.state.dead_letters import Execute
 from serve.state.event_log import COLUMNS, READ_COLUMNS, EventLog, LogEntry, LoggedBatch, encode, rows
 from serve.state.events import MERGE, MicroBatch
+from serve.state.sqlite_file import SqliteFile, code, connected, know_codes, prepare
 
 FILE = "events.sqlite"
 SCHEMA = (
@@ -31,23 +29,21 @@ SCHEMA = (
         number INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, event_id TEXT NOT NULL UNIQUE, user_id TEXT NOT NULL,
         status INTEGER NOT NULL, reason TEXT NOT NULL, content TEXT NOT NULL) STRICT""",
     "CREATE TABLE IF NOT EXISTS removed (last_seq INTEGER NOT NULL) STRICT",
-    # Where entries of an index move between pages, copies stay that nothing overwrites: so none holds an id.
     "CREATE UNIQUE INDEX IF NOT EXISTS events_by_id ON events (code(event_id))",
     "CREATE INDEX IF NOT EXISTS events_by_person ON events (code(user_id), seq)",
     f"CREATE INDEX IF NOT EXISTS merges_by_person ON events (code(order_key)) WHERE event_type = '{MERGE}'",
 )
 OLD_INDEXES = ("merges_by_source", "events_by_user")  # of earlier versions, with ids
-CODE_BYTES = 12  # of an id in an index; that two of a billion share a code is a matter of one in 10^11
 MAX_VARIABLES = 500  # ids per SELECT
 
 
-class SqliteLog(EventLog):
-    """One connection to one file; a second process is refused."""
+class SqliteLog(SqliteFile, EventLog):
+    """The log as one file."""
 
     def __init__(self, connection: sqlite3.Connection, folder: Path) -> None:
-        super().__init__(folder, str(folder))
+        EventLog.__init__(self, folder, str(folder))
         self._connection = connection
-        connection.create_function("code", 1, code, deterministic=True)
+        know_codes(connection)
         self.log_id, self.epoch = _raise_fence(connection)
         _renew(connection)
         self.last_seq: int = connection.execute("SELECT coalesce(max(version), 0) FROM batches").fetchone()[0]
@@ -60,12 +56,9 @@ class SqliteLog(EventLog):
         if not path.exists() and not bootstrap:
             raise LogError(f"{folder} holds no event log; give the folder that has it, or bootstrap=true to begin one")
         folder.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
+        connection = connected(path)
         try:
-            # EXCLUSIVE before WAL: the lock then lies in the file itself and no second connection can exist, with
-            # which SQLite up to 3.51.2 may lose commits. What is overwritten or deleted is zeroed in its page.
-            for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
-                connection.execute(f"PRAGMA {pragma}")
+            prepare(connection, "FULL")
             log = cls(connection, folder)
         except sqlite3.Error as error:
             connection.close()
@@ -99,9 +92,6 @@ class SqliteLog(EventLog):
         with self._watched():
             return self._connection.execute(query, (bundle,)).fetchone()[0]
 
-    def close(self) -> None:
-        self._connection.close()
-
     def _write(self, bundle: str, batch: MicroBatch, entries: Sequence[LogEntry]) -> None:
         with self._transaction() as execute:
             self._connection.executemany(
@@ -111,25 +101,6 @@ class SqliteLog(EventLog):
                 "INSERT INTO batches VALUES (?,?,?,?,?)",
                 (batch.version, batch.first_seq, bundle, self.epoch, encode(batch)),
             )
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Execute]:
-        with self._watched():
-            self._connection.execute("BEGIN IMMEDIATE")
-            yield self._connection.execute
-            self._connection.execute("COMMIT")
-
-    def _all(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-        with self._watched():
-            return self._connection.execute(query, values).fetchall()
-
-    @staticmethod
-    def _same(left: str, right: str) -> str:
-        return f"code({left}) = code({right})"
-
-    def _scrub(self) -> None:
-        """Bring the zeroed pages into the file, and cut off the write-ahead log with the pages as they were."""
-        self._all("PRAGMA wal_checkpoint(TRUNCATE)")
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
@@ -144,11 +115,6 @@ class SqliteLog(EventLog):
                 self._connection.execute("ROLLBACK")
             problem = f"no space left for the event log in {self.folder}; free some, then send again"
             raise StorageError(problem) from error
-
-
-def code(text: str) -> bytes:
-    """Return what an index knows of an id."""
-    return blake2b(text.encode(), digest_size=CODE_BYTES).digest()
 
 
 def _raise_fence(connection: sqlite3.Connection) -> tuple[str, int]:
