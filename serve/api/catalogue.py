@@ -8,12 +8,12 @@ import orjson
 from fastapi import APIRouter, Query, Request, Response
 from pydantic.alias_generators import to_camel
 
-from cluster.errors import NotFoundError, PreconditionError, RequestError
+from cluster.errors import NotFoundError, RequestError
 from serve.api.bodies import as_json, read_bytes, read_json
 from serve.api.documents import LINES, answers_lines, takes, takes_lines
 from serve.api.item_schemas import DeletionAnswer, ItemAnswer, ItemBody, ItemLine, ItemsAnswer, LineAnswer
 from serve.api.problems import InvalidError, checked, problem, read
-from serve.api.writing import expectation, request_of, tagged, write
+from serve.api.writing import expectation, patched, request_of, tagged, write
 from serve.engine import Engine
 from serve.state.catalogue import LiveCatalogue, etag, written_content
 from serve.state.events import ITEM, Ack, Problem, Write
@@ -22,7 +22,6 @@ from serve.state.writing import WriteRequest
 CATALOGUE = "products"
 MAX_LINES = 500
 UNSAID = Problem(500, "no reason was given")
-PATCHES = 3  # tries of a PATCH without If-Match, when others write the same item
 
 
 def catalogue_routes(engine_of: Callable[[], Engine]) -> APIRouter:
@@ -76,13 +75,7 @@ def catalogue_routes(engine_of: Callable[[], Engine]) -> APIRouter:
     async def patch_item(catalogue: str, item_id: str, request: Request) -> Response:
         """Change some of an item; null takes a value away (RFC 7396)."""
         engine, patch = engine_of(), await read_json(request)
-        for _ in range(PATCHES - 1):
-            try:
-                return await patch_once(engine, catalogue, item_id, patch, request)
-            except PreconditionError:
-                if "if-match" in request.headers:
-                    raise
-        return await patch_once(engine, catalogue, item_id, patch, request)
+        return await patched(lambda: patch_once(engine, catalogue, item_id, patch, request), request)
 
     @routes.delete("/items/{item_id:path}")
     async def delete_item(catalogue: str, item_id: str, request: Request) -> DeletionAnswer:
@@ -99,7 +92,7 @@ def catalogue_routes(engine_of: Callable[[], Engine]) -> APIRouter:
 async def patch_once(engine: Engine, catalogue: str, item_id: str, patch: Any, request: Request) -> Response:
     """Write an item as a patch leaves it, unless somebody else wrote it meanwhile."""
     before = current(engine, catalogue, checked(item_id, "item"))
-    content = content_of(patched(item_id, before, patch))
+    content = content_of(changed(item_id, before, patch))
     given = expectation(request, before)
     version = await write(engine, Write(ITEM, item_id, content), etag(before) if given is None else given)
     return tagged(told(item_id, content, version), content)
@@ -110,18 +103,18 @@ def content_of(body: ItemBody) -> str:
     return written_content(body.model_dump(exclude={"id", "deleted"}))
 
 
-def patched(item_id: str, content: str, patch: Any) -> ItemBody:
+def changed(item_id: str, content: str, patch: Any) -> ItemBody:
     """Return an item after a merge patch."""
     if not content:
         raise NotFoundError(f"item {item_id!r} is not in the catalogue; PUT it")
     if not isinstance(patch, dict):
         raise RequestError("the body must be an object")
-    changed = in_camel(content)
+    facts = in_camel(content)
     for name, value in patch.items():
         if name == "properties" and isinstance(value, dict):
-            value = {key: one for key, one in (changed.get(name, {}) | value).items() if one is not None}
-        changed[name] = value
-    return read(ItemBody, {name: value for name, value in changed.items() if value is not None})
+            value = {key: one for key, one in (facts.get(name, {}) | value).items() if one is not None}
+        facts[name] = value
+    return read(ItemBody, {name: value for name, value in facts.items() if value is not None})
 
 
 def read_lines(content: bytes) -> Iterator[WriteRequest | Problem]:

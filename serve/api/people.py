@@ -28,7 +28,7 @@ from serve.trust.decisions import Decision
 
 
 def people_routes(engine_of: Callable[[], Engine]) -> APIRouter:
-    """Return the routes below /v1/users."""
+    """Return the routes below /v1/users/{id}."""
     routes = APIRouter(prefix="/v1/users", tags=["users"])
 
     @routes.get("/{user_id:path}/export")
@@ -41,6 +41,7 @@ def people_routes(engine_of: Callable[[], Engine]) -> APIRouter:
         rows = zip(history.item_idx.tolist(), history.timestamp_ms.tolist(), strict=True)
         return ExportAnswer(
             user=user_id, ids=held.user_ids, events=[tell(event) for event in held.events],
+            traits=orjson.loads(held.shopper.traits or "{}"),
             history=[HistoryRow(item=engine.item_ids[item_idx], time=moment(time)) for item_idx, time in rows],
             refused=[tell_refused(letter) for letter in held.letters],
             decisions=[DecisionSummary(**summary(Decision.read(record))) for record in held.decisions],

@@ -7,6 +7,21 @@ from pydantic import BaseModel, Field
 
 from serve.api.decision_schemas import DecisionSummary
 from serve.api.schemas import Id, Wire
+from serve.api.slate_schemas import Traits
+
+
+class UserBody(Wire):
+    """What is known of a shopper beside what they did."""
+
+    traits: Traits = Field(description="taken for known in every request of the shopper's that does not say otherwise")
+
+
+class UserAnswer(BaseModel):
+    """What was written of a shopper."""
+
+    user: str
+    version: int = Field(description="as minVersion it makes an answer reflect this")
+    traits: dict[str, Any]
 
 
 class MergeBody(Wire):
@@ -70,6 +85,7 @@ class ExportAnswer(BaseModel):
     user: str
     ids: list[str] = Field(description="the asked one first, then the guests merged into it")
     events: list[HeldEvent] = Field(description="in the order in which they were acknowledged")
+    traits: dict[str, Any] = Field(description="that were written of the person, and hold now")
     history: list[HistoryRow] = Field(description="what answers follow from, oldest first; also of before the log")
     refused: list[RefusedEvent] = Field(description="of late, oldest first")
     decisions: list[DecisionSummary] = Field(description="what was shown, and why, oldest first")

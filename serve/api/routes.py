@@ -23,7 +23,7 @@ from serve.api.lists import list_routes, personal, policy_of
 from serve.api.measuring import Measured, metric_routes
 from serve.api.outgoing import read_ask
 from serve.api.people import people_routes
-from serve.api.person_schemas import MergeBody
+from serve.api.person_schemas import MergeBody, UserBody
 from serve.api.policies import KINDS, document_routes, preview_routes
 from serve.api.problems import install_problems, read
 from serve.api.schemas import EventBody, EventsAnswer, EventsBody, ProblemBody
@@ -35,6 +35,7 @@ from serve.api.slate_schemas import (
     SearchBody,
     SimilarBody,
 )
+from serve.api.traits import trait_routes
 from serve.engine import Engine
 from serve.state.events import Ack, Event, Problem
 
@@ -53,7 +54,7 @@ def make_api(engine_of: Callable[[], Engine], keyring_of: Callable[[], Keyring] 
     )  # fmt: skip
     install_problems(api)
     api.add_middleware(Measured, lambda: engine_of().metrics)
-    bodies = (EventBody, EventsBody, MergeBody, NextBody, ProblemBody)
+    bodies = (EventBody, EventsBody, MergeBody, NextBody, ProblemBody, UserBody)
     document_bodies(api, *ASKS, *bodies, *ITEM_BODIES, *DOCUMENT_BODIES)
 
     # Routes are tried in their order: those asked most come first.
@@ -94,6 +95,7 @@ def make_api(engine_of: Callable[[], Engine], keyring_of: Callable[[], Keyring] 
         }
 
     api.include_router(people_routes(engine_of))
+    api.include_router(trait_routes(engine_of))
     api.include_router(evaluation_routes(engine_of))
     api.include_router(catalogue_routes(engine_of))
     api.include_router(list_routes(engine_of))

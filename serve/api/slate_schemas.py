@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 from serve.api.schemas import Finite, Id, Wire
 from serve.stages.reasons import Code
 from serve.state.documents import HOME
+from serve.state.shoppers import MAX_TRAITS
 
 
 class Context(Wire):
@@ -17,8 +18,11 @@ class Context(Wire):
     device: str | None = Field(None, max_length=64)
 
 
-Trait = Annotated[str, Field(max_length=256)] | bool | Finite
-Traits = dict[Annotated[str, Field(max_length=64)], Trait | Annotated[list[Trait], Field(max_length=64)]]
+Trait = Annotated[str, Field(max_length=256)] | bool | int | Finite
+Traits = Annotated[
+    dict[Annotated[str, Field(max_length=64)], Trait | Annotated[list[Trait], Field(max_length=64)]],
+    Field(max_length=MAX_TRAITS),
+]
 
 
 Return = Annotated[list[Literal["properties", "scores"]], Field(max_length=2)]
@@ -35,7 +39,7 @@ class AskBody(Wire):
     session: Id | None = None
     context: Context = Context.model_validate({})
     traits: Traits = Field(
-        default_factory=dict, max_length=64, description="of the shopper; used where the model was told of such traits"
+        default_factory=dict, description="of the shopper; used where the model was told of such traits"
     )
     filter: Filter | None = None
     return_: Return = Field(default_factory=list, alias="return")

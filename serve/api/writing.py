@@ -1,5 +1,6 @@
-"""What the shop writes over HTTP, items and documents: who read an old version cannot overwrite a newer one."""
+"""What the shop writes over HTTP, items, documents and traits: who read an old version cannot overwrite a newer one."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import uuid4
 
@@ -15,6 +16,8 @@ from serve.state.writing import WriteRequest
 REFUSALS: dict[int, type[LiveshelfError]] = {
     404: NotFoundError, 409: ConflictError, 412: PreconditionError, 422: UnprocessableError
 }  # fmt: skip
+
+PATCHES = 3  # tries of a PATCH without If-Match, when others write the same thing
 
 
 async def write(engine: Engine, write: Write, expected: str | None) -> int:
@@ -40,6 +43,17 @@ def expectation(request: Request, content: str) -> str | None:
     if given.strip() == "*":
         return etag(content) if content else "*"
     return given.strip().removeprefix("W/").strip('"')
+
+
+async def patched(once: Callable[[], Awaitable[Response]], request: Request) -> Response:
+    """Return what a PATCH answers, tried again where somebody else wrote between its reading and its writing."""
+    for _ in range(PATCHES - 1):
+        try:
+            return await once()
+        except PreconditionError:
+            if "if-match" in request.headers or "if-none-match" in request.headers:
+                raise
+    return await once()
 
 
 def tagged(body: dict[str, Any], content: str) -> Response:

@@ -14,6 +14,7 @@ from cluster.errors import LogError
 from serve.state.dead_letters import Execute, LetterBox
 from serve.state.events import (
     MERGE,
+    NO_WRITE,
     RESERVED,
     SILENT,
     WRITES,
@@ -222,7 +223,7 @@ class EventLog(ABC):
             first_seq=first_seq, event_types=event_types, user_ids=user_ids, order_keys=order_keys,
             weight=np.array(weight), timestamp_ms=np.array(timestamp_ms, np.int64),
             **(_lacking(len(user_ids)) | arrays),
-            writes=tuple(map(Write, event_types, item_ids, contents)) if WRITES.issuperset(event_types) else (),
+            writes=_writes(event_types, item_ids, user_ids, contents),
         )  # fmt: skip
         return LoggedBatch(bundle, batch, item_ids)
 
@@ -237,6 +238,18 @@ def _owner(user_id: str, seq: int, merges: Mapping[str, list[tuple[int, str]]]) 
 def _lacking(n: int) -> dict[str, np.ndarray]:
     """Return what batches of n events lack that are older than the column."""
     return {"judged": nobody_looked(n), "opinion": nobody_spoke(n)}
+
+
+def _writes(
+    event_types: Sequence[str], item_ids: Sequence[str | None], user_ids: Sequence[str], contents: Sequence[str]
+) -> tuple[Write, ...]:
+    """Return what a batch of writes says, a row each; nothing of a batch of events, or where all of it is silent."""
+    if WRITES.isdisjoint(event_types):
+        return ()
+    return tuple(
+        Write(kind, item_id or user_id, content) if kind in WRITES else NO_WRITE
+        for kind, item_id, user_id, content in zip(event_types, item_ids, user_ids, contents, strict=True)
+    )
 
 
 def encode(batch: MicroBatch) -> bytes:
@@ -261,7 +274,9 @@ def silenced(batch: MicroBatch, seqs: Sequence[int]) -> MicroBatch:
         timestamp_ms=rows(batch.timestamp_ms, 0), same_order=rows(batch.same_order, 0),
         standing=rows(batch.standing, 0), previous=rows(batch.previous, NO_ITEM), vectors=rows(batch.vectors, 0),
         judged=rows(batch.judged, 0), opinion=rows(batch.opinion, np.nan),
-        writes=batch.writes,
+        writes=tuple(
+            NO_WRITE if gone else write for write, gone in zip(batch.writes, silent.tolist(), strict=False)
+        ) if not silent.all() else (),
     )  # fmt: skip
 
 

@@ -13,8 +13,9 @@ UNKNOWN = -2  # item_idx of an item that the sender's bundle does not have; the 
 ITEM = "$item"  # the type of a row by which the shop says what an item is
 SCENARIO = "$scenario"  # how a list of some place in the shop is made
 RULE = "$rule"  # what the shop wants in its lists whatever was learned
+TRAITS = "$traits"  # what is known of a shopper beside what they did; the row is the shopper's
 DOCUMENTS = frozenset({SCENARIO, RULE})  # types of rows by which the shop says anything else
-WRITES = DOCUMENTS | {ITEM}
+WRITES = DOCUMENTS | {ITEM, TRAITS}
 
 
 class Ranks(NamedTuple):
@@ -76,16 +77,19 @@ class Position(NamedTuple):
 
 
 class Write(NamedTuple):
-    """What an item, or a document, is from now on."""
+    """What an item, a document or a shopper is from now on."""
 
-    kind: str  # one of WRITES
+    kind: str  # one of WRITES, or SILENT, which says nothing
     id: str
     content: str  # JSON as serve.state.catalogue.written_content makes it; empty where it is gone
 
     @property
     def noun(self) -> str:
         """What errors call it."""
-        return self.kind.removeprefix(RESERVED)
+        return "user" if self.kind == TRAITS else self.kind.removeprefix(RESERVED)
+
+
+NO_WRITE = Write(SILENT, "", "")
 
 
 class Row(NamedTuple):
@@ -128,7 +132,7 @@ class MicroBatch:
     vectors: np.ndarray  # (n, d) float32, h_u as the gateway encoded it; zeros make no step; of an ITEM, its h_i
     judged: np.ndarray  # (n, 3) int32, Ranks, UNJUDGED in most rows
     opinion: np.ndarray  # (n,) float32 of the item, −1 to 1, NaN for none
-    writes: tuple[Write, ...] = ()  # one for each event of a batch of WRITES, which hold nothing else
+    writes: tuple[Write, ...] = ()  # one for each event of a batch of WRITES, which hold nothing else but SILENT
 
     def __len__(self) -> int:
         return len(self.user_ids)

@@ -76,7 +76,8 @@ def shopper_arrays(live: Mapping[str, Shopper]) -> dict[str, np.ndarray]:
     """Return all shoppers with live events, by user_id; the texts are one JSON list in bytes."""
     user_ids = sorted(live)
     shoppers = [live[user_id] for user_id in user_ids]
-    texts = json.dumps([user_ids, [shopper.order_key for shopper in shoppers]])
+    told = {user_id: one.traits for user_id, one in zip(user_ids, shoppers, strict=True) if one.traits}
+    texts = json.dumps([user_ids, [shopper.order_key for shopper in shoppers], told])
     histories = [shopper.history for shopper in shoppers]
     return {
         "shopper_texts": np.frombuffer(texts.encode(), dtype=np.uint8),
@@ -90,7 +91,7 @@ def shopper_arrays(live: Mapping[str, Shopper]) -> dict[str, np.ndarray]:
 
 def read_shoppers(arrays: Mapping[str, np.ndarray]) -> dict[str, Shopper]:
     """Return the shoppers of `shopper_arrays`."""
-    user_ids, order_keys = json.loads(arrays["shopper_texts"].tobytes())
+    user_ids, order_keys, told = json.loads(arrays["shopper_texts"].tobytes())
     if not user_ids:
         return {}
     ends = np.cumsum(arrays["history_length"])[:-1]
@@ -98,7 +99,7 @@ def read_shoppers(arrays: Mapping[str, np.ndarray]) -> dict[str, Shopper]:
     versions = arrays["shopper_version"].tolist()
     return {
         user_id: Shopper(
-            version=version, order_key=order_key,
+            version=version, order_key=order_key, traits=told.get(user_id, ""),
             history=History(item_idx=item_idx, timestamp_ms=timestamp_ms, order_idx=order_idx),
         )
         for user_id, order_key, version, item_idx, timestamp_ms, order_idx in zip(

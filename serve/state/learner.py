@@ -39,7 +39,10 @@ def apply(state: LiveState, batch: MicroBatch) -> Moved:
         opinion = batch.opinion[counted][spoken].astype(np.float64)
         state.items.opinions.add(item_idx[spoken], opinion, share[spoken])
     state.figures.add(batch.judged, batch.standing)
-    moved = [state.write(write, vector) for write, vector in zip(batch.writes, batch.vectors, strict=False)]
+    moved = [
+        state.write(write, vector, seq)
+        for seq, (write, vector) in enumerate(zip(batch.writes, batch.vectors, strict=False), batch.first_seq)
+    ]
     if state.config.learning_rate > 0:
         moved.append(move_rows(state, batch))
     state.version = batch.version

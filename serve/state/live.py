@@ -11,7 +11,7 @@ from pydantic import Field
 from cluster.config import Config
 from serve.state.catalogue import LiveCatalogue
 from serve.state.documents import Documents
-from serve.state.events import ITEM, Write
+from serve.state.events import DOCUMENTS, ITEM, TRAITS, Write
 from serve.state.figures import Figures
 from serve.state.marks import Marks
 from serve.state.moves import STILL, Moved
@@ -20,7 +20,7 @@ from serve.state.shoppers import Shoppers
 from train.bundle_state import BundleState
 from train.models.item_state import ItemState
 
-RULE = 7  # raise it when `learner.apply` or completion changes, so that no snapshot or replica mixes two rules
+RULE = 8  # raise it when `learner.apply` or completion changes, so that no snapshot or replica mixes two rules
 
 
 class LearnerConfig(Config):
@@ -82,15 +82,19 @@ class LiveState:
         """Return what an item or a document says, as JSON; nothing where there is none."""
         return self.catalogue.content_of(name) if kind == ITEM else self.documents.get(kind, name).content
 
-    def write(self, write: Write, vector: np.ndarray) -> Moved:
-        """Take what the shop says of an item, and h_i (d,) that this gives it, or of a document.
+    def write(self, write: Write, vector: np.ndarray, seq: int) -> Moved:
+        """Take what the shop says of an item, and h_i (d,) that this gives it, of a document or of a shopper.
 
         Zeros leave the item's vector where it is. What events taught the item so far is kept.
         """
-        if write.kind != ITEM:
+        if write.kind == ITEM:
+            return self._write_item(write, vector)
+        if write.kind in DOCUMENTS:
             self.documents.write(write)
-            return STILL
-        return self._write_item(write, vector)
+        elif write.kind == TRAITS:
+            self.shoppers.describe(write.id, write.content, seq)
+            self.marks.add(write.id)
+        return STILL
 
     def _write_item(self, write: Write, vector: np.ndarray) -> Moved:
         is_placed = bool(vector.any())

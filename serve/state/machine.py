@@ -144,7 +144,7 @@ class StateMachine:
         if bundle != self.state.bundle:
             vectors = np.zeros((len(requests), self.state.items.vectors.shape[1]), np.float32)
         known = self.log.known([request.event_id for request in requests])
-        judged = list(judge_writes(requests, vectors, self.state, known))
+        judged = list(judge_writes(requests, vectors, self.state, self.shoppers, known))
         new = [position for position, ack in enumerate(judged) if ack is None]
         batch = None
         if new:

@@ -1,6 +1,7 @@
 """The shoppers of a live state: all of them in the store, the lately seen ones in a replica."""
 
 import hashlib
+import json
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -8,9 +9,13 @@ from typing import Protocol
 
 import numpy as np
 
+from serve.state.catalogue import written_content
 from serve.state.events import Row
 from train.data.schema import Interactions
+from train.encoders.traits import TraitEncoder
 from train.models.shopper import MAX_HISTORY, NO_HISTORY, History, history_of
+
+MAX_TRAITS = 64  # of a shopper
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,11 +25,24 @@ class Shopper:
     version: int = 0
     history: History = NO_HISTORY
     order_key: str = ""  # of the newest row
+    traits: str = ""  # that were written, a mapping as JSON; empty where none ever were
+
+    @property
+    def content(self) -> str:
+        """What can be read of the shopper's traits, and written over: an empty mapping of who is known without any."""
+        return self.traits or ("{}" if self.version or not self.history.is_stranger else "")
 
     def appended(self, row: Row) -> "Shopper":
         """Return the shopper after one more event."""
         history = self.history.appended(row.item_idx, row.timestamp_ms, row.same_order)
-        return Shopper(version=row.seq, history=history, order_key=row.order_key)
+        return replace(self, version=row.seq, history=history, order_key=row.order_key)
+
+    def described(self, encoder: TraitEncoder | None) -> "Shopper":
+        """Return the shopper with a history that carries the written traits, before those that the bundle knows."""
+        if encoder is None or not self.traits:
+            return self
+        traits = encoder.changed(self.history.traits, json.loads(self.traits))
+        return replace(self, history=replace(self.history, traits=traits))
 
     def in_order(self, order_key: str) -> bool:
         """Tell whether the newest row belongs to the order of this key."""
@@ -39,6 +57,9 @@ class Shoppers(Protocol):
 
     def merge(self, user_id: str, row: Row) -> None:
         """Let the history of `row.order_key` join that of `user_id`, and be nobody's else."""
+
+    def describe(self, user_id: str, traits: str, seq: int) -> None:
+        """Take what is known of a shopper beside the history, a mapping as JSON, from event `seq` on."""
 
 
 class AllShoppers:
@@ -75,8 +96,12 @@ class AllShoppers:
         self.live[user_id] = joined(self.get(user_id), self.get(row.order_key), row.seq)
         self.live[row.order_key] = self._with_traits(row.order_key, Shopper(version=row.seq))
 
+    def describe(self, user_id: str, traits: str, seq: int) -> None:
+        """Take what was written of a shopper in place of what was before."""
+        self.live[user_id] = replace(self.get(user_id), version=seq, traits=traits)
+
     def restore(self, live: dict[str, Shopper]) -> None:
-        """Go on from a snapshot's shoppers; it holds what they did, and their traits are the bundle's."""
+        """Go on from a snapshot's shoppers; it holds no traits of the bundle's."""
         self.live = {user_id: self._with_traits(user_id, shopper) for user_id, shopper in live.items()}
 
     def _with_traits(self, user_id: str, shopper: Shopper) -> Shopper:
@@ -115,9 +140,12 @@ class CachedShoppers:
 
     def merge(self, user_id: str, row: Row) -> None:
         """Forget both shoppers of a merge; an answer that is under way may be from before it, and is not kept."""
-        for one in (user_id, row.order_key):
-            self._kept.pop(one, None)
-            self._awaited.pop(one, None)
+        self._forget(user_id)
+        self._forget(row.order_key)
+
+    def describe(self, user_id: str, traits: str, seq: int) -> None:
+        """Forget a shopper of whom something was written, as in a merge: it changes more than a row at the end."""
+        self._forget(user_id)
 
     def expect(self, user_id: str) -> None:
         """Hold rows back from now on, because the store is being asked for this shopper."""
@@ -148,6 +176,10 @@ class CachedShoppers:
         """Hold no more rows back for a shopper the store could not be asked for."""
         self._awaited.pop(user_id, None)
 
+    def _forget(self, user_id: str) -> None:
+        self._kept.pop(user_id, None)
+        self._awaited.pop(user_id, None)
+
 
 def digest_of(user_id: str) -> str:
     """Return what stays of a forgotten shopper: enough to know the id again, and not to read it."""
@@ -155,7 +187,7 @@ def digest_of(user_id: str) -> str:
 
 
 def joined(shopper: Shopper, other: Shopper, version: int) -> Shopper:
-    """Return one history of two, by time, with the newest rows and the first one's traits."""
+    """Return one history of two, by time, with the newest rows; the other one's traits fill the first one's gaps."""
     pair = (other, shopper)
     time = np.concatenate([one.history.timestamp_ms for one in pair])
     order = np.argsort(time, kind="stable")[-MAX_HISTORY:]
@@ -166,7 +198,19 @@ def joined(shopper: Shopper, other: Shopper, version: int) -> Shopper:
         item_idx=np.concatenate([one.history.item_idx for one in pair])[order], timestamp_ms=time[order],
         order_idx=np.cumsum(begins), traits=shopper.history.traits,
     )  # fmt: skip
-    return Shopper(version=version, history=history, order_key=pair[whose[-1]].order_key if len(whose) else "")
+    return Shopper(
+        version=version, history=history, order_key=pair[whose[-1]].order_key if len(whose) else "",
+        traits=_filled(shopper.traits, other.traits),
+    )  # fmt: skip
+
+
+def _filled(traits: str, others: str) -> str:
+    """Return what was written of a shopper, and of another one where that says nothing; at most MAX_TRAITS."""
+    if not (traits and others):
+        return traits or others
+    own, more = json.loads(traits), json.loads(others)
+    gaps = [pair for pair in more.items() if pair[0] not in own]
+    return written_content(own | dict(gaps[: max(0, MAX_TRAITS - len(own))]))
 
 
 def _after(history: History, at_ms: int) -> History:

@@ -146,7 +146,8 @@ class View:
 
     async def _ask(self, user_id: str, source: Source) -> Shopper:
         try:
-            return self._shoppers.put(user_id, await source.user(user_id, self.position))
+            shopper = await source.user(user_id, self.position)
+            return self._shoppers.put(user_id, shopper.described(self._bundle.traits))
         finally:
             self._shoppers.give_up(user_id)
             del self._asked[user_id]

@@ -1,4 +1,4 @@
-"""Writes of items and documents, judged one by one in the order sent: each sees what those before it wrote."""
+"""Writes of items, documents and traits, judged one by one in the order sent: each sees what those before it wrote."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -9,13 +9,14 @@ from serve.state.admission import MAX_PAYLOAD_BYTES, fingerprint
 from serve.state.catalogue import etag
 from serve.state.documents import ALWAYS
 from serve.state.event_log import LogEntry
-from serve.state.events import Ack, Event, Problem, Write
+from serve.state.events import TRAITS, Ack, Event, Problem, Write
 from serve.state.live import LiveState
+from serve.state.shoppers import AllShoppers
 from train.data.schema import NO_ITEM
 
 
 class WriteRequest(NamedTuple):
-    """An item or a document as the shop wants it."""
+    """An item, a document or a shopper's traits as the shop wants them."""
 
     event_id: str  # the same when it is sent again
     write: Write
@@ -23,8 +24,9 @@ class WriteRequest(NamedTuple):
 
 
 def judge_writes(
-    requests: Sequence[WriteRequest], vectors: np.ndarray, state: LiveState, known: dict[str, tuple[int, bytes]]
-) -> Iterator[Ack | None]:
+    requests: Sequence[WriteRequest], vectors: np.ndarray, state: LiveState, shoppers: AllShoppers,
+    known: dict[str, tuple[int, bytes]],
+) -> Iterator[Ack | None]:  # fmt: skip
     """Yield an ack for each write that changes nothing, and None for those that are to be logged.
 
     vectors: (n, d) float32, h_i that the content gives, zeros for none; known: as EventLog.known.
@@ -32,7 +34,8 @@ def judge_writes(
     pending: dict[tuple[str, str], str] = {}
     for request, vector in zip(requests, vectors, strict=True):
         kind, name, content = request.write
-        current = pending.get((kind, name), state.content(kind, name))
+        if (current := pending.get((kind, name))) is None:
+            current = shoppers.get(name).content if kind == TRAITS else state.content(kind, name)
         if request.event_id in known:
             yield Ack(request.event_id, "duplicate", known[request.event_id][0], None)
         elif (problem := _problem(request, vector, current)) is not None:
@@ -46,11 +49,13 @@ def judge_writes(
 
 def entry_of(request: WriteRequest, now_ms: int) -> LogEntry:
     """Return a write as it is logged."""
+    kind, name, content = request.write
+    user_id, item_id = (name, None) if kind == TRAITS else ("", name)
     event = Event(
-        event_id=request.event_id, user_id="", item_idx=NO_ITEM, event_type=request.write.kind, weight=0.0,
-        timestamp_ms=now_ms, item_id=request.write.id, payload=request.write.content,
+        event_id=request.event_id, user_id=user_id, item_idx=NO_ITEM, event_type=kind, weight=0.0,
+        timestamp_ms=now_ms, item_id=item_id or "", payload=content,
     )  # fmt: skip
-    return LogEntry(event, request.write.id, fingerprint(event, request.write.id))
+    return LogEntry(event, item_id, fingerprint(event, item_id))
 
 
 def _problem(request: WriteRequest, vector: np.ndarray, current: str) -> Problem | None:

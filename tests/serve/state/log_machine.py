@@ -14,7 +14,7 @@ from serve.state.admission import fingerprint
 from serve.state.completion import draft
 from serve.state.dead_letters import DeadLetter
 from serve.state.event_log import EventLog, LogEntry, silenced
-from serve.state.events import MERGE, WRITES, Event, MicroBatch, Problem, Write
+from serve.state.events import MERGE, TRAITS, WRITES, Event, MicroBatch, Problem, Write
 from serve.state.shoppers import digest_of
 from serve.state.writing import WriteRequest, entry_of
 from tests.serve.state.state_world import DIM, event, vectors_for
@@ -77,6 +77,7 @@ class LogMachine(RuleBasedStateMachine):
         self.batches.append(batch)
         self.bundles[batch.version] = "b1"
         self.last_seq = batch.version
+        self.seqs |= {f"w{first + place}": first + place for place, one in enumerate(writes) if one.kind == TRAITS}
 
     @rule()
     def reopen(self) -> None:

@@ -156,7 +156,7 @@ def test_a_copy_is_the_same_in_room_made_before(grows: bool) -> None:
     state = live_state(bundle, AllShoppers(bundle.histories), FAST.learner)
     room = room_for(state)
     if grows:
-        state.write(Write(ITEM, "new", "{}"), np.zeros(DIM, np.float32))
+        state.write(Write(ITEM, "new", "{}"), np.zeros(DIM, np.float32), 1)
     state.items.vectors[3] = 7
     copy = item_arrays(state, room)
     assert (copy["vectors"] is room["vectors"]) != grows
@@ -165,10 +165,11 @@ def test_a_copy_is_the_same_in_room_made_before(grows: bool) -> None:
 
 
 def test_shoppers_of_any_name_survive_the_arrays() -> None:
-    shoppers = {name: Shopper(version=place, order_key=name) for place, name in enumerate(["ü/é", "", "日本", '"\\'])}
+    names = ["ü/é", "", "日本", '"\\']
+    shoppers = {name: Shopper(version=place, order_key=name, traits=name) for place, name in enumerate(names)}
     found = read_shoppers(shopper_arrays(shoppers))
-    assert {name: (one.version, one.order_key, len(one.history)) for name, one in found.items()} == {
-        name: (one.version, one.order_key, 0) for name, one in shoppers.items()
+    assert {name: (one.version, one.order_key, one.traits, len(one.history)) for name, one in found.items()} == {
+        name: (one.version, name, name, 0) for name, one in shoppers.items()
     }
     assert read_shoppers(shopper_arrays({})) == {}
     assert np.array_equal(shopper_arrays({})["history_length"], [])
