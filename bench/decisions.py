@@ -11,6 +11,7 @@ import asyncio
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +58,8 @@ class DecisionsConfig(Config):
 def engine_of(bundle: Bundle, view: View, store: Store) -> Engine:
     """Return an engine as a fused gateway has it."""
 
-    async def encode(history: History) -> np.ndarray:
-        return bundle.model.encode_shoppers([history])[0]
+    async def encode(histories: Sequence[History]) -> np.ndarray:
+        return bundle.model.encode_shoppers([*histories])
 
     stages = fused(bundle, view, open_index(view, bundle, IndexConfig()))
     return Engine(bundle, Follower(view, store), store, encode, stages)

@@ -134,13 +134,13 @@ class Gateway(Replica):
     """The HTTP surface over an engine; the stages are rooms of this replica, or deployments when handles are given."""
 
     async def __init__(
-        self, folder: str, max_shoppers: int, keyring: Keyring, index: IndexConfig, judged_share: float, guard: bool,
-        decision_share: float,
+        self, folder: str, max_shoppers: int, keyring: Keyring, index: IndexConfig, judged_share: float,
+        judged_a_second: float, guard: bool, decision_share: float,
         retriever: DeploymentHandle | None = None, ranker: DeploymentHandle | None = None,
     ) -> None:  # fmt: skip
         await self.start(folder, max_shoppers)
         self.keyring = keyring
-        self._encode_together = Together[History, np.ndarray](self.bundle.model.encode_shoppers, ENCODED_AT_ONCE)
+        encode = Together[History, np.ndarray](self.bundle.model.encode_shoppers, ENCODED_AT_ONCE).each
         if retriever is None or ranker is None:
             stages = self.stages(index)
         else:
@@ -148,14 +148,11 @@ class Gateway(Replica):
                 retriever.retrieve.remote, ranker.rank.remote, retriever.browse.remote, retriever.search.remote,
                 retriever.describe.remote,
             )  # fmt: skip
-        settings = judged_share, guard, decision_share, ray.serve.get_replica_context().replica_id.unique_id
-        self.engine = Engine(self.bundle, self.follower, self.store, self.encode, stages, *settings)
+        process = ray.serve.get_replica_context().replica_id.unique_id
+        settings = judged_share, judged_a_second, guard, decision_share, process
+        self.engine = Engine(self.bundle, self.follower, self.store, encode, stages, *settings)
         self._placing = asyncio.create_task(self.engine.assortment.keep_placed())
         self._telling = asyncio.create_task(self.engine.keep_telling())
-
-    async def encode(self, history: History) -> np.ndarray:
-        """Return h_u (d,); requests that come at the same time are encoded together."""
-        return await self._encode_together(history)
 
 
 def replica_api() -> FastAPI:
@@ -171,7 +168,8 @@ def gateway_settings(folder: str, args: AppArgs) -> tuple[Any, ...]:
     """Return what a gateway needs before its stages; not all of `args`: a change of these starts it anew."""
     keyring = Keyring(Path(args.keys).absolute())
     log.info("keys file=%s open=%s", keyring.path, keyring.is_open)  # which the replicas are told with it
-    return folder, args.max_shoppers, keyring, args.index, args.judged_share, args.guard, args.decision_share
+    judged = args.judged_share, args.judged_a_second
+    return folder, args.max_shoppers, keyring, args.index, *judged, args.guard, args.decision_share
 
 
 def build_app(args: AppArgs) -> ray.serve.Application:

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -40,7 +40,7 @@ from train.models.shopper import NO_HISTORY, History
 
 FACTS = {"title": "title", "brand": "brand", "category_path": "categoryPath", "price": "price"}
 
-Encode = Callable[[History], Awaitable[np.ndarray]]  # history → h_u (d,)
+Encode = Callable[[Sequence[History]], Awaitable[Iterable[np.ndarray]]]  # histories → h_u (d,) of each
 
 
 class Engine:
@@ -48,14 +48,15 @@ class Engine:
 
     def __init__(
         self, bundle: Bundle, follower: Follower, store: Store, encode: Encode, stages: Stages,
-        judged_share: float = 0.0, guard: bool = True, decision_share: float = 0.0, process: str = "gateway",
+        judged_share: float = 0.0, judged_a_second: float = 1e6, guard: bool = True, decision_share: float = 0.0,
+        process: str = "gateway",
     ) -> None:  # fmt: skip
         self.bundle, self.follower, self.view, self.store = bundle, follower, follower.view, store
         self._encode, (self._retrieve, self._rank, self._browse, self._search, _, self._turn) = encode, stages
         self.assortment = Assortment(bundle, self.view, store)
         self.arranging = Arranging(self.view, Knowledge(bundle, self.view, stages.describe))
         self._policies, self._rulebook = Policies(self.view.documents), Rulebook(self.view.documents)
-        self._judge = Judge(self._ranked, self._vector, bundle.manifest, judged_share)
+        self._judge = Judge(self._ranked, self._vector, bundle.manifest, judged_share, judged_a_second)
         self.metrics = Metrics(process)
         self.recorder = Recorder(store, decision_share)
         self.has_guard = guard and judged_share > 0  # else nobody would see that it may end
@@ -146,7 +147,7 @@ class Engine:
     async def ingest(self, events: Sequence[Event]) -> list[Ack]:
         """Return when each event is durable and applied here, or refused."""
         histories = await self._before(events)
-        vectors = np.stack(await asyncio.gather(*(self._vector(history) for history in histories)))
+        vectors = await self._vectors(histories)
         events = await self._judge.judged(events, histories, vectors)
         result = await self.store.append(events, vectors, self.view.position)
         self.view.apply(result.batches)
@@ -234,19 +235,27 @@ class Engine:
 
     async def _vector(self, history: History) -> np.ndarray:
         """Return h_u (d,), zeros for a stranger."""
-        if history.is_stranger:
-            return np.zeros(self.view.items.vectors.shape[1], dtype=np.float32)
-        return await self._encode(history)
+        return (await self._vectors([history]))[0]
+
+    async def _vectors(self, histories: Sequence[History]) -> np.ndarray:
+        """Return h_u (n, d), zeros for strangers."""
+        vectors = np.zeros((len(histories), self.view.items.vectors.shape[1]), dtype=np.float32)
+        if known := [place for place, history in enumerate(histories) if not history.is_stranger]:
+            vectors[known] = np.stack([*await self._encode([histories[place] for place in known])])
+        return vectors
 
     async def _before(self, events: Sequence[Event]) -> list[History]:
         """Return each event's shopper just before it, earlier events of the call counted; none where it says nothing.
 
         A history is open where the event belongs to the order of its newest row.
         """
-        user_ids = list({event.user_id for event in events if _teaches(event)})
-        known = await asyncio.gather(*(self._known(user_id) for user_id in user_ids))
-        latest, order_keys = dict(zip(user_ids, known, strict=True)), dict[str, str]()
-        histories = []
+        latest, absent, order_keys, histories = dict[str, History](), set[str](), dict[str, str](), list[History]()
+        for user_id in {event.user_id for event in events if _teaches(event)}:
+            if (history := self.view.user(user_id)) is None:
+                absent.add(user_id)
+            else:
+                latest[user_id] = history
+        latest.update(zip(absent, await asyncio.gather(*map(self._known, absent)), strict=True))
         for event in events:
             if not _teaches(event):
                 histories.append(NO_HISTORY)

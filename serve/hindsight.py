@@ -1,6 +1,7 @@
 """Hindsight: what a shopper would have been shown at a moment of the past, by the code that answers requests."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -52,8 +53,8 @@ def slate_then(bundle_folder: Path, replayed: Replayed, learner: LearnerConfig, 
     arrays, forgotten = replayed.snapshot.arrays, replayed.shoppers.forgotten
     view = View(bundle, Image(position, bundle.manifest.version, learner, arrays, forgotten))
 
-    async def encode(history: History) -> np.ndarray:
-        return bundle.model.encode_shoppers([history])[0]
+    async def encode(histories: Sequence[History]) -> np.ndarray:
+        return bundle.model.encode_shoppers([*histories])
 
     stages = fused(bundle, view, FlatIndex(view.items))
     engine = Engine(bundle, Follower(view, past), cast(Store, past), encode, stages, ALWAYS_ASKED)

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
@@ -17,7 +18,7 @@ from train.models.shopper import History
 log = logging.getLogger(__name__)
 
 MOST = 2  # of one call, so that its other events wait little
-LONGEST_S = 0.25  # for one of them
+LONGEST_S = 0.25  # for them
 
 Answer = Callable[[History, np.ndarray, bool], Awaitable[Ranked]]  # history, h_u (d,), whether its items stand still
 Encode = Callable[[History], Awaitable[np.ndarray]]  # history → h_u (d,)
@@ -26,10 +27,19 @@ Encode = Callable[[History], Awaitable[np.ndarray]]  # history → h_u (d,)
 class Judge:
     """Asks what would have been answered, for a share of events that their ids alone decide on."""
 
-    def __init__(self, answer: Answer, encode: Encode, manifest: Manifest, share: float) -> None:
-        """Judge a share, in 0..1, of the events by the engine's own answers."""
+    def __init__(
+        self, answer: Answer, encode: Encode, manifest: Manifest, share: float, most_a_second: float = 1e6,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        """Judge a share, in 0..1, of the events by the engine's own answers, and no more than so many a second.
+
+        clock: in seconds; what happened in the second before is not made up for.
+        """
         self._answer, self._encode, self._manifest = answer, encode, manifest
         self._below = int(share * 2**64)
+        self._a_second, self._clock = most_a_second, clock
+        self._most = self._left = max(most_a_second, 1.0) if most_a_second else 0.0
+        self._filled_at = clock()
 
     async def judged(self, events: Sequence[Event], histories: Sequence[History], vectors: np.ndarray) -> list[Event]:
         """Return the events, a few of them with Ranks; one that cannot be judged goes on as it is.
@@ -38,15 +48,27 @@ class Judge:
         """
         result = list(events)
         chosen = [place for place, event in enumerate(events) if self._is_chosen(event, histories[place])]
-        for place in chosen[:MOST]:
-            try:
-                async with asyncio.timeout(LONGEST_S):
-                    ranks = await self._ranks(events[place].item_idx, histories[place], vectors[place])
-            except Exception as error:  # whatever it was: the event counts, and the next one may be judged
-                log.warning("event not judged error=%r", error)
-                break
-            result[place] = replace(events[place], judged=ranks)
+        chosen = chosen[: self._taken(min(len(chosen), MOST))]
+        try:
+            async with asyncio.timeout(LONGEST_S):
+                ranks = await asyncio.gather(
+                    *(self._ranks(events[place].item_idx, histories[place], vectors[place]) for place in chosen)
+                )
+        except Exception as error:  # whatever it was: the events count, and the next ones may be judged
+            log.warning("event not judged error=%r", error)
+            return result
+        for place, found in zip(chosen, ranks, strict=True):
+            result[place] = replace(events[place], judged=found)
         return result
+
+    def _taken(self, wanted: int) -> int:
+        """Return how many of the wanted may be judged now (a token bucket that holds a second's)."""
+        now = self._clock()
+        self._left = min(self._most, self._left + (now - self._filled_at) * self._a_second)
+        self._filled_at = now
+        taken = int(min(wanted, self._left))
+        self._left -= taken
+        return taken
 
     def _is_chosen(self, event: Event, history: History) -> bool:
         """Tell whether an event is judged: one that likes an item which a slate may hold, and whose turn it is."""
@@ -57,12 +79,13 @@ class Judge:
         return int.from_bytes(hashlib.blake2b(event.event_id.encode(), digest_size=8).digest()) < self._below
 
     async def _ranks(self, item_idx: int, history: History, vector: np.ndarray) -> Ranks:
-        live = rank_in((await self._answer(history, vector, False)).candidates, item_idx)
-        still = frozen = rank_in((await self._answer(history, vector, True)).candidates, item_idx)
         known = history.where(history.timestamp_ms <= self._manifest.data_cutoff_ms)
+        asked = [(history, vector, False), (history, vector, True)]
         if len(known) < len(history):
-            frozen = rank_in((await self._answer(known, await self._encode(known), True)).candidates, item_idx)
-        return Ranks(live, still, frozen)
+            asked.append((known, await self._encode(known), True))
+        answers = await asyncio.gather(*(self._answer(*one) for one in asked))  # side by side they cost a half
+        live, still, *frozen = (rank_in(answer.candidates, item_idx) for answer in answers)
+        return Ranks(live, still, *(frozen or [still]))
 
 
 def rank_in(slate: Candidates, item_idx: int) -> int:

@@ -9,7 +9,7 @@ import orjson
 
 from cluster.errors import RequestError
 from serve.api.problems import InvalidError, problem, read
-from serve.api.schemas import MAX_EVENTS, EventBody, EventResult, EventsAnswer, ProblemBody
+from serve.api.schemas import MAX_EVENTS, EventBody
 from serve.state.events import UNKNOWN, Ack, Event, Problem
 from train.critic import Critic
 from train.data.schema import NO_ITEM
@@ -52,11 +52,11 @@ def to_event(body: EventBody, index: dict[str, int], critic: Critic, now: dateti
     )  # fmt: skip
 
 
-def answer(bodies: Sequence[EventBody | Problem], outcomes: Sequence[Ack | Problem]) -> EventsAnswer:
-    """Return what became of each event, in the order sent."""
+def answer(bodies: Sequence[EventBody | Problem], outcomes: Sequence[Ack | Problem]) -> dict[str, Any]:
+    """Return what became of each event, in the order sent, as EventsAnswer says; plain values cost less than models."""
     results = [_result(body, outcome) for body, outcome in zip(bodies, outcomes, strict=True)]
-    counts = {status: sum(result.status == status for result in results) for status in ("applied", "duplicate")}
-    return EventsAnswer(results=results, rejected=len(results) - sum(counts.values()), **counts)
+    statuses = [result["status"] for result in results]
+    return {"results": results} | {status: statuses.count(status) for status in ("applied", "duplicate", "rejected")}
 
 
 def _body(event: Any, pointer: str) -> EventBody | Problem:
@@ -72,15 +72,16 @@ def _weight(body: EventBody) -> float:
 
 
 def _payload(body: EventBody) -> str:
+    if body.model_fields_set <= LOGGED_APART:
+        return "{}"
     rest = body.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=LOGGED_APART)
     return orjson.dumps(rest, option=orjson.OPT_SORT_KEYS).decode()
 
 
-def _result(body: EventBody | Problem, outcome: Ack | Problem) -> EventResult:
+def _result(body: EventBody | Problem, outcome: Ack | Problem) -> dict[str, Any]:
     if isinstance(outcome, Ack) and outcome.problem is None:
-        return EventResult(id=outcome.event_id, status=outcome.status, version=outcome.version, problem=None)
+        return {"id": outcome.event_id, "status": outcome.status, "version": outcome.version, "problem": None}
     found = outcome if isinstance(outcome, Problem) else outcome.problem
     event_id = body.id if isinstance(body, EventBody) else None
     status, detail = found if found is not None else (500, "no reason was given")
-    problem_body = ProblemBody(**problem(status, detail))
-    return EventResult(id=event_id, status="rejected", version=None, problem=problem_body)
+    return {"id": event_id, "status": "rejected", "version": None, "problem": problem(status, detail)}

@@ -66,7 +66,7 @@ def make_api(engine_of: Callable[[], Engine], keyring_of: Callable[[], Keyring] 
         outcomes = await ingest(engine_of(), bodies)
         if "events" not in content:
             raise_refusal(outcomes[0])
-        return as_json(answer(bodies, outcomes).model_dump(exclude_unset=True))
+        return as_json(answer(bodies, outcomes))
 
     @api.post(
         "/v1/recommendations", response_model=RecommendationsAnswer, openapi_extra=takes(RecommendationsBody),

@@ -58,12 +58,19 @@ class Together(Generic[A, B]):
 
     async def __call__(self, one: A) -> B:
         """Return what `work` says of it, or raise what it raises for it alone."""
+        return await self._asked(one)
+
+    async def each(self, several: Iterable[A]) -> list[B]:
+        """Return what `work` says of each, or raise what it raises for one of them."""
+        return await asyncio.gather(*map(self._asked, several))  # futures, for which no tasks are made
+
+    def _asked(self, one: A) -> asyncio.Future[B]:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[B] = loop.create_future()
         self._waiting.append((one, answer))
         if len(self._waiting) == 1:
             loop.call_soon(self._answer)
-        return await answer
+        return answer
 
     def _answer(self) -> None:
         batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]

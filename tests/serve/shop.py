@@ -1,7 +1,7 @@
 """A small shop on sale: a bundle fitted in seconds, and a server over it without Ray."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -128,8 +128,8 @@ def build_engine(bundle: Bundle, store: "Away", image: Image, **settings: Any) -
     view = View(bundle, image)
     index = FlatIndex(view.items)
 
-    async def encode(history: History) -> np.ndarray:
-        return bundle.model.encode_shoppers([history])[0]
+    async def encode(histories: Sequence[History]) -> np.ndarray:
+        return np.concatenate([bundle.model.encode_shoppers([history]) for history in histories])
 
     stages, follower = fused(bundle, view, index), Follower(view, cast(Store, store))
     return Engine(bundle, follower, cast(Store, store), encode, stages, **settings)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from serve.engine import Engine
-from serve.judge import MOST, rank_in
+from serve.judge import MOST, Judge, rank_in
 from serve.stages.query import Found, Query
 from serve.state.events import UNJUDGED, UNRANKED, Ranks
 from tests.serve.shop import KNOWN, STRANGER, Shop, item_ids, open_shop
@@ -18,6 +18,12 @@ from train.models.candidates import Candidates
 from train.models.item_state import ItemState
 from train.models.shopper import NO_HISTORY, History, history_of
 from train.recommender import prospects, ranked
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a judgement take as long as a busy machine needs."""
+    monkeypatch.setattr("serve.judge.LONGEST_S", 60)
 
 
 @pytest.fixture
@@ -120,11 +126,13 @@ def test_without_a_share_no_event_is_judged(shop: Shop) -> None:
 
 @pytest.mark.parametrize("late", [False, True], ids=["fails", "takes too long"])
 def test_an_event_counts_whatever_becomes_of_its_judgement(
-    judged_shop: Shop, late: bool, caplog: pytest.LogCaptureFixture
+    judged_shop: Shop, late: bool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("serve.judge.LONGEST_S", 0.05)
+
     async def broken(query: Query) -> Found:
         if late:
-            await asyncio.sleep(60)
+            await asyncio.sleep(3_600)
         raise RuntimeError("no retriever")
 
     judged_shop.engine._retrieve = broken
@@ -159,3 +167,14 @@ def test_replicas_that_do_not_judge_come_to_the_same_figures(judged_shop: Shop) 
     other.view.apply([logged.batch for logged in judged_shop.logged()])
     assert other.view.figures.judged == 3
     np.testing.assert_array_equal(other.view.figures.sums, judged_shop.engine.view.figures.sums)
+
+
+def test_no_more_are_judged_than_a_second_allows_and_none_is_made_up_for(judged_shop: Shop) -> None:
+    engine, now = judged_shop.engine, [0.0]
+    engine._judge = Judge(
+        engine._ranked, engine._vector, judged_shop.bundle.manifest, 1.0, most_a_second=3, clock=lambda: now[0]
+    )
+    for now[0] in (0.0, 0.0, 0.0, 0.0, 0.4, 0.4, 100.0, 100.0, 100.0, 100.0):
+        judged_shop.click("new", f"i{len(judgements(judged_shop)):04d}")
+    allowed = [True, True, True, False, True, False, True, True, True, False]
+    assert [ranks != UNJUDGED for ranks in judgements(judged_shop)] == allowed
