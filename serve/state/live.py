@@ -39,6 +39,11 @@ class LearnerConfig(Config):
         ge=0,
         description="rows of a history, up to the transitions' window, after which all counts",
     )
+    trusted_hours: float = Field(
+        default=0,
+        ge=0,
+        description="age of a history after which all counts, in proportion before; 0: at once, as single visits need",
+    )
     repeat_minutes: float = Field(
         default=60, ge=0, description="a shopper's same item again within this time counts for nobody else"
     )

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from serve.state.config import StoreConfig
+from serve.state.live import LearnerConfig
 from serve.state.store import Store
 from tests.serve.state.state_world import (
     CUTOFF_MS,
@@ -92,6 +94,28 @@ def test_a_shopper_gains_standing_with_what_they_did(bundle: Path, data: Path) -
         expected = np.minimum(np.arange(N_ITEMS) + 1, 11) / 11
         np.testing.assert_allclose(first.batch.standing, expected, rtol=1e-6)
         np.testing.assert_allclose(second.batch.standing, [1 / 11], rtol=1e-6)
+        await store.close()
+
+    run(work())
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["in one call", "in many"])
+def test_where_age_counts_a_newcomer_counts_for_nobody_else_and_grows_with_time(
+    bundle: Path, data: Path, apart: bool
+) -> None:
+    hour_ms, hours = 3_600_000, [0, 1, 6, 12, 24, 48]
+    events = [
+        event(f"e{hour}", "stranger", place % N_ITEMS, weight=1.0, timestamp_ms=CUTOFF_MS + hour * hour_ms)
+        for place, hour in enumerate(hours)
+    ]
+    settings = StoreConfig(learner=LearnerConfig(trusted_rows=0, trusted_hours=24))
+
+    async def work() -> None:
+        store = opened(bundle, data, settings)
+        for some in [[one] for one in events] if apart else [events]:
+            await send(store, some)
+        standing = np.concatenate([logged.batch.standing for logged in store._machine.log.read(0)])
+        np.testing.assert_allclose(standing, [0, 1 / 24, 1 / 4, 1 / 2, 1, 1], rtol=1e-6)
         await store.close()
 
     run(work())
