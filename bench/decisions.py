@@ -11,7 +11,6 @@ import asyncio
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,6 @@ from serve.state.store import Store
 from serve.state.view import View
 from serve.trust.recorder import GATHER_S, Recorder
 from train.bundle import Bundle, read_bundle
-from train.models.shopper import History
 from train.registry import Registry
 
 TURNS = 10  # of each kind
@@ -57,12 +55,8 @@ class DecisionsConfig(Config):
 
 def engine_of(bundle: Bundle, view: View, store: Store) -> Engine:
     """Return an engine as a fused gateway has it."""
-
-    async def encode(histories: Sequence[History]) -> np.ndarray:
-        return bundle.model.encode_shoppers([*histories])
-
     stages = fused(bundle, view, open_index(view, bundle, IndexConfig()))
-    return Engine(bundle, Follower(view, store), store, encode, stages)
+    return Engine(bundle, Follower(view, store), store, stages)
 
 
 class Timed(Recorder):

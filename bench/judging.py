@@ -12,7 +12,7 @@ import asyncio
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,6 @@ from serve.state.store import Store
 from serve.state.view import View
 from train.bundle import Bundle, read_bundle
 from train.data.source import prepare_data
-from train.models.shopper import History
 from train.registry import Registry
 
 TURNS = 10  # of each kind
@@ -58,12 +57,8 @@ class JudgingConfig(Config):
 
 def engine_of(bundle: Bundle, view: View, store: Store, share: float) -> Engine:
     """Return an engine as a fused gateway has it."""
-
-    async def encode(histories: Sequence[History]) -> np.ndarray:
-        return bundle.model.encode_shoppers([*histories])
-
     stages = fused(bundle, view, open_index(view, bundle, IndexConfig()))
-    return Engine(bundle, Follower(view, store), store, encode, stages, share)
+    return Engine(bundle, Follower(view, store), store, stages, share)
 
 
 def clicks(bundle: Bundle, config: JudgingConfig) -> Iterator[Event]:

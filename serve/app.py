@@ -10,7 +10,6 @@ from cluster.runtime import NAMESPACE  # before Ray, which reads its environment
 
 # isort: split
 import faiss
-import numpy as np
 import ray
 import ray.serve
 import torch
@@ -35,7 +34,6 @@ from serve.stages.index.policy import open_index
 from serve.stages.query import Found, Query, Ranked
 from serve.stages.ranking import Ranking
 from serve.stages.searching import Hits, Search
-from serve.stages.together import Together
 from serve.state.actor import ADOPTED, StoreActor
 from serve.state.dead_letters import DeadLetter
 from serve.state.event_log import LoggedEvent
@@ -48,7 +46,6 @@ from serve.store_client import START_S, STORE, WATCHDOG, StoreClient, find_actor
 from serve.watchdog import WatchdogActor
 from train.bundle import read_bundle
 from train.bundle_state import read_manifest
-from train.models.shopper import History
 from train.registry import Registry
 
 log = logging.getLogger(__name__)
@@ -57,7 +54,6 @@ T = TypeVar("T")
 
 STORE_CALLS = 10_000  # that it holds at once: more than gateways have open, so that it hears its watchdog
 REQUEST_S = 5.0
-ENCODED_AT_ONCE = 16
 CLOSE_S = 10.0
 
 
@@ -140,7 +136,6 @@ class Gateway(Replica):
     ) -> None:  # fmt: skip
         await self.start(folder, max_shoppers)
         self.keyring = keyring
-        encode = Together[History, np.ndarray](self.bundle.model.encode_shoppers, ENCODED_AT_ONCE).each
         if retriever is None or ranker is None:
             stages = self.stages(index)
         else:
@@ -150,7 +145,7 @@ class Gateway(Replica):
             )  # fmt: skip
         process = ray.serve.get_replica_context().replica_id.unique_id
         settings = judged_share, judged_a_second, guard, decision_share, process
-        self.engine = Engine(self.bundle, self.follower, self.store, encode, stages, *settings)
+        self.engine = Engine(self.bundle, self.follower, self.store, stages, *settings)
         self._placing = asyncio.create_task(self.engine.assortment.keep_placed())
         self._telling = asyncio.create_task(self.engine.keep_telling())
 

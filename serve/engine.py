@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from serve.stages.arranging.arrange import Arranged, Arranging
 from serve.stages.arranging.knowledge import Knowledge
 from serve.stages.arranging.policy import Policies, Policy
 from serve.stages.browsing import Browse, Browsed
+from serve.stages.encoding import Encoding
 from serve.stages.filters.expression import every
 from serve.stages.fused import Stages
 from serve.stages.query import Query, Ranked
@@ -40,19 +41,18 @@ from train.models.shopper import NO_HISTORY, History
 
 FACTS = {"title": "title", "brand": "brand", "category_path": "categoryPath", "price": "price"}
 
-Encode = Callable[[Sequence[History]], Awaitable[Iterable[np.ndarray]]]  # histories → h_u (d,) of each
-
 
 class Engine:
     """Answers from its replica's memory; the stages may be rooms of this process or deployments of their own."""
 
     def __init__(
-        self, bundle: Bundle, follower: Follower, store: Store, encode: Encode, stages: Stages,
+        self, bundle: Bundle, follower: Follower, store: Store, stages: Stages,
         judged_share: float = 0.0, judged_a_second: float = 1e6, guard: bool = True, decision_share: float = 0.0,
         process: str = "gateway",
     ) -> None:  # fmt: skip
         self.bundle, self.follower, self.view, self.store = bundle, follower, follower.view, store
-        self._encode, (self._retrieve, self._rank, self._browse, self._search, _, self._turn) = encode, stages
+        self._encode = Encoding(bundle.model)
+        self._retrieve, self._rank, self._browse, self._search, _, self._turn = stages
         self.assortment = Assortment(bundle, self.view, store)
         self.arranging = Arranging(self.view, Knowledge(bundle, self.view, stages.describe))
         self._policies, self._rulebook = Policies(self.view.documents), Rulebook(self.view.documents)
@@ -241,7 +241,7 @@ class Engine:
         """Return h_u (n, d), zeros for strangers."""
         vectors = np.zeros((len(histories), self.view.items.vectors.shape[1]), dtype=np.float32)
         if known := [place for place, history in enumerate(histories) if not history.is_stranger]:
-            vectors[known] = np.stack([*await self._encode([histories[place] for place in known])])
+            vectors[known] = await self._encode([histories[place] for place in known])
         return vectors
 
     async def _before(self, events: Sequence[Event]) -> list[History]:

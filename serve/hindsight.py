@@ -1,7 +1,6 @@
 """Hindsight: what a shopper would have been shown at a moment of the past, by the code that answers requests."""
 
 import asyncio
-from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -21,7 +20,6 @@ from serve.state.replay import Replayed
 from serve.state.shoppers import AllShoppers, Shopper
 from serve.state.view import View
 from train.bundle import read_bundle
-from train.models.shopper import History
 
 ALWAYS_ASKED = 1.0  # judged share that lets the guard hold where it did; nothing is judged in the past
 
@@ -53,11 +51,8 @@ def slate_then(bundle_folder: Path, replayed: Replayed, learner: LearnerConfig, 
     arrays, forgotten = replayed.snapshot.arrays, replayed.shoppers.forgotten
     view = View(bundle, Image(position, bundle.manifest.version, learner, arrays, forgotten))
 
-    async def encode(histories: Sequence[History]) -> np.ndarray:
-        return bundle.model.encode_shoppers([*histories])
-
     stages = fused(bundle, view, FlatIndex(view.items))
-    engine = Engine(bundle, Follower(view, past), cast(Store, past), encode, stages, ALWAYS_ASKED)
+    engine = Engine(bundle, Follower(view, past), cast(Store, past), stages, ALWAYS_ASKED)
     slate = asyncio.run(engine.recommend(_ask(user_id, count)))
     return [engine.item_ids[item_idx] for item_idx in slate.candidates.item_idx.tolist()]
 

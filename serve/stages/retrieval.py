@@ -77,7 +77,10 @@ class Retriever:
     ) -> list[Candidates]:  # fmt: skip
         n_blocked = max(len(query.blocked) for query in queries)
         width = min(items.n_items, sources.sequence + n_blocked)
-        nearest = np.stack([index.search(query.vector, width, shown) for query in queries])
+        if shown is None:
+            nearest = index.search_each(np.stack([query.vector for query in queries]), width)
+        else:
+            nearest = np.stack([index.search(query.vector, width, shown) for query in queries])
         if shown is not None:
             followers = [one.among(shown) for one in followers]
             popular = self._popular_among(shown, items, popular, sources.popular + n_blocked)

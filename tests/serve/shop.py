@@ -1,7 +1,7 @@
 """A small shop on sale: a bundle fitted in seconds, and a server over it without Ray."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,7 +30,6 @@ from tests.world import tiny_world
 from train.bundle import Bundle, read_bundle
 from train.config import FitRun
 from train.data.prepare import PrepareConfig, prepare
-from train.models.shopper import History
 from train.pipeline import fit_bundle
 from train.registry import Registry
 
@@ -128,11 +127,8 @@ def build_engine(bundle: Bundle, store: "Away", image: Image, **settings: Any) -
     view = View(bundle, image)
     index = FlatIndex(view.items)
 
-    async def encode(histories: Sequence[History]) -> np.ndarray:
-        return np.concatenate([bundle.model.encode_shoppers([history]) for history in histories])
-
     stages, follower = fused(bundle, view, index), Follower(view, cast(Store, store))
-    return Engine(bundle, follower, cast(Store, store), encode, stages, **settings)
+    return Engine(bundle, follower, cast(Store, store), stages, **settings)
 
 
 @contextmanager

@@ -56,6 +56,13 @@ class ApproximateIndex:
         is_few = shown is not None and np.count_nonzero(shown) <= self._config.exact_below
         return (self._exact if is_few or self._layers is None else self._layers).search(vector, k, shown)
 
+    def search_each(self, vectors: np.ndarray, k: int) -> np.ndarray:
+        """As Index.search_each."""
+        self._catch_up()
+        if self._layers is None:
+            return self._exact.search_each(vectors, k)
+        return np.stack([self._layers.search(vector, k) for vector in vectors])
+
     def _catch_up(self) -> None:
         """Take note of what moved, swap in what was built, and begin a build when one is due."""
         moved, self._place = self._moves.since(self._place), self._moves.place

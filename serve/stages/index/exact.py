@@ -5,6 +5,7 @@ from typing import Protocol
 import faiss
 import numpy as np
 
+MOST_GONE = 256  # items no longer offered that are looked for along with the others, and then left out
 GATHERED = 4  # times what a row costs that is read in its turn, one costs that is picked
 
 
@@ -32,6 +33,10 @@ class Index(Protocol):
         """
         ...
 
+    def search_each(self, vectors: np.ndarray, k: int) -> np.ndarray:
+        """Return what `search` does for each vector (s, d), as rows (s, k)."""
+        ...
+
 
 class FlatIndex:
     """Exact search over the live vectors themselves, so that it is always up to date."""
@@ -41,14 +46,20 @@ class FlatIndex:
 
     def search(self, vector: np.ndarray, k: int, shown: np.ndarray | None = None) -> np.ndarray:
         """As Index.search; it reads every vector that may be found."""
-        vectors, gone = self._shelf.vectors, self._shelf.gone
-        if shown is not None:
-            return best_among(vector, vectors, np.flatnonzero(shown & ~gone), k)
-        if not gone.any():
-            return nearest(vector[None], vectors, k)[0]
-        score = vectors @ vector
-        score[gone] = -np.inf
-        return best_of(np.arange(len(score)), score, k)
+        if shown is None:
+            return self.search_each(vector[None], k)[0]
+        return best_among(vector, self._shelf.vectors, np.flatnonzero(shown & ~self._shelf.gone), k)
+
+    def search_each(self, vectors: np.ndarray, k: int) -> np.ndarray:
+        """As Index.search_each; sixteen together take as long as three apart, since the items are read once."""
+        items, gone = self._shelf.vectors, self._shelf.gone
+        if not (n_gone := int(np.count_nonzero(gone))):
+            return nearest(vectors, items, k)
+        if n_gone > MOST_GONE:
+            offered = np.flatnonzero(~gone)
+            return np.stack([best_among(vector, items, offered, k) for vector in vectors])
+        found = nearest(vectors, items, k + n_gone)  # no more than the gone can stand among the first
+        return np.stack([row[(row < 0) | ~gone[row]][:k] for row in found])
 
 
 def nearest(queries: np.ndarray, vectors: np.ndarray, k: int) -> np.ndarray:

@@ -23,6 +23,10 @@ class StillIndex:
         proposed = proposed[proposed >= 0]
         return best_of(proposed, self._published.vectors[proposed] @ vector, k)
 
+    def search_each(self, vectors: np.ndarray, k: int) -> np.ndarray:
+        """As Index.search_each."""
+        return np.stack([self.search(vector, k) for vector in vectors])
+
 
 def still_index(live: Index, published: Shelf) -> Index:
     """Return the index of published items that goes with a live one."""

@@ -112,3 +112,17 @@ def test_a_card_finds_what_a_processor_finds(kind: Kind) -> None:
     best = base.best(queries[:1], 10, vectors)[0]
     mask.hide(best)
     assert not set(best) & set(base.propose(queries[0], 10, mask))
+
+
+@pytest.mark.parametrize("n_gone", [0, 1, 40, 300])
+@pytest.mark.parametrize("k", [1, 50, 700])
+def test_several_searched_together_are_found_as_each_alone(n_gone: int, k: int) -> None:
+    rng = np.random.default_rng(n_gone)
+    vectors, queries = rng.normal(size=(600, 16)).astype(np.float32), rng.normal(size=(5, 16)).astype(np.float32)
+    gone = np.zeros(600, bool)
+    gone[np.argsort(-(vectors @ queries[0]))[:n_gone]] = True
+    index = FlatIndex(Held(vectors, gone))
+    found = index.search_each(queries, k)
+    for row, query in zip(found, queries, strict=True):
+        expected = [item for item in np.argsort(-(vectors @ query), kind="stable").tolist() if not gone[item]][:k]
+        assert row.tolist() == expected + [-1] * (k - len(expected)) == index.search(query, k).tolist()
