@@ -9,7 +9,7 @@ BIN := .venv/bin
 READY := .venv/.ready-$(ACCELERATOR)
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses=4 --dist=loadgroup
 
-.PHONY: help setup demo test test-all check format bench serve clean
+.PHONY: help setup demo test test-all test-cluster check format bench serve clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | column -t -s '	'
@@ -29,10 +29,13 @@ demo: $(READY) ## train on a year of groceries, serve, and watch a click change 
 	@$(BIN)/python -m serve.demo
 
 test: $(READY) ## the tests that fit into four minutes
-	@$(PYTEST) -m 'not slow'
+	@$(PYTEST) -m 'not slow and not cluster'
 
-test-all: $(READY) ## every test
-	@$(PYTEST)
+test-all: $(READY) ## every test that needs one machine
+	@$(PYTEST) -m 'not cluster'
+
+test-cluster: $(READY) ## `ray up cluster.yaml` on three machines made of namespaces; as root, with openssh-server, rsync and iproute2
+	@$(BIN)/pytest -m cluster -s tests/cluster
 
 check: $(READY) ## style, types and architecture
 	@$(BIN)/ruff check .

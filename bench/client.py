@@ -15,8 +15,9 @@ class Answer(NamedTuple):
 class Client:
     """One connection, opened again after a failure."""
 
-    def __init__(self, port: int, host: str = "127.0.0.1", timeout_s: float = 10) -> None:
+    def __init__(self, port: int, host: str = "127.0.0.1", timeout_s: float = 10, key: str = "") -> None:
         self._connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
+        self._headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {key}"} if key else {})
 
     def post(self, path: str, body: Any) -> Answer:
         """Return the answer to a JSON body."""
@@ -32,7 +33,7 @@ class Client:
 
     def _ask(self, method: str, path: str, content: str | None) -> Answer:
         try:
-            self._connection.request(method, path, content, {"content-type": "application/json"})
+            self._connection.request(method, path, content, self._headers)
             response = self._connection.getresponse()
             return Answer(response.status, json.loads(response.read()))
         except (OSError, http.client.HTTPException, ValueError):

@@ -30,7 +30,7 @@ PATIENCE_S = 60
 LIVE_HASH = """
 from cluster.runtime import RuntimeConfig, connect
 import ray
-from serve.app import find_store
+from serve.store_client import find_store
 connect(RuntimeConfig(address="head"))
 print(*ray.get(find_store().state_hash.remote()))
 """

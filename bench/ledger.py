@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.client import Client
 
+LOCAL = "127.0.0.1"
 BATCH = 500
 ATTEMPTS, PAUSE_S = 100, 0.02
 
@@ -44,11 +45,12 @@ class Ledger:
 
 
 @contextmanager
-def load(port: int, ledger: Ledger, callers: int, name: int = 0) -> Iterator[None]:
+def load(port: int, ledger: Ledger, callers: int, name: int = 0, host: str = LOCAL, key: str = "") -> Iterator[None]:
     """Send events from several callers for as long as the block runs; each is sent until it is acknowledged."""
     over = threading.Event()
     threads = [
-        threading.Thread(target=_call, args=(port, ledger, name * callers + caller, over)) for caller in range(callers)
+        threading.Thread(target=_call, args=(Client(port, host, key=key), ledger, name * callers + caller, over))
+        for caller in range(callers)
     ]
     with ExitStack() as stack:
         for thread in threads:
@@ -58,9 +60,9 @@ def load(port: int, ledger: Ledger, callers: int, name: int = 0) -> Iterator[Non
         yield
 
 
-def audit(port: int, ledger: Ledger) -> tuple[int, int]:
+def audit(port: int, ledger: Ledger, host: str = LOCAL, key: str = "") -> tuple[int, int]:
     """Return how many acknowledged events the server does not know any more, and how many got another version."""
-    client, lost, renumbered = Client(port), 0, 0
+    client, lost, renumbered = Client(port, host, key=key), 0, 0
     event_ids = list(ledger.acks)
     for start in range(0, len(event_ids), BATCH):
         chosen = event_ids[start : start + BATCH]
@@ -82,8 +84,8 @@ def _sent_again(client: Client, events: list[dict[str, Any]]) -> list[dict[str, 
     raise RuntimeError(f"the audit was answered {answer}")
 
 
-def _call(port: int, ledger: Ledger, caller: int, over: threading.Event) -> None:
-    client, count = Client(port), 0
+def _call(client: Client, ledger: Ledger, caller: int, over: threading.Event) -> None:
+    count = 0
     while not over.is_set():
         event_id = f"{caller}-{count}"
         answer = client.post("/v1/events", ledger.event(event_id))

@@ -13,7 +13,8 @@ PORTS = range(20_000, 30_000)  # Ray's workers lie below, Serve's replicas and t
 
 # Ray's template opens metrics and statistics to every interface, and only the binary that reads it can be chosen.
 WRAPPER = """#!/bin/sh
-[ -f "$3" ] && sed -i -E 's/^( *bind )[*]?:/\\1127.0.0.1:/' "$3"
+doors="$RAY_SERVE_HAPROXY_STATS_PORT|$RAY_SERVE_HAPROXY_METRICS_PORT"
+[ -f "$3" ] && sed -i -E "s/^( *bind )[*]?:($doors)( |$)/\\1127.0.0.1:\\2\\3/" "$3"
 exec {binary} "$@"
 """
 
@@ -27,6 +28,7 @@ def haproxy_variables(scratch: Path) -> dict[str, str]:
     return {
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+        "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "20",  # on a busy machine 5 are not enough
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",  # a replica that goes; by default 30
         "RAY_SERVE_HAPROXY_BINARY_PATH": str(folder / "haproxy"),
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),

@@ -1,6 +1,7 @@
 """A cluster on this machine that outlives the process which starts it, as serving needs."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -8,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from cluster.environment import home, local_environment, prepare_files, scratch
+from cluster.environment import home, joins_a_cluster, local_environment, prepare_files, scratch
 from cluster.errors import RuntimeStartError
 from cluster.haproxy import free_port
 from cluster.processes import descendants, end, marked, started_at
@@ -45,8 +46,15 @@ def running_head() -> Head | None:
     return head if head.alive else None
 
 
+def server_runs() -> bool:
+    """Tell whether there is a cluster to serve on: the one that RAY_ADDRESS names, or this home's background one."""
+    return joins_a_cluster() or running_head() is not None
+
+
 def head_address() -> str:
-    """Return the background cluster's address."""
+    """Return the address that RAY_ADDRESS names, else the background cluster's."""
+    if joins_a_cluster():
+        return os.environ["RAY_ADDRESS"]
     head = running_head()
     if head is None:
         raise RuntimeStartError(f"no cluster runs in {home()}; start one with `python serve/run.py start`")

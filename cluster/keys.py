@@ -3,7 +3,7 @@
     python -m cluster.keys create name=shop scopes=read,events [keys=var/keys.json]
     python -m cluster.keys list | rotate name=shop | revoke id=1f0c… [keys=…]
 
-The file holds SHA-256 hashes alone; a key is shown once. A running server follows the file within a request.
+The file holds SHA-256 hashes alone; a key is shown once. A running server follows the file within a second.
 """
 
 import hashlib
@@ -125,6 +125,11 @@ class Keyring:
         write_whole(self.path, json.dumps([asdict(key) for key in keys], indent=1))
         self.path.chmod(0o600)
         self._seen = None
+
+    @property
+    def files(self) -> tuple[Path, Path]:
+        """Where the keys are, and what says that there were any."""
+        return self.path, self._marker
 
     @property
     def _marker(self) -> Path:

@@ -1,6 +1,7 @@
 """The one door to Ray: join the cluster that the environment names, or start one on this machine."""
 
 import logging
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import Field
@@ -13,9 +14,12 @@ from cluster.head import head_address
 prepare()  # Ray reads its environment once, on import
 
 import ray  # noqa: E402
+import ray._private.state  # noqa: E402
 from ray.exceptions import RayError  # noqa: E402
 
 NAMESPACE = "liveshelf"  # where named actors are found
+STORE, WATCHDOG = "liveshelf-store-0", "liveshelf-watchdog-0"
+HEAD = "node:__internal_head__"  # the resource that Ray gives the head alone, also when it comes back as another node
 NOT_SHIPPED = ["/data", "/docs", "/tests", "/bench", "/var", "/dist"]
 
 
@@ -25,7 +29,7 @@ class RuntimeConfig(Config):
     address: Literal["auto", "local", "head"] = Field(
         default="auto",
         description="auto: the cluster named by RAY_ADDRESS, else local; local: one of our own, gone when this "
-        "process ends; head: the one that `serve/run.py start` left running",
+        "process ends; head: the one to serve on, which RAY_ADDRESS names or `serve/run.py start` left running",
     )
     num_cpus: int | None = Field(default=None, ge=1, description="cores of a local cluster; empty: all")
     num_gpus: int | None = Field(default=None, ge=0, description="GPUs of a local cluster; empty: all")
@@ -49,6 +53,58 @@ def disconnect() -> None:
     """Leave the cluster; a local one ends."""
     if ray.is_initialized():
         ray.shutdown()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSeen:
+    """A node as the connected cluster knows it."""
+
+    address: str  # empty where it died
+    alive: bool
+    is_head: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActorSeen:
+    """An actor that is not dead, as the connected cluster knows it."""
+
+    name: str
+    state: str  # ALIVE, RESTARTING, PENDING_CREATION, …
+    address: str  # of its node; empty while it has none
+    restarts: int
+
+
+def nodes() -> list[NodeSeen]:
+    """Return every node of the connected cluster, dead ones too, the head first."""
+    seen = [
+        NodeSeen(address=node["NodeManagerAddress"], alive=node["Alive"], is_head=HEAD in node["Resources"])
+        for node in ray.nodes()
+    ]
+    return sorted(seen, key=lambda node: (not node.is_head, node.address))
+
+
+def n_nodes() -> int:
+    """Return how many living nodes the connected cluster has."""
+    return sum(node.alive for node in nodes())
+
+
+def actors() -> list[ActorSeen]:
+    """Return the connected cluster's actors, which Ray itself tells only where its dashboard runs."""
+    return [
+        ActorSeen(
+            name=actor["Name"], state=actor["State"], address=actor["Address"]["IPAddress"],
+            restarts=actor["NumRestarts"],
+        )
+        for actor in ray._private.state.actors().values()
+        if actor["State"] != "DEAD"
+    ]  # fmt: skip
+
+
+def require_head(what: str) -> None:
+    """Raise where this process is not on the head, where something must lie."""
+    here = ray.get_runtime_context().get_node_id()
+    if not any(node["NodeID"] == here and HEAD in node["Resources"] for node in ray.nodes()):
+        raise RuntimeStartError(f"{what} must be on the head of the cluster; run the same command there")
 
 
 def _arguments(config: RuntimeConfig) -> dict[str, Any]:

@@ -2,11 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cluster.runtime import NAMESPACE  # before Ray, which reads its environment on import
+from cluster.runtime import n_nodes  # before Ray, which reads its environment on import
 
 # isort: split
 import faiss
@@ -14,18 +13,17 @@ import ray
 import ray.serve
 import torch
 from fastapi import FastAPI
-from ray.actor import ActorHandle
-from ray.exceptions import GetTimeoutError, RayActorError, RayError, RayTaskError
+from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from cluster.errors import RuntimeStartError, UnavailableError
+from cluster.errors import ConfigError, RuntimeStartError, UnavailableError
 from cluster.keys import Keyring
 from cluster.telemetry import configure_logging
 from serve.api.routes import make_api
 from serve.config import AppArgs, StartArgs
 from serve.engine import Engine
+from serve.fetching import FollowedKeys, bundle_here
 from serve.stages.browsing import Browse, Browsed
 from serve.stages.describing import Describe, Described
 from serve.stages.fused import Stages, fused
@@ -34,27 +32,19 @@ from serve.stages.index.policy import open_index
 from serve.stages.query import Found, Query, Ranked
 from serve.stages.ranking import Ranking
 from serve.stages.searching import Hits, Search
-from serve.state.actor import ADOPTED, StoreActor
-from serve.state.dead_letters import DeadLetter
-from serve.state.event_log import LoggedEvent
-from serve.state.folder import begin
 from serve.state.follower import Follower
-from serve.state.history_file import PAGE
-from serve.state.image import Image
 from serve.state.view import View
-from serve.store_client import START_S, STORE, WATCHDOG, StoreClient, find_actor, find_store
-from serve.watchdog import WatchdogActor
+from serve.store_client import StoreClient, find_store
+from serve.store_host import close_store, ensure_store
 from train.bundle import read_bundle
-from train.bundle_state import read_manifest
 from train.registry import Registry
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-STORE_CALLS = 10_000  # that it holds at once: more than gateways have open, so that it hears its watchdog
+NAME = "liveshelf"  # of the application
 REQUEST_S = 5.0
-CLOSE_S = 10.0
 
 
 class Replica:
@@ -65,7 +55,9 @@ class Replica:
         configure_logging("WARNING")
         torch.set_num_threads(1)
         faiss.omp_set_num_threads(1)
-        self.store, self.bundle = StoreClient(), read_bundle(Path(folder))
+        self.store = StoreClient()
+        async with bundle_here(Path(folder), self.store.file) as here:
+            self.bundle = read_bundle(here)
         self.view = View(self.bundle, await self.store.image(), max_shoppers)
         self.follower = Follower(self.view, self.store)
         self._following = asyncio.create_task(self.follower.run())
@@ -135,7 +127,9 @@ class Gateway(Replica):
         retriever: DeploymentHandle | None = None, ranker: DeploymentHandle | None = None,
     ) -> None:  # fmt: skip
         await self.start(folder, max_shoppers)
-        self.keyring = keyring
+        keys = FollowedKeys(keyring, self.store.file)
+        await keys.look()
+        self.keyring, self._keeping_keys = keys.keyring, asyncio.create_task(keys.follow())
         if retriever is None or ranker is None:
             stages = self.stages(index)
         else:
@@ -171,7 +165,9 @@ def build_app(args: AppArgs) -> ray.serve.Application:
     """Bind the deployments of the wanted topology and start the store's actor."""
     folder = str(Registry(args.registry).find(args.bundle).absolute())
     ensure_store(folder, args)
-    gateway = _deployed(ray.serve.ingress(replica_api)(Gateway), args, num_replicas=args.replicas)
+    gateway = _deployed(ray.serve.ingress(replica_api)(Gateway), args, num_replicas=args.replicas).options(
+        max_replicas_per_node=args.max_replicas_per_node
+    )
     own = gateway_settings(folder, args)
     if not _staged(args):
         return gateway.bind(*own)
@@ -182,94 +178,26 @@ def build_app(args: AppArgs) -> ray.serve.Application:
 
 def deploy(args: StartArgs) -> None:
     """Serve `args` on the connected cluster, changing what runs there already."""
+    if args.is_local and (nodes := n_nodes()) > 1:
+        raise ConfigError(
+            f"host={args.host} is each node's own, and the cluster has {nodes}; make keys and give host=0.0.0.0"
+        )
     try:
         ray.serve.start(http_options={"host": args.host, "port": args.port, "request_timeout_s": REQUEST_S})
-        ray.serve.run(build_app(args), name="liveshelf", logging_config={"enable_access_log": False})
+        ray.serve.run(build_app(args), name=NAME, logging_config={"enable_access_log": False})
     except (RayError, RayServeException, RuntimeError) as error:
         reason = str(error).strip().splitlines()[-1]  # of a traceback from another process
         raise RuntimeStartError(f"the server did not start: {reason}") from error
 
 
-def ensure_store(folder: str, args: AppArgs) -> None:
-    """Return when the store's actor serves the bundle in `folder` and its log.
-
-    Raises RuntimeStartError where it has another log, without which one would go on without what happened, or other
-    settings, which a store keeps for life.
-    """
-    origin = folder, str(Path(args.data).absolute())
-    actor, watched = find_store(), find_actor(WATCHDOG) is not None
-    if actor is not None and watched:
-        bundle, data = ray.get(actor.origin.remote(), timeout=START_S)
-        if data != origin[1]:
-            raise RuntimeStartError(
-                f"the running server's log is in {data}, not {origin[1]}; give data={data}, or stop it"
-            )
-        if ray.get(actor.settings.remote(), timeout=START_S) != args.store:
-            raise RuntimeStartError("the running store has other settings; name them all again, or stop it first")
-        if bundle != folder:
-            ray.get(actor.adopt.remote(folder))  # takes as long as the log is: it goes on serving meanwhile
-        return
+def withdraw() -> bool:
+    """End what `deploy` started on the connected cluster, the store last and in order; tell whether there was any."""
+    served = find_store() is not None
+    ray.serve.delete(NAME)
+    if not ray.serve.status().applications:  # nobody else's either: another start may choose another port
+        ray.serve.shutdown()
     close_store()
-    (Path(args.data) / ADOPTED).unlink(missing_ok=True)
-    if args.bootstrap:  # here and not in the actor: one that Ray starts again must miss a log that is gone
-        begin(Path(args.data), read_manifest(Path(folder)).version)
-    # Never retried, because Ray would repeat calls that were applied.
-    actor = _start(STORE, StoreActor, *origin, args.store, max_task_retries=0, max_concurrency=STORE_CALLS)
-    ray.get(actor.origin.remote(), timeout=START_S)
-    _start(WATCHDOG, WatchdogActor, actor, origin[1])
-
-
-def served_pages(after: int) -> Iterator[list[LoggedEvent]]:
-    """Yield the running store's events after version `after`."""
-    if (actor := find_store()) is None:
-        raise UnavailableError("no store runs on this cluster; start the server first")
-    while page := ray.get(actor.events.remote(after, PAGE)):
-        yield page
-        after = page[-1].seq
-
-
-def served_image() -> Image:
-    """Return a copy of the running store's items."""
-    if (actor := find_store()) is None:
-        raise UnavailableError("no store runs on this cluster; start the server first")
-    image: Any = ray.get(actor.image.remote(), timeout=START_S)
-    return image
-
-
-def served_letters() -> list[DeadLetter]:
-    """Return the running store's refused events."""
-    if (actor := find_store()) is None:
-        raise UnavailableError("no store runs on this cluster; start the server first")
-    return ray.get(actor.dead_letters.remote())
-
-
-def served_bundle() -> Path:
-    """Return the folder of the bundle that the running store serves."""
-    if (actor := find_store()) is None:
-        raise UnavailableError("no store runs on this cluster; start the server first")
-    return Path(ray.get(actor.origin.remote(), timeout=START_S)[0])
-
-
-def close_store() -> None:
-    """End the store's actor, if there is one, after what it has queued is on the disk, and its watchdog."""
-    if (actor := find_store()) is not None:
-        try:
-            ray.get(actor.close.remote(), timeout=CLOSE_S)
-        except (RayActorError, RayTaskError, GetTimeoutError) as error:
-            # Whatever it acknowledged is on the disk already; the next start replays it.
-            log.warning("store not closed cleanly error=%s", error)
-        ray.kill(actor)
-    if (watchdog := find_actor(WATCHDOG)) is not None:  # last, since a store that froze closes no better
-        ray.kill(watchdog)
-
-
-def _start(name: str, room: Any, *args: Any, **options: Any) -> ActorHandle:
-    """Start an actor that outlives this process, pinned to this node, where the log's folder is."""
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    return ray.remote(room).options(
-        name=name, namespace=NAMESPACE, lifetime="detached", max_restarts=-1, num_cpus=0, scheduling_strategy=here,
-        **options,
-    ).remote(*args)  # fmt: skip
+    return served
 
 
 def _deployed(room: Any, args: AppArgs, num_replicas: int) -> Any:

@@ -15,6 +15,8 @@ from serve.state.config import StoreConfig
 from serve.state.live import LearnerConfig
 from train.gate import GateConfig
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
 
 class AppArgs(Config):
     """What `serve.app:build_app` builds; also the `args` of a Serve config file."""
@@ -28,6 +30,12 @@ class AppArgs(Config):
         "auto", description="fused: everything in one replica; staged: a deployment per stage; auto: staged with GPUs"
     )
     replicas: int = Field(2, ge=1, le=1_000, description="gateway replicas, one thread each; as many as cores is best")
+    max_replicas_per_node: int | None = Field(
+        None,
+        ge=1,
+        le=100,
+        description="gateways on one node at most, with room for those of a dead one; empty: any",
+    )
     retriever_replicas: int = Field(1, ge=1, le=1_000, description="staged only")
     ranker_replicas: int = Field(1, ge=1, le=1_000, description="staged only")
     max_shoppers: int = Field(10_000, ge=1, description="histories that a replica keeps in memory")
@@ -50,6 +58,11 @@ class StartArgs(AppArgs):
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=1, le=65_535, description="port to listen on")
     timeout_s: float = Field(120, gt=0, description="longest wait until the first answer")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this machine alone reaches the server."""
+        return self.host in LOOPBACK
 
 
 class LogArgs(Config):

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cluster.head import running_head
+from cluster.head import server_runs
 from cluster.runtime import RuntimeConfig, connect, disconnect
-from serve.app import served_bundle, served_image, served_letters, served_pages
 from serve.config import LogArgs
 from serve.state.catalogue import LiveCatalogue
 from serve.state.dead_letters import DeadLetter
@@ -14,13 +13,14 @@ from serve.state.event_log import LoggedEvent
 from serve.state.folder import opened_log
 from serve.state.history_file import logged_pages
 from serve.state.replay import replay
+from serve.store_host import served_bundle, served_image, served_letters, served_pages
 from train.bundle_state import read_bundle_state
 from train.registry import Registry
 
 
 def pages_of(args: LogArgs, after: int = 0) -> Iterator[list[LoggedEvent]]:
     """Yield the log's events after version `after`."""
-    if running_head() is None:
+    if not server_runs():
         yield from logged_pages(_named(args), Path(args.data), after)
         return
     with on_the_server():
@@ -31,7 +31,7 @@ def catalogue_of(args: LogArgs) -> LiveCatalogue:
     """Return who the items are, and what the shop wrote of them."""
     folder = bundle_of(args)
     catalogue = LiveCatalogue(read_bundle_state(folder).items)
-    if running_head() is None:
+    if not server_runs():
         catalogue.restore(replay(folder, Path(args.data)).snapshot.arrays["catalogue"])
     else:
         with on_the_server():
@@ -41,7 +41,7 @@ def catalogue_of(args: LogArgs) -> LiveCatalogue:
 
 def letters_of(args: LogArgs) -> list[DeadLetter]:
     """Return the refused events."""
-    if running_head() is None:
+    if not server_runs():
         with opened_log(_named(args), Path(args.data)) as log:
             return log.letters.all()
     with on_the_server():
@@ -50,7 +50,7 @@ def letters_of(args: LogArgs) -> list[DeadLetter]:
 
 def bundle_of(args: LogArgs) -> Path:
     """Return the folder of the bundle that is served, or would be."""
-    if running_head() is None:
+    if not server_runs():
         return _named(args)
     with on_the_server():
         return served_bundle()

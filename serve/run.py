@@ -16,13 +16,14 @@ if not __package__:  # started as a file: let `serve.…` be found whatever the 
 from rich.console import Console
 
 from cluster.command import complain, run_one_of
-from cluster.environment import home
+from cluster.environment import home, joins_a_cluster
 from cluster.errors import ConfigError, LiveshelfError, RuntimeStartError
-from cluster.head import running_head, start_head, stop_head
+from cluster.head import running_head, server_runs, start_head, stop_head
+from cluster.health import SETTINGS
 from cluster.keys import Keyring
 from cluster.runtime import RuntimeConfig, connect, disconnect
 from cluster.storage import write_whole
-from serve.app import close_store, deploy
+from serve.app import deploy, withdraw
 from serve.config import DeadLettersArgs, EventsArgs, LogArgs, RefreshArgs, ReplayArgs, StartArgs
 from serve.hindsight import slate_then
 from serve.past import bundle_of, catalogue_of, letters_of, pages_of
@@ -35,17 +36,16 @@ from train.registry import Registry
 
 log = logging.getLogger(__name__)
 console = Console(highlight=False)
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 POLL_S = 0.1
-SETTINGS = "serving.json"  # of the running server, so that a refresh need not be told them
 
 
 def start(args: StartArgs) -> dict[str, Any]:
     """Serve in the background and return what the first replica says of itself; a running server is changed instead."""
     check_bundle(Registry(args.registry).find(args.bundle))  # a missing or altered one is said before anything starts
     require_keys(args)
-    running = check_port(args)
-    start_head()
+    running = joins_a_cluster() or check_port(args)
+    if not joins_a_cluster():
+        start_head()
     try:
         connect(RuntimeConfig(address="head"))
         deploy(args)
@@ -61,16 +61,20 @@ def start(args: StartArgs) -> dict[str, Any]:
 
 
 def stop() -> bool:
-    """End the server with every process it started, the store first and in order; tell whether there was one."""
-    if running_head() is not None:
+    """End the server with every process it started, the store first and in order; tell whether there was one.
+
+    A cluster that RAY_ADDRESS names stays, with whatever else runs on it.
+    """
+    served = False
+    if server_runs():
         try:
             connect(RuntimeConfig(address="head"))
-            close_store()
+            served = withdraw()
         except RuntimeStartError as error:
             log.warning("store not closed cleanly error=%s", error)
         finally:
             disconnect()
-    return stop_head()
+    return served if joins_a_cluster() else stop_head()
 
 
 def start_command(words: list[str]) -> None:
@@ -92,7 +96,7 @@ def stop_command(words: list[str]) -> None:
 def status_command(words: list[str]) -> None:
     """Say whether the server runs, and what it serves."""
     args = StartArgs.parse(words)
-    if running_head() is None:
+    if not server_runs():
         raise RuntimeStartError("nothing runs; start it with `python serve/run.py start`")
     console.print_json(json.dumps(ask_ready(args)))
 
@@ -160,7 +164,7 @@ def refresh_once(args: RefreshArgs) -> None:
         return
     before = live_figure(url(args))
     promote(args, version)
-    if running_head() is None or not args.watch_hours:
+    if not server_runs() or not args.watch_hours:
         return
     if before is None:
         console.print("no live figure before, or none that LIVESHELF_KEY may read: the new bundle is not watched")
@@ -176,7 +180,7 @@ def refresh_once(args: RefreshArgs) -> None:
 def promote(args: RefreshArgs, version: str) -> None:
     """Make a bundle the current one, and let a running server go over to it."""
     Registry(args.registry).promote(version)
-    if running_head() is None:
+    if not server_runs():
         console.print(f"bundle {version} is the current one and served from the next start on", soft_wrap=True)
         return
     wanted = args.model_dump(include=set(StartArgs.model_fields)) | {"bundle": "current"}
@@ -185,7 +189,7 @@ def promote(args: RefreshArgs, version: str) -> None:
 
 def started_with() -> dict[str, Any] | None:
     """Return the settings of the running server, if there is one that told them."""
-    if running_head() is None:
+    if not server_runs():
         return None
     try:
         return json.loads((home() / SETTINGS).read_text())
@@ -206,7 +210,7 @@ def url(args: StartArgs) -> str:
 
 def require_keys(args: StartArgs) -> None:
     """Refuse to let the network in without keys."""
-    if args.host not in LOOPBACK and Keyring(Path(args.keys)).is_open:
+    if not args.is_local and Keyring(Path(args.keys)).is_open:
         raise ConfigError(
             f"host={args.host} lets the network in, and {args.keys} holds no keys; make one with "
             "`python -m cluster.keys create name=shop scopes=read,events`"

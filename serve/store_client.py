@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from cluster.runtime import NAMESPACE  # before Ray, which reads its environment on import
+from cluster.runtime import NAMESPACE, STORE  # before Ray, which reads its environment on import
 
 # isort: split
 import numpy as np
@@ -23,7 +23,6 @@ from serve.state.writing import WriteRequest
 
 T = TypeVar("T")
 
-STORE, WATCHDOG = "liveshelf-store-0", "liveshelf-watchdog-0"
 CALL_S = 1.0  # deadline of a call to the store: Ray itself never notices a frozen actor
 APPEND_S = 4.0  # for all calls together with which events are sent
 RETRY_S = 0.05
@@ -115,6 +114,10 @@ class StoreClient:
     async def image(self) -> Image:
         """As Store.image."""
         return await _answer(self._actor.image.remote(), START_S)
+
+    async def file(self, path: str) -> bytes | None:
+        """As StoreActor.file."""
+        return await _answer(self._actor.file.remote(path), START_S)
 
 
 async def _insisting(call: Callable[[], Awaitable[T]]) -> T:

@@ -15,7 +15,14 @@ BELOW = {
     "tune": {"cluster", "train", "tune"},
     "serve": {"cluster", "train", "serve"},
 }
-EDGES = {"cluster/runtime.py", "train/fit.py", "tune/sweep.py", "serve/app.py", "serve/store_client.py"}
+EDGES = {
+    "cluster/runtime.py",
+    "train/fit.py",
+    "tune/sweep.py",
+    "serve/app.py",
+    "serve/store_client.py",
+    "serve/store_host.py",
+}
 MAPS_NAMES = {"train/models/__init__.py"}
 UNSAFE_MODULES = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 LONGEST_FILE = 300

@@ -145,6 +145,13 @@ class StoreActor:
         write_whole(Path(self._data) / ADOPTED, bundle)
         self._bundle = bundle
 
+    async def file(self, path: str) -> bytes | None:
+        """Return what a file of this node holds, None where there is none; no other node needs bundle and keys."""
+        try:
+            return await asyncio.to_thread(Path(path).read_bytes)
+        except FileNotFoundError:
+            return None
+
     async def origin(self) -> tuple[str, str]:
         """Return the folders of the bundle and of the log that the state is made of."""
         return self._bundle, self._data

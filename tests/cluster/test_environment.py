@@ -59,15 +59,16 @@ def test_two_homes_have_two_scratch_folders(bare: pytest.MonkeyPatch) -> None:
     assert scratch() != first
 
 
-def test_haproxy_starts_with_its_side_doors_on_loopback(tmp_path: Path) -> None:
+def test_haproxy_starts_with_its_side_doors_alone_on_loopback(tmp_path: Path) -> None:
     config = tmp_path / "haproxy.cfg"
-    config.write_text(
-        "frontend prometheus\n    bind :9101\nlisten stats\n  bind *:8404\nfrontend http\n bind 10.0.0.1:80\n"
-    )
+    config.write_text("frontend prometheus\n    bind :9101\nlisten stats\n  bind *:8404\nfrontend http\n bind *:8000\n")
     install_haproxy(tmp_path)
-    subprocess.run([tmp_path / "ha" / "haproxy", "-c", "-f", config], capture_output=True, check=False)
+    ports = {"RAY_SERVE_HAPROXY_METRICS_PORT": "9101", "RAY_SERVE_HAPROXY_STATS_PORT": "8404"}
+    subprocess.run(
+        [tmp_path / "ha" / "haproxy", "-c", "-f", config], capture_output=True, check=False, env=os.environ | ports
+    )
     assert [line.strip() for line in config.read_text().splitlines() if "bind" in line] == [
-        "bind 127.0.0.1:9101", "bind 127.0.0.1:8404", "bind 10.0.0.1:80",
+        "bind 127.0.0.1:9101", "bind 127.0.0.1:8404", "bind *:8000",
     ]  # fmt: skip
 
 

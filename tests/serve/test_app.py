@@ -24,10 +24,12 @@ from bench.processes import GATEWAY, STORE, WATCHDOG, kill_one, named, signal_on
 from cluster.errors import RuntimeStartError
 from cluster.haproxy import free_port
 from serve.api.routes import make_api
-from serve.app import Gateway, close_store, deploy, ensure_store, find_store, gateway_settings, replica_api
+from serve.app import Gateway, deploy, gateway_settings, replica_api
 from serve.config import AppArgs, StartArgs
 from serve.run import await_ready
 from serve.state.store import Store
+from serve.store_client import find_store
+from serve.store_host import close_store, ensure_store
 from tests.serve.shop import KNOWN, item_ids
 from tests.serve.state.state_world import run
 from train.bundle_state import MANIFEST, read_manifest

@@ -25,7 +25,7 @@ def promoted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     versions: list[str] = []
     monkeypatch.setattr(run, "refresh", lambda *_: "new")
     monkeypatch.setattr(run, "promote", lambda _, version: versions.append(version))
-    monkeypatch.setattr(run, "running_head", lambda: "here")
+    monkeypatch.setattr(run, "server_runs", lambda: True)
     for name in ("bundle_of", "pages_of", "catalogue_of"):
         monkeypatch.setattr(run, name, lambda _: None)
     return versions
