@@ -9,8 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BENCHES = (
-    "freshness", "serve", "ingest", "overload", "durability", "kill_store", "store", "retention", "index", "decisions",
-    "next_basket", "diversity", "explain", "judging", "train_scale",
+    "freshness", "serve", "ingest", "overload", "scaling", "durability", "kill_store", "store", "retention", "index",
+    "decisions", "next_basket", "diversity", "explain", "judging", "train_scale",
 )  # fmt: skip
 
 

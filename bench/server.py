@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cluster.haproxy import free_port
 
@@ -38,12 +39,13 @@ class Server:
 
 
 @contextmanager
-def serving(registry: Path, topology: str, replicas: int = 2) -> Iterator[Server]:
-    """Serve the current bundle of `registry` over an empty log, until the block ends."""
+def serving(registry: Path, topology: str, replicas: int = 2, **more: Any) -> Iterator[Server]:
+    """Serve the current bundle of `registry` over an empty log, until the block ends; more: settings of `start`."""
     with tempfile.TemporaryDirectory(prefix="lsb-") as folder:  # short, for the sockets below it
         server = Server(port=free_port(), home=Path(folder) / "home", data=Path(folder) / "data")
         settings = {
             "registry": registry, "data": server.data, "topology": topology, "replicas": replicas, "port": server.port,
+            **more,
         }  # fmt: skip
         try:
             server.python("serve/run.py", "start", *(f"{name}={value}" for name, value in settings.items()))

@@ -74,6 +74,7 @@ def cluster_variables() -> dict[str, str]:
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # else each report waits two seconds
+        "RAY_SERVE_REPLICA_AUTOSCALING_METRIC_PUSH_INTERVAL_S": "0.5",  # else more replicas come ten seconds later
         "RAY_AIR_NEW_OUTPUT": "0",  # our own lines say how a sweep goes
         "AUTOSCALER_METRIC_PORT": str(free_port()),  # fixed ports would collide with a second cluster
         "DASHBOARD_METRIC_PORT": str(free_port()),

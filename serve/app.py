@@ -165,14 +165,14 @@ def build_app(args: AppArgs) -> ray.serve.Application:
     """Bind the deployments of the wanted topology and start the store's actor."""
     folder = str(Registry(args.registry).find(args.bundle).absolute())
     ensure_store(folder, args)
-    gateway = _deployed(ray.serve.ingress(replica_api)(Gateway), args, num_replicas=args.replicas).options(
-        max_replicas_per_node=args.max_replicas_per_node
-    )
+    how_many = args.scaling.options(args.replicas, args.max_replicas)
+    how_many["max_replicas_per_node"] = args.max_replicas_per_node
+    gateway = _deployed(ray.serve.ingress(replica_api)(Gateway), args, how_many)
     own = gateway_settings(folder, args)
     if not _staged(args):
         return gateway.bind(*own)
-    retriever = _deployed(RetrieverReplica, args, num_replicas=args.retriever_replicas)
-    ranker = _deployed(RankerReplica, args, num_replicas=args.ranker_replicas)
+    retriever = _deployed(RetrieverReplica, args, {"num_replicas": args.retriever_replicas})
+    ranker = _deployed(RankerReplica, args, {"num_replicas": args.ranker_replicas})
     return gateway.bind(*own, retriever.bind(folder, args.index), ranker.bind(folder))
 
 
@@ -200,12 +200,12 @@ def withdraw() -> bool:
     return served
 
 
-def _deployed(room: Any, args: AppArgs, num_replicas: int) -> Any:
+def _deployed(room: Any, args: AppArgs, how_many: dict[str, Any]) -> Any:
     return ray.serve.deployment(
-        num_replicas=num_replicas, max_ongoing_requests=64, max_queued_requests=args.max_queued_requests,
+        max_ongoing_requests=64, max_queued_requests=args.max_queued_requests,
         backpressure_config={"status_code": 503, "retry_after_s": 1},
         health_check_period_s=2, health_check_timeout_s=5, graceful_shutdown_timeout_s=5,
-        ray_actor_options={"num_cpus": 0},
+        ray_actor_options={"num_cpus": 0}, **how_many,
     )(room)  # fmt: skip
 
 

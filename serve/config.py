@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, Field, model_validator
 from cluster.config import Config
 from cluster.keys import DEFAULT
 from serve.probation import ProbationConfig
+from serve.scaling import ScalingConfig
 from serve.stages.index.config import IndexConfig
 from serve.state.config import StoreConfig
 from serve.state.live import LearnerConfig
@@ -36,6 +37,8 @@ class AppArgs(Config):
         le=100,
         description="gateways on one node at most, with room for those of a dead one; empty: any",
     )
+    max_replicas: int | None = Field(None, ge=1, le=1_000, description="of them under load; none: always `replicas`")
+    scaling: ScalingConfig = ScalingConfig.parse([])
     retriever_replicas: int = Field(1, ge=1, le=1_000, description="staged only")
     ranker_replicas: int = Field(1, ge=1, le=1_000, description="staged only")
     max_shoppers: int = Field(10_000, ge=1, description="histories that a replica keeps in memory")
@@ -50,6 +53,14 @@ class AppArgs(Config):
     max_queued_requests: int = Field(200, ge=1, description="requests waiting for a replica before 503 is answered")
     index: IndexConfig = IndexConfig.parse([])
     store: StoreConfig = StoreConfig.parse([])
+
+    @model_validator(mode="after")
+    def _most_is_no_less(self) -> Self:
+        if self.max_replicas is not None and self.max_replicas < self.replicas:
+            raise ValueError(
+                f"max_replicas={self.max_replicas} is less than replicas={self.replicas}; give at least that"
+            )
+        return self
 
 
 class StartArgs(AppArgs):

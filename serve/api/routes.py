@@ -92,6 +92,7 @@ def make_api(engine_of: Callable[[], Engine], keyring_of: Callable[[], Keyring] 
             "status": "ready",
             "modelVersion": engine.bundle.manifest.version,
             "stateVersion": engine.view.version,
+            "replica": engine.metrics.process,
         }
 
     api.include_router(people_routes(engine_of))

@@ -81,7 +81,8 @@ def test_the_clients_request_id_comes_back(shop: Shop) -> None:
 
 def test_readiness_follows_the_store_and_liveness_does_not(shop: Shop) -> None:
     ready = shop.client.get("/readyz").json()
-    assert ready == {"status": "ready", "modelVersion": shop.bundle.manifest.version, "stateVersion": 0}
+    served = {"modelVersion": shop.bundle.manifest.version, "stateVersion": 0}
+    assert ready == {"status": "ready", "replica": shop.engine.metrics.process} | served
     shop.engine.follower.lost_at = 0.0
     assert shop.client.get("/readyz").status_code == 503
     assert shop.client.get("/healthz").json() == {"status": "ok"}
