@@ -24,6 +24,8 @@ from serve.api.routes import make_api
 from serve.config import AppArgs, StartArgs
 from serve.engine import Engine
 from serve.fetching import FollowedKeys, bundle_here
+from serve.releases import Releases
+from serve.rollout import Rollout
 from serve.stages.browsing import Browse, Browsed
 from serve.stages.describing import Describe, Described
 from serve.stages.fused import Stages, fused
@@ -33,9 +35,10 @@ from serve.stages.query import Found, Query, Ranked
 from serve.stages.ranking import Ranking
 from serve.stages.searching import Hits, Search
 from serve.state.follower import Follower
+from serve.state.operations import Operation
 from serve.state.view import View
-from serve.store_client import StoreClient, find_store
-from serve.store_host import close_store, ensure_store
+from serve.store_client import StoreClient, find_actor, find_store, let_go
+from serve.store_host import close_store, ensure_store, keep_settings, start_actor
 from train.bundle import read_bundle
 from train.registry import Registry
 
@@ -140,6 +143,7 @@ class Gateway(Replica):
         process = ray.serve.get_replica_context().replica_id.unique_id
         settings = judged_share, judged_a_second, guard, decision_share, process
         self.engine = Engine(self.bundle, self.follower, self.store, stages, *settings)
+        self.releases = Releases(self.store.operations, roll_out, lambda name: find_actor(name) is not None)
         self._placing = asyncio.create_task(self.engine.assortment.keep_placed())
         self._telling = asyncio.create_task(self.engine.keep_telling())
 
@@ -150,7 +154,7 @@ def replica_api() -> FastAPI:
     def here() -> Any:  # the Gateway
         return ray.serve.get_replica_context().servable_object
 
-    return make_api(lambda: here().engine, lambda: here().keyring)
+    return make_api(lambda: here().engine, lambda: here().keyring, lambda: here().releases)
 
 
 def gateway_settings(folder: str, args: AppArgs) -> tuple[Any, ...]:
@@ -185,9 +189,15 @@ def deploy(args: StartArgs) -> None:
     try:
         ray.serve.start(http_options={"host": args.host, "port": args.port, "request_timeout_s": REQUEST_S})
         ray.serve.run(build_app(args), name=NAME, logging_config={"enable_access_log": False})
+        keep_settings(args)
     except (RayError, RayServeException, RuntimeError) as error:
         reason = str(error).strip().splitlines()[-1]  # of a traceback from another process
         raise RuntimeStartError(f"the server did not start: {reason}") from error
+
+
+def roll_out(operation: Operation, args: StartArgs) -> None:
+    """Let a process of its own change the served bundle: the replica that was asked to is replaced by it."""
+    start_actor(operation.id, Rollout, deploy, let_go, operation, args, find_store())
 
 
 def withdraw() -> bool:

@@ -70,6 +70,15 @@ class StartArgs(AppArgs):
     port: int = Field(8000, ge=1, le=65_535, description="port to listen on")
     timeout_s: float = Field(120, gt=0, description="longest wait until the first answer")
 
+    def located(self) -> Self:
+        """Return the same settings for a process whose working directory is another one."""
+        places = {"data": self.data, "keys": self.keys}
+        if "://" not in self.registry:
+            places["registry"] = self.registry
+        if Path(self.bundle).is_dir():
+            places["bundle"] = self.bundle
+        return self.model_copy(update={name: str(Path(place).absolute()) for name, place in places.items()})
+
     @property
     def is_local(self) -> bool:
         """Whether this machine alone reaches the server."""

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from cluster.runtime import NAMESPACE, STORE  # before Ray, which reads its environment on import
 
@@ -15,10 +15,12 @@ from ray.exceptions import RayActorError, RayTaskError
 
 from cluster.errors import LiveshelfError, OverloadedError, UnavailableError
 from serve.state.decision_log import Record
-from serve.state.events import AppendResult, Event, MicroBatch, Position
+from serve.state.events import AppendResult, Event, MicroBatch, Position, Problem
 from serve.state.image import Image
 from serve.state.machine import Held, Receipt
+from serve.state.operations import Kind, Operation
 from serve.state.shoppers import Shopper
+from serve.state.snapshot import SnapshotFile
 from serve.state.writing import WriteRequest
 
 T = TypeVar("T")
@@ -68,12 +70,44 @@ class ReportClient:
         return await _answer(self._actor.reports.remote(process), CALL_S)
 
 
+class OperationClient:
+    """The store's operations, and what they work on."""
+
+    def __init__(self, actor: ActorHandle) -> None:
+        self._actor = actor
+
+    async def begin(self, kind: Kind, target: str = "") -> Operation:
+        """As Operations.begin."""
+        return await _answer(self._actor.begin_operation.remote(kind, target), CALL_S)
+
+    async def end(self, operation_id: str, result: dict[str, Any], problem: Problem | None = None) -> None:
+        """As Operations.end."""
+        await _answer(self._actor.end_operation.remote(operation_id, result, problem), CALL_S)
+
+    async def get(self, operation_id: str) -> Operation:
+        """As Operations.get."""
+        return await _answer(self._actor.operation.remote(operation_id), CALL_S)
+
+    async def running(self) -> list[Operation]:
+        """As Operations.running."""
+        return await _answer(self._actor.running_operations.remote(), CALL_S)
+
+    async def snapshots(self) -> list[SnapshotFile]:
+        """As serve.state.snapshot.snapshot_files."""
+        return await _answer(self._actor.snapshots.remote(), CALL_S)
+
+    async def serving(self) -> str | None:
+        """As StoreActor.serving."""
+        return await _answer(self._actor.serving.remote(), CALL_S)
+
+
 class StoreClient:
     """The store's actor, with a deadline on every call, and our own errors instead of Ray's."""
 
     def __init__(self, actor: ActorHandle | None = None) -> None:
         self._actor = actor or ray.get_actor(STORE, NAMESPACE)
         self.decisions, self.reports = DecisionClient(self._actor), ReportClient(self._actor)
+        self.operations = OperationClient(self._actor)
 
     async def append(self, events: Sequence[Event], vectors: np.ndarray, since: Position) -> AppendResult:
         """As Store.append. An error means: nobody knows whether the events are durable, send the same ids again.
@@ -154,3 +188,9 @@ def find_actor(name: str) -> ActorHandle | None:
         return ray.get_actor(name, NAMESPACE)
     except ValueError:
         return None
+
+
+def let_go(name: str) -> None:
+    """End a detached actor of the server for good, where there is one; it may be the one that asks."""
+    if (actor := find_actor(name)) is not None:
+        ray.kill(actor)

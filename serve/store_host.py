@@ -19,7 +19,7 @@ from ray.actor import ActorHandle
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
 from cluster.errors import RuntimeStartError, UnavailableError
-from serve.config import AppArgs
+from serve.config import AppArgs, StartArgs
 from serve.state.actor import ADOPTED, StoreActor
 from serve.state.dead_letters import DeadLetter
 from serve.state.event_log import LoggedEvent
@@ -61,9 +61,9 @@ def ensure_store(folder: str, args: AppArgs) -> None:
     if args.bootstrap:  # here and not in the actor: one that Ray starts again must miss a log that is gone
         begin(Path(args.data), read_manifest(Path(folder)).version)
     # Never retried, because Ray would repeat calls that were applied.
-    actor = _start(STORE, StoreActor, *origin, args.store, max_task_retries=0, max_concurrency=STORE_CALLS)
+    actor = start_actor(STORE, StoreActor, *origin, args.store, max_task_retries=0, max_concurrency=STORE_CALLS)
     ray.get(actor.origin.remote(), timeout=START_S)
-    _start(WATCHDOG, WatchdogActor, actor, origin[1])
+    start_actor(WATCHDOG, WatchdogActor, actor, origin[1])
 
 
 def served_pages(after: int) -> Iterator[list[LoggedEvent]]:
@@ -97,6 +97,12 @@ def served_bundle() -> Path:
     return Path(ray.get(actor.origin.remote(), timeout=START_S)[0])
 
 
+def keep_settings(args: StartArgs) -> None:
+    """Let the running store know how the server was started."""
+    if (actor := find_store()) is not None:
+        ray.get(actor.keep_serving.remote(args.located().model_dump_json()), timeout=START_S)
+
+
 def close_store() -> None:
     """End the store's actor, if there is one, after what it has queued is on the disk, and its watchdog."""
     if (actor := find_store()) is not None:
@@ -110,7 +116,7 @@ def close_store() -> None:
         ray.kill(watchdog)
 
 
-def _start(name: str, room: Any, *args: Any, **options: Any) -> ActorHandle:
+def start_actor(name: str, room: Any, *args: Any, **options: Any) -> ActorHandle:
     """Start an actor that outlives this process, pinned to the head, where the log's folder is."""
     return ray.remote(room).options(
         name=name, namespace=NAMESPACE, lifetime="detached", max_restarts=-1, num_cpus=0, resources={HEAD: 0.001},

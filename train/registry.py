@@ -3,15 +3,16 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pyarrow.fs import FileSelector, FileSystem, FileType, LocalFileSystem, copy_files
 
 from cluster.errors import BundleError, ConfigError, NotFoundError
 from cluster.storage import whole_folder, write_whole
 from train.bundle import NO_CARD, Bundle, files_of, write_bundle
-from train.bundle_state import MANIFEST, check_bundle
+from train.bundle_state import MANIFEST, Manifest, check_bundle, read_manifest
 
-POINTER = "current"
+POINTER, BEFORE = "current", "previous"
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -39,25 +40,30 @@ class Registry:
         return folder
 
     def promote(self, version: str) -> None:
-        """Point `current` at a published, intact version."""
+        """Point `current` at a published, intact version, and `previous` at the one that it named until then."""
         check_bundle(self.folder(version))
-        if self.remote is None:
-            write_whole(self.local / POINTER, version)
-            return
-        with self.remote.open_output_stream(f"{self.path}/{POINTER}") as stream:
-            stream.write(version.encode())
+        if (before := self._named(POINTER)) not in (None, version):
+            self._write(BEFORE, before)
+        self._write(POINTER, version)
 
     def current(self) -> str:
         """Return the version that `current` names."""
-        try:
-            if self.remote is None:
-                return (self.local / POINTER).read_text().strip()
-            with self.remote.open_input_stream(f"{self.path}/{POINTER}") as stream:
-                return stream.read().decode().strip()
-        except FileNotFoundError:
-            raise NotFoundError(
-                f"no bundle was published in {self.path} yet; run `python train/run.py fit data=…`"
-            ) from None
+        if (version := self._named(POINTER)) is None:
+            raise NotFoundError(f"no bundle was published in {self.path} yet; run `python train/run.py fit data=…`")
+        return version
+
+    def previous(self) -> str | None:
+        """Return the version that was current before, None where there never was another one."""
+        return self._named(BEFORE)
+
+    def manifest(self, version: str) -> Manifest:
+        """Return what a published version says of itself; of a remote one nothing else is fetched."""
+        name = self._folder(version) / MANIFEST
+        if self.remote is None or name.exists():
+            return read_manifest(name.parent)
+        with TemporaryDirectory() as folder:
+            (Path(folder) / MANIFEST).write_text(self._text(f"{version}/{MANIFEST}"))
+            return read_manifest(Path(folder))
 
     def versions(self) -> list[str]:
         """Return every published version, oldest name first."""
@@ -90,6 +96,25 @@ class Registry:
         if not VERSION.fullmatch(version):
             raise BundleError(f"{version!r} cannot be a version: use letters, digits, '.', '_' and '-', at most 100")
         return self.local / version
+
+    def _named(self, pointer: str) -> str | None:
+        try:
+            return self._text(pointer).strip()
+        except FileNotFoundError:
+            return None
+
+    def _text(self, name: str) -> str:
+        if self.remote is None:
+            return (self.local / name).read_text()
+        with self.remote.open_input_stream(f"{self.path}/{name}") as stream:
+            return stream.read().decode()
+
+    def _write(self, name: str, text: str) -> None:
+        if self.remote is None:
+            write_whole(self.local / name, text)
+            return
+        with self.remote.open_output_stream(f"{self.path}/{name}") as stream:
+            stream.write(text.encode())
 
     def _upload(self, folder: Path, remote: FileSystem) -> None:
         # The manifest goes last: a bundle without one is no bundle, so a broken upload is never read.

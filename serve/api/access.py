@@ -12,7 +12,8 @@ log = logging.getLogger(__name__)
 
 SCOPES: dict[str, Scope | None] = {
     "events": "events", "recommendations": "read", "lists": "read", "evaluations": "read", "catalogue": "catalogue",
-    "policies": "catalogue", "users": "admin", "metrics": "read", "decisions": "admin", "health": None,
+    "policies": "catalogue", "users": "admin", "metrics": "read", "decisions": "admin", "models": "admin",
+    "operations": "admin", "health": None,
 }  # fmt: skip  # by the tag of a route; None: open to anybody
 BEARER = "bearer "
 

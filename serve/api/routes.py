@@ -21,6 +21,8 @@ from serve.api.incoming import answer, read_bodies, to_event
 from serve.api.item_schemas import ItemBody, ItemLine, LineAnswer
 from serve.api.lists import list_routes, personal, policy_of
 from serve.api.measuring import Measured, metric_routes
+from serve.api.models import model_routes
+from serve.api.operations import operation_routes
 from serve.api.outgoing import read_ask
 from serve.api.people import people_routes
 from serve.api.person_schemas import MergeBody, UserBody
@@ -37,6 +39,7 @@ from serve.api.slate_schemas import (
 )
 from serve.api.traits import trait_routes
 from serve.engine import Engine
+from serve.releases import Releases
 from serve.state.events import Ack, Event, Problem
 
 OPEN = Keyring(Path("/nowhere"))  # no keys, which lets anybody in
@@ -46,7 +49,15 @@ ITEM_BODIES = (ItemBody, ItemLine, LineAnswer)
 REFUSALS: dict[int, type[LiveshelfError]] = {400: RequestError, 409: ConflictError, 422: UnprocessableError}
 
 
-def make_api(engine_of: Callable[[], Engine], keyring_of: Callable[[], Keyring] = lambda: OPEN) -> FastAPI:
+def nobody_releases() -> Releases:
+    """Raise: this server is alone, as in tests of other things."""
+    raise UnavailableError("nobody beside this process could do long work")
+
+
+def make_api(
+    engine_of: Callable[[], Engine], keyring_of: Callable[[], Keyring] = lambda: OPEN,
+    releases_of: Callable[[], Releases] = nobody_releases,
+) -> FastAPI:  # fmt: skip
     """Return the HTTP surface of the engine that `engine_of` names when a request comes, for holders of its keys."""
     api = FastAPI(
         title="liveshelf", version=version("liveshelf"), redoc_url=None, redirect_slashes=False, responses=PROBLEMS,
@@ -103,6 +114,8 @@ def make_api(engine_of: Callable[[], Engine], keyring_of: Callable[[], Keyring] 
     api.include_router(decision_routes(engine_of))
     api.include_router(preview_routes(engine_of))
     api.include_router(metric_routes(engine_of))
+    api.include_router(model_routes(engine_of, releases_of))
+    api.include_router(operation_routes(releases_of))
     for kind in KINDS:
         api.include_router(document_routes(engine_of, kind))
     return api

@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Awaitable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,10 +18,12 @@ from serve.state.config import StoreConfig
 from serve.state.dead_letters import DeadLetter
 from serve.state.decision_log import Record
 from serve.state.event_log import LoggedEvent
-from serve.state.events import AppendResult, Event, MicroBatch, Position
+from serve.state.events import AppendResult, Event, MicroBatch, Position, Problem
 from serve.state.image import Image
 from serve.state.machine import Held, Receipt
+from serve.state.operations import Kind, Operation, Operations
 from serve.state.shoppers import Shopper
+from serve.state.snapshot import SnapshotFile, snapshot_files
 from serve.state.store import Store
 from serve.state.writing import WriteRequest
 
@@ -32,6 +34,7 @@ T = TypeVar("T")
 FAREWELL_S = 0.2  # for the answer to leave
 ADOPTED = "bundle"  # the file that names the bundle which a running store went over to
 OPENED = "process.json"  # the file that says which process opened the log last
+SERVING = "serving.json"  # the file that says with which settings the server was started
 
 
 def opened_by(data: Path) -> dict[int, int]:
@@ -62,6 +65,7 @@ class StoreActor:
         self._bundle, self._data, self._config = adopted(Path(data)) or bundle, data, config or StoreConfig()
         self._store = Store.open(Path(self._bundle), Path(data), config=self._config)
         write_whole(Path(data) / OPENED, json.dumps([os.getpid(), started_at(os.getpid()) or 0]))
+        self._operations = Operations(Path(data), self._store.snapshot)
 
     async def append(self, events: Sequence[Event], vectors: np.ndarray, since: Position) -> AppendResult:
         """As Store.append."""
@@ -126,6 +130,37 @@ class StoreActor:
     async def reports(self, process: str) -> list[str]:
         """As Reports.others."""
         return await self._store.reports.others(process)
+
+    async def begin_operation(self, kind: Kind, target: str) -> Operation:
+        """As Operations.begin."""
+        return await self._operations.begin(kind, target)
+
+    async def end_operation(self, operation_id: str, result: dict[str, Any], problem: Problem | None) -> None:
+        """As Operations.end."""
+        await self._operations.end(operation_id, result, problem)
+
+    async def running_operations(self) -> list[Operation]:
+        """As Operations.running."""
+        return await self._operations.running()
+
+    async def operation(self, operation_id: str) -> Operation:
+        """As Operations.get."""
+        return await self._operations.get(operation_id)
+
+    async def snapshots(self) -> list[SnapshotFile]:
+        """As snapshot_files."""
+        return await asyncio.to_thread(snapshot_files, Path(self._data))
+
+    async def keep_serving(self, settings: str) -> None:
+        """Keep how the server was started, for whoever shall change it; settings: serve.config.StartArgs as JSON."""
+        await asyncio.to_thread(write_whole, Path(self._data) / SERVING, settings)
+
+    async def serving(self) -> str | None:
+        """Return how the server was started, None where nobody said it."""
+        try:
+            return (Path(self._data) / SERVING).read_text()
+        except FileNotFoundError:
+            return None
 
     async def image(self) -> Image:
         """As Store.image."""

@@ -71,6 +71,20 @@ def newest_snapshot(folder: Path, lineage: str, until: int | None = None) -> Sna
     return None
 
 
+class SnapshotFile(NamedTuple):
+    """A snapshot as it lies in the folder."""
+
+    header: Header
+    n_bytes: int
+    written_ms: int
+
+
+def snapshot_files(folder: Path) -> list[SnapshotFile]:
+    """Return the snapshots that can be read, newest first; whether they are intact is not looked at."""
+    found = [(path, header) for path in _paths(folder) if (header := _header(path)) is not None]
+    return [SnapshotFile(header, path.stat().st_size, path.stat().st_mtime_ns // 1_000_000) for path, header in found]
+
+
 def drop_snapshots(folder: Path, first: int) -> None:
     """Remove the snapshots, of any lineage, that hold version `first` or a later one."""
     for path in [*_paths(folder), *folder.glob(".snapshot-*.part")]:

@@ -14,7 +14,9 @@ from fastapi.testclient import TestClient
 
 from cluster.errors import UnavailableError
 from serve.api.routes import make_api
+from serve.config import StartArgs
 from serve.engine import Engine
+from serve.releases import Releases
 from serve.slates import Ask
 from serve.stages.fused import fused
 from serve.stages.index.exact import FlatIndex
@@ -22,7 +24,9 @@ from serve.state.event_log import LoggedBatch
 from serve.state.follower import Follower
 from serve.state.image import Image
 from serve.state.live import LearnerConfig
+from serve.state.operations import Operation, Operations
 from serve.state.shoppers import Shopper
+from serve.state.snapshot import SnapshotFile, snapshot_files
 from serve.state.store import Store, StoreConfig
 from serve.state.view import View
 from tests.serve.conformance import Conformance
@@ -59,6 +63,26 @@ class Away:
         return getattr(self._store, name)
 
 
+class Work(Operations):
+    """Long work without Ray: rollouts are noted, and carried out by whoever tests them."""
+
+    def __init__(self, registry: Path, data: Path, store: Store) -> None:
+        super().__init__(data, store.snapshot)
+        self._data, self._settings = data, StartArgs.checked({"registry": str(registry), "data": str(data)})
+        self.launched: list[Operation] = []
+        self.is_alive = True  # whether the processes of rollouts are
+
+    async def snapshots(self) -> list[SnapshotFile]:
+        return snapshot_files(self._data)
+
+    async def serving(self) -> str:
+        return self._settings.model_dump_json()
+
+    def releases(self) -> Releases:
+        """Return what a gateway has over this."""
+        return Releases(self, lambda operation, _: self.launched.append(operation), lambda _: self.is_alive)
+
+
 @dataclass(kw_only=True)
 class Shop:
     """A running server and its parts."""
@@ -69,6 +93,7 @@ class Shop:
     client: TestClient
     portal: BlockingPortal  # into the server's event loop
     first_image: Image
+    work: Work
     broken: list[Exception] = field(default_factory=list)  # what the engine shall fail with
 
     def post(self, path: str, **body: Any) -> Any:
@@ -142,13 +167,15 @@ def open_shop(
     image = asyncio.run(store.image())
     engine = build_engine(bundle, store, image, **settings)
     broken: list[Exception] = []
+    work = Work(registry, data, store._store)
 
     def engine_of() -> Engine:
         if broken:
             raise broken[0]
         return engine
 
-    with TestClient(make_api(engine_of), raise_server_exceptions=False) as client:
+    releases = work.releases()
+    with TestClient(make_api(engine_of, releases_of=lambda: releases), raise_server_exceptions=False) as client:
         portal = client.portal
         assert portal is not None
         following = portal.start_task_soon(engine.follower.run) if follow else None
@@ -156,7 +183,7 @@ def open_shop(
         try:
             yield Shop(
                 bundle=bundle, store=store, engine=engine, client=client, portal=portal, first_image=image,
-                broken=broken,
+                work=work, broken=broken,
             )  # fmt: skip
         finally:  # a test that failed would wait for the follower forever
             if following is not None:

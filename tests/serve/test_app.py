@@ -70,6 +70,20 @@ class Server:
         assert answer.status == 200, answer
         return answer.body
 
+    def work(self, path: str) -> dict[str, Any]:
+        """Return what came of long work."""
+        begun, told = Client(self.port).post(path, {}), list[dict[str, Any]]()
+        assert begun.status == 202, begun
+
+        def is_over() -> bool:
+            answer = Client(self.port).get(f"/v1/operations/{begun.body['id']}")
+            told.append(answer.body if answer.status == 200 else begun.body)
+            return told[-1]["status"] != "running"
+
+        wait_until(is_over, timeout_s=300)
+        assert told[-1]["status"] == "succeeded", told[-1]
+        return told[-1]["result"]
+
     def click(self, user: str, item: str) -> int:
         """Return the version of a click."""
         return self.post("/v1/events", type="click", user=user, item=item)["results"][0]["version"]
@@ -84,7 +98,8 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server(ray_cluster: str, registry: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(free_port(), registry, tmp_path_factory.mktemp("served") / "data")
+    folder = tmp_path_factory.mktemp("served")
+    server = Server(free_port(), shutil.copytree(registry, folder / "registry"), folder / "data")
     server.deploy("fused")
     yield server
     ray.serve.shutdown()
@@ -195,18 +210,30 @@ def test_a_running_server_keeps_its_log_and_its_settings(server: Server, change:
     assert server.answers()
 
 
-def test_another_bundle_is_promoted_and_taken_back_without_a_failed_request(server: Server, tmp_path: Path) -> None:
-    old = Registry(server.registry).find("current")
-    new = copied(old, tmp_path / "promoted")
+def test_another_bundle_is_promoted_and_taken_back_without_a_failed_request(server: Server) -> None:
+    registry = Registry(server.registry)
+    old = registry.find("current")
+    copied(old, server.registry / "promoted")
     ledger, answers = Ledger(ITEMS), Answers(server)
     with load(server.port, ledger, callers=2), answers:
-        for bundle in (new, old):
+        for verb, served in (("promote", "promoted"), ("rollback", old.name)):
             assert ledger.wait_for_more(20, timeout_s=30) < 30
-            server.deploy("fused", str(bundle))
+            assert server.work(f"/v1/models/promoted:{verb}") == {"version": served}
+            assert registry.current() == served
             assert ledger.wait_for_more(20, timeout_s=30) < 30
     assert (ledger.refusals, answers.failed) == (0, 0)
     assert {old.name, "promoted"} == answers.versions
     assert audit(server.port, ledger) == (0, 0)
+    wait_until(lambda: named("ray::op_", os.getpid()) == [])
+
+
+def test_a_snapshot_holds_the_state_as_it_is(server: Server) -> None:
+    version = server.work("/v1/snapshots")["version"]
+    [told, *_] = Client(server.port).get("/v1/snapshots").body["snapshots"]
+    assert (told["version"], told["stateHash"]) == live_state_hash()
+    assert told["version"] == version
+    for path in server.data.glob("snapshot-*"):
+        path.unlink()  # so that the log alone has to do below
 
 
 def test_staged_replicas_answer_as_fused_ones_did(server: Server) -> None:

@@ -46,6 +46,24 @@ def test_what_is_published_is_listed_promoted_and_found(registry: Registry, smal
     assert read_bundle(registry.find("b")).manifest.version == "b"
 
 
+def test_it_is_known_what_was_current_before(registry: Registry, small: Small) -> None:
+    registry.publish(version(small, "a"))
+    assert registry.previous() is None
+    registry.publish(version(small, "b"))
+    registry.promote("b")
+    assert (registry.current(), registry.previous()) == ("b", "a")
+    registry.promote("a")
+    assert (registry.current(), registry.previous()) == ("a", "b")
+    assert registry.versions() == ["a", "b"]
+
+
+def test_what_a_bundle_says_of_itself_is_read_without_fetching_it(small: Small, tmp_path: Path) -> None:
+    remote_registry(tmp_path / "bucket", tmp_path / "one").publish(version(small, "a"))
+    registry = remote_registry(tmp_path / "bucket", tmp_path / "another")
+    assert registry.manifest("a").version == "a"
+    assert not (tmp_path / "another" / "a").exists()
+
+
 def test_nothing_is_current_before_the_first_bundle(registry: Registry) -> None:
     assert registry.versions() == []
     with pytest.raises(NotFoundError, match="no bundle was published"):
