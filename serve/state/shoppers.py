@@ -147,16 +147,21 @@ class CachedShoppers:
         """Forget a shopper of whom something was written, as in a merge: it changes more than a row at the end."""
         self._forget(user_id)
 
-    def expect(self, user_id: str) -> None:
-        """Hold rows back from now on, because the store is being asked for this shopper."""
+    def expect(self, user_id: str) -> list[Row]:
+        """Hold rows back from now on, because the store is being asked for this shopper; return where they will be."""
         self._awaited[user_id] = []
+        return self._awaited[user_id]
 
-    def put(self, user_id: str, shopper: Shopper) -> Shopper:
-        """Return an awaited shopper with the rows that came meanwhile, and keep them.
+    def awaits(self, user_id: str) -> bool:
+        """Tell whether an answer that is under way will still be good."""
+        return user_id in self._awaited
 
-        One who is awaited no longer, because of `clear`, is not kept: rows may be missing.
+    def put(self, user_id: str, shopper: Shopper, rows: list[Row]) -> Shopper:
+        """Return an awaited shopper with the rows that came meanwhile, and keep them; rows: of `expect`.
+
+        One whose rows are held back no longer, because they were forgotten meanwhile, is not kept: rows may be missing.
         """
-        if user_id not in self._awaited:
+        if self._awaited.get(user_id) is not rows:
             return shopper
         return self.keep(user_id, _caught_up(shopper, self._awaited.pop(user_id)))
 
@@ -172,9 +177,10 @@ class CachedShoppers:
         self._kept.clear()
         self._awaited.clear()
 
-    def give_up(self, user_id: str) -> None:
+    def give_up(self, user_id: str, rows: list[Row]) -> None:
         """Hold no more rows back for a shopper the store could not be asked for."""
-        self._awaited.pop(user_id, None)
+        if self._awaited.get(user_id) is rows:
+            del self._awaited[user_id]
 
     def _forget(self, user_id: str) -> None:
         self._kept.pop(user_id, None)

@@ -9,7 +9,7 @@ import numpy as np
 from cluster.errors import OutOfStepError
 from serve.state.catalogue import LiveCatalogue
 from serve.state.documents import Documents
-from serve.state.events import MicroBatch, Position
+from serve.state.events import MicroBatch, Position, Row
 from serve.state.figures import Figures
 from serve.state.image import Image, restore_items
 from serve.state.learner import apply
@@ -136,21 +136,25 @@ class View:
         return shopper is not None and shopper.in_order(order_key)
 
     async def fetch(self, user_id: str, source: Source) -> History:
-        """Return a shopper's history, from the store on a miss; however many wait for a shopper, it is asked once."""
+        """Return a shopper's history, from the store on a miss; however many wait for a shopper, it is asked once.
+
+        It is asked anew where a merge, a write or an erasure came in between: the answer may be from before it.
+        """
         if (history := self.user(user_id)) is not None:
             return history
-        if user_id not in self._asked:
-            self._shoppers.expect(user_id)
-            self._asked[user_id] = asyncio.create_task(self._ask(user_id, source))
+        if user_id not in self._asked or not self._shoppers.awaits(user_id):
+            rows = self._shoppers.expect(user_id)
+            self._asked[user_id] = asyncio.create_task(self._ask(user_id, source, rows))
         return (await asyncio.shield(self._asked[user_id])).history
 
-    async def _ask(self, user_id: str, source: Source) -> Shopper:
+    async def _ask(self, user_id: str, source: Source, rows: list[Row]) -> Shopper:
         try:
             shopper = await source.user(user_id, self.position)
-            return self._shoppers.put(user_id, shopper.described(self._bundle.traits))
+            return self._shoppers.put(user_id, shopper.described(self._bundle.traits), rows)
         finally:
-            self._shoppers.give_up(user_id)
-            del self._asked[user_id]
+            self._shoppers.give_up(user_id, rows)
+            if self._asked.get(user_id) is asyncio.current_task():
+                del self._asked[user_id]
 
     def _announce(self) -> None:
         self._news.set()

@@ -259,9 +259,9 @@ def test_a_view_asks_again_for_whom_something_was_written_of(bundle: Path, data:
 
 def test_an_answer_from_before_a_write_is_not_kept() -> None:
     shoppers = CachedShoppers(4)
-    shoppers.expect("new")
+    rows = shoppers.expect("new")
     shoppers.describe("new", "{}", 7)
-    shoppers.put("new", Shopper(version=3))
+    shoppers.put("new", Shopper(version=3), rows)
     assert shoppers.get("new") is None
 
 

@@ -135,9 +135,9 @@ def test_a_view_asks_for_both_again_after_a_merge(bundle: Path, data: Path) -> N
 
 def test_an_answer_from_before_a_merge_is_not_kept() -> None:
     shoppers = CachedShoppers(4)
-    shoppers.expect("account")
+    rows = shoppers.expect("account")
     shoppers.merge("account", Row(9, -1, 0, "guest", False))
-    shoppers.put("account", Shopper(version=3))
+    shoppers.put("account", Shopper(version=3), rows)
     assert shoppers.get("account") is None
 
 

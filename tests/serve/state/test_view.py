@@ -217,6 +217,31 @@ def test_a_history_asked_for_before_a_reload_is_not_kept(bundle: Path, data: Pat
     run(work())
 
 
+@pytest.mark.parametrize("first_answer_last", [False, True])
+def test_who_comes_after_a_merge_waits_for_no_answer_from_before_it(
+    bundle: Path, data: Path, first_answer_last: bool
+) -> None:
+    async def work() -> None:
+        store, view = await beginning(bundle, data, busy=("account", "guest"))
+        sources = [SlowSource(store), SlowSource(store)]
+        before = asyncio.create_task(view.fetch("account", sources[0]))
+        await sources[0].asked.wait()
+        await store.merge("account", "guest")
+        view.apply(await store.changes(view.position, 0))
+        after = asyncio.create_task(view.fetch("account", sources[1]))
+        await sources[1].asked.wait()
+        for source in reversed(sources) if first_answer_last else sources:
+            source.answer.set()
+            await (before if source is sources[0] else after)
+        assert (await after).item_idx.tolist() == [5, 5]
+        history = view.user("account")
+        assert history is not None
+        assert history.item_idx.tolist() == [5, 5]
+        await store.close()
+
+    run(work())
+
+
 def test_a_failed_question_can_be_asked_again(bundle: Path, data: Path) -> None:
     async def work() -> None:
         store, view = await beginning(bundle, data, busy=("u1",))
