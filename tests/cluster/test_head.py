@@ -14,9 +14,8 @@ from cluster.environment import ROOT, scratch
 from cluster.errors import RuntimeStartError
 from cluster.head import Head, head_address, running_head, start_head, stop_head
 from cluster.processes import descendants, started_at
+from tests.listening import LOOPBACK, listening_addresses
 
-LOOPBACK = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
-LISTEN = "0A"
 JOIN = """
 from cluster.runtime import RuntimeConfig, connect, disconnect
 print(connect(RuntimeConfig(address="head")))
@@ -95,23 +94,3 @@ def test_a_recycled_pid_is_not_taken_for_the_cluster(tmp_path: Path, monkeypatch
     (tmp_path / "head.json").write_text(json.dumps(record))
     assert running_head() is None
     assert not stop_head()
-
-
-def listening_addresses(pids: dict[int, int]) -> set[str]:
-    """Return the local addresses, in hex as the kernel prints them, on which these processes listen."""
-    inodes = {target for pid in pids for target in socket_inodes(pid)}
-    rows = [
-        line.split() for table in ("tcp", "tcp6") for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]
-    ]
-    return {row[1].partition(":")[0] for row in rows if row[3] == LISTEN and f"socket:[{row[9]}]" in inodes}
-
-
-def socket_inodes(pid: int) -> list[str]:
-    """Return what the sockets of a process are called."""
-    found = []
-    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-        try:
-            found.append(str(descriptor.readlink()))
-        except FileNotFoundError:
-            continue
-    return [name for name in found if name.startswith("socket:")]
