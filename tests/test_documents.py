@@ -8,6 +8,8 @@ import pytest
 from serve.api.routes import make_api
 
 DOCS = Path(__file__).parents[1] / "docs"
+TESTS = DOCS.parent / "tests"
+TEST = re.compile(r"`((?:cluster|serve|train|tune)?/?[\w/]*test_\w+\.py)(?:::(\w+))?`")
 CALL = re.compile(r"`((?:GET|POST|PUT|PATCH|DELETE)) (/v1/[^\s`?]+)[`?]")
 
 
@@ -27,3 +29,18 @@ def test_every_call_that_a_document_names_is_a_route(document: str) -> None:
     known = routes()
     assert named
     assert [call for call in named if call not in known] == []
+
+
+def test_every_test_that_a_document_names_is_there() -> None:
+    named = [found for path in DOCS.glob("*.md") for found in TEST.findall(path.read_text())]
+    assert len(named) > 40
+    for file, test in named:
+        source = TESTS / file.removeprefix("tests/")
+        assert source.is_file(), file
+        assert not test or f"\ndef {test}(" in source.read_text(), f"{file}::{test}"
+
+
+@pytest.mark.parametrize("number", range(1, 11))
+def test_each_of_the_ten_risks_has_a_test(number: int) -> None:
+    [row] = [line for line in (DOCS / "security.md").read_text().splitlines() if line.startswith(f"| API{number} ")]
+    assert TEST.search(row)

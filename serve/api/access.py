@@ -1,7 +1,8 @@
 """Access: which key may call which route."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from enum import Enum
 
 from fastapi import Request
 
@@ -45,7 +46,12 @@ def access(keyring_of: Callable[[], Keyring]) -> Callable[[Request], Awaitable[N
 
 
 def needed(request: Request) -> Scope | None:
-    """Return the scope that a request needs; a route that says nothing of itself needs the highest."""
-    [tag] = getattr(request.scope["route"], "tags", None) or ["users"]
-    scope = SCOPES.get(tag, "admin")
-    return "read" if scope == "catalogue" and request.method in ("GET", "HEAD") else scope
+    """Return the scope that a request needs."""
+    return scope_of(getattr(request.scope["route"], "tags", []), request.method)
+
+
+def scope_of(tags: Sequence[str | Enum], method: str) -> Scope | None:
+    """Return the scope that a route's tag asks for; a route that says nothing of itself needs the highest."""
+    tag = tags[0] if tags else "users"
+    scope = SCOPES.get(str(tag), "admin")
+    return "read" if scope == "catalogue" and method in ("GET", "HEAD") else scope

@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from cluster.errors import NotFoundError, RequestError
 from serve.api.bodies import as_json, read_bytes, read_json
-from serve.api.documents import LINES, answers_lines, takes, takes_lines
+from serve.api.documents import LINES, WRITES, answers_lines, refuses, takes, takes_lines
 from serve.api.item_schemas import DeletionAnswer, ItemAnswer, ItemBody, ItemLine, ItemsAnswer, LineAnswer
 from serve.api.problems import InvalidError, checked, problem, read
 from serve.api.writing import expectation, patched, request_of, tagged, write
@@ -26,7 +26,7 @@ UNSAID = Problem(500, "no reason was given")
 
 def catalogue_routes(engine_of: Callable[[], Engine]) -> APIRouter:
     """Return the routes below /v1/catalogues."""
-    routes = APIRouter(prefix="/v1/catalogues/{catalogue}", tags=["catalogue"])
+    routes = APIRouter(prefix="/v1/catalogues/{catalogue}", tags=["catalogue"], responses=refuses(404))
 
     @routes.get("/items", response_model=ItemsAnswer)
     async def list_items(
@@ -42,7 +42,9 @@ def catalogue_routes(engine_of: Callable[[], Engine]) -> APIRouter:
             "next": None if following is None else str(following),
         })  # fmt: skip
 
-    @routes.post("/items:batch", openapi_extra=takes_lines(ItemLine), responses=answers_lines(LineAnswer))
+    @routes.post(
+        "/items:batch", openapi_extra=takes_lines(ItemLine), responses=answers_lines(LineAnswer) | refuses(507)
+    )
     async def write_items(catalogue: str, request: Request) -> Response:
         """Write many items, each by itself; a line of the answer for each line of the body."""
         engine = engine_of()
@@ -62,7 +64,9 @@ def catalogue_routes(engine_of: Callable[[], Engine]) -> APIRouter:
             raise NotFoundError(f"item {item_id!r} is not in the catalogue")
         return tagged(told(item_id, content, engine.view.version), content)
 
-    @routes.put("/items/{item_id:path}", response_model=ItemAnswer, openapi_extra=takes(ItemBody))
+    @routes.put(
+        "/items/{item_id:path}", response_model=ItemAnswer, openapi_extra=takes(ItemBody), responses=refuses(*WRITES)
+    )
     async def put_item(catalogue: str, item_id: str, request: Request) -> Response:
         """Write an item, new or not."""
         engine, body = engine_of(), read(ItemBody, await read_json(request))
@@ -71,13 +75,15 @@ def catalogue_routes(engine_of: Callable[[], Engine]) -> APIRouter:
         version = await write(engine, Write(ITEM, item_id, content), expectation(request, before))
         return tagged(told(item_id, content, version), content)
 
-    @routes.patch("/items/{item_id:path}", response_model=ItemAnswer, openapi_extra=takes(ItemBody))
+    @routes.patch(
+        "/items/{item_id:path}", response_model=ItemAnswer, openapi_extra=takes(ItemBody), responses=refuses(*WRITES)
+    )
     async def patch_item(catalogue: str, item_id: str, request: Request) -> Response:
         """Change some of an item; null takes a value away (RFC 7396)."""
         engine, patch = engine_of(), await read_json(request)
         return await patched(lambda: patch_once(engine, catalogue, item_id, patch, request), request)
 
-    @routes.delete("/items/{item_id:path}")
+    @routes.delete("/items/{item_id:path}", responses=refuses(*WRITES))
     async def delete_item(catalogue: str, item_id: str, request: Request) -> DeletionAnswer:
         """Offer an item no longer; no answer from now on shows it."""
         engine = engine_of()

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from serve.api.bodies import as_json, read_json
 from serve.api.decision_schemas import DecisionAnswer, ExplanationAnswer, NextBody, ReplayAnswer
-from serve.api.documents import takes
+from serve.api.documents import refuses, takes
 from serve.api.outgoing import SOURCE_NAMES, read_ask, read_basket, read_rank, show
 from serve.api.problems import read
 from serve.api.schemas import moment
@@ -33,21 +33,29 @@ def decision_routes(engine_of: Callable[[], Engine]) -> APIRouter:
     """Return the routes of decisions."""
     routes = APIRouter(prefix="/v1")
 
-    @routes.get("/decisions/{recommendation_id}/explanation", response_model=ExplanationAnswer, tags=["decisions"])
-    async def explanation(recommendation_id: str) -> Response:
+    @routes.get(
+        "/decisions/{recommendation_id}/explanation", response_model=ExplanationAnswer, tags=["decisions"],
+        responses=refuses(404, 409),
+    )  # fmt: skip
+    async def explain_decision(recommendation_id: str) -> Response:
         """Say what the history, and what the ranker read, had to do with each item."""
         engine = engine_of()
         found = await engine.recorder.find(recommendation_id)
         return as_json(tell_why(found, await engine.explain(found), engine.view.version))
 
-    @routes.get("/decisions/{recommendation_id}", response_model=DecisionAnswer, tags=["decisions"])
-    async def decision(recommendation_id: str) -> Response:
+    @routes.get(
+        "/decisions/{recommendation_id}", response_model=DecisionAnswer, tags=["decisions"], responses=refuses(404)
+    )
+    async def get_decision(recommendation_id: str) -> Response:
         """Return a decision: what was asked, shown and left, with all that it followed from."""
         found = await engine_of().recorder.find(recommendation_id)
         return as_json(tell(found))
 
-    @routes.post("/decisions/{recommendation_id}/replay", response_model=ReplayAnswer, tags=["decisions"])
-    async def replay(recommendation_id: str) -> Response:
+    @routes.post(
+        "/decisions/{recommendation_id}/replay", response_model=ReplayAnswer, tags=["decisions"],
+        responses=refuses(404, 409),
+    )  # fmt: skip
+    async def replay_decision(recommendation_id: str) -> Response:
         """Make a list again from what is kept of it."""
         engine = engine_of()
         found = await engine.recorder.find(recommendation_id)
@@ -61,7 +69,7 @@ def decision_routes(engine_of: Callable[[], Engine]) -> APIRouter:
 
     @routes.post(
         "/recommendations/{recommendation_id}/next", response_model=RecommendationsAnswer, tags=["recommendations"],
-        openapi_extra=takes(NextBody),
+        openapi_extra=takes(NextBody), responses=refuses(404, 409, 410, 507),
     )  # fmt: skip
     async def next_items(recommendation_id: str, request: Request) -> Response:
         """Return the next items of a list, none of which was shown under its id before."""

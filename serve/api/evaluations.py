@@ -54,7 +54,7 @@ def evaluation_routes(engine_of: Callable[[], Engine]) -> APIRouter:
     routes = APIRouter(prefix="/v1/evaluations", tags=["evaluations"])
 
     @routes.get("/prequential")
-    async def prequential() -> PrequentialAnswer:
+    async def get_prequential() -> PrequentialAnswer:
         """Say how well live answers foresee events, and answers that learned nothing."""
         engine = engine_of()
         figures = engine.view.figures

@@ -7,7 +7,7 @@ import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 
 from serve.api.bodies import as_json, read_json
-from serve.api.documents import takes
+from serve.api.documents import refuses, takes
 from serve.api.outgoing import known_items, read_basket, read_rank, read_search, show, show_hits, show_list
 from serve.api.problems import read
 from serve.api.slate_schemas import (
@@ -44,7 +44,7 @@ def list_routes(engine_of: Callable[[], Engine]) -> APIRouter:
         return await personal(engine, ask, body.return_)
 
     @routes.post("/basket", response_model=RecommendationsAnswer, openapi_extra=takes(BasketBody))
-    async def basket(request: Request) -> Response:
+    async def complete_basket(request: Request) -> Response:
         """Return what goes with a basket, for the shopper if one is named."""
         body = read(BasketBody, await read_json(request))
         engine = engine_of()
@@ -52,7 +52,7 @@ def list_routes(engine_of: Callable[[], Engine]) -> APIRouter:
         return await personal(engine, ask, body.return_)
 
     @routes.post("/similar", response_model=ListAnswer, openapi_extra=takes(SimilarBody))
-    async def similar(request: Request) -> Response:
+    async def find_similar(request: Request) -> Response:
         """Return what is like some items."""
         body, engine = read(SimilarBody, await read_json(request)), engine_of()
         items = np.unique(known_items("items", body.items, engine.index))
@@ -65,18 +65,18 @@ def list_routes(engine_of: Callable[[], Engine]) -> APIRouter:
         hits, degraded = await engine.search(read_search(body, engine.index), body.query)
         return as_json(show_hits(hits, body.return_, engine, degraded))
 
-    @routes.get("/popular", response_model=ListAnswer)
-    async def popular(asked: Annotated[ListQuery, Query()]) -> Response:
+    @routes.get("/popular", response_model=ListAnswer, responses=refuses(422))
+    async def list_popular(asked: Annotated[ListQuery, Query()]) -> Response:
         """Return what shoppers took most of late."""
         return await listed(engine_of(), "popular", asked)
 
-    @routes.get("/trending", response_model=ListAnswer)
-    async def trending(asked: Annotated[ListQuery, Query()]) -> Response:
+    @routes.get("/trending", response_model=ListAnswer, responses=refuses(422))
+    async def list_trending(asked: Annotated[ListQuery, Query()]) -> Response:
         """Return the items whose share of what is taken of late exceeds their usual one most."""
         return await listed(engine_of(), "trending", asked)
 
-    @routes.get("/new", response_model=ListAnswer)
-    async def new(asked: Annotated[ListQuery, Query()]) -> Response:
+    @routes.get("/new", response_model=ListAnswer, responses=refuses(422))
+    async def list_new(asked: Annotated[ListQuery, Query()]) -> Response:
         """Return the items that came since the bundle was fitted, the latest first."""
         return await listed(engine_of(), "new", asked)
 

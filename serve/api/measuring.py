@@ -42,7 +42,7 @@ def metric_routes(engine_of: Callable[[], Engine]) -> APIRouter:
     routes = APIRouter(tags=["metrics"])
 
     @routes.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-    async def metrics() -> Response:
+    async def get_metrics() -> Response:
         """Return what every process counted, this one and, as of some seconds ago, the others."""
         engine = engine_of()
         try:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from cluster.errors import BundleError
 from serve.api.bodies import as_json
+from serve.api.documents import refuses
 from serve.api.operations import OperationAnswer, accepted
 from serve.api.schemas import moment
 from serve.engine import Engine
@@ -52,12 +53,12 @@ def model_routes(engine_of: Callable[[], Engine], releases_of: Callable[[], Rele
         models = [told(version, one) for version, one in found.manifests.items()]
         return as_json({"models": models, "current": found.current, "previous": found.previous, "served": served})
 
-    @routes.post("/{version}:promote", status_code=202, response_model=OperationAnswer)
+    @routes.post("/{version}:promote", status_code=202, response_model=OperationAnswer, responses=refuses(404, 409))
     async def promote_model(version: str) -> Response:
         """Serve a bundle instead of the one that is served, without a failed request."""
         return accepted(await releases_of().promote(version))
 
-    @routes.post("/{version}:rollback", status_code=202, response_model=OperationAnswer)
+    @routes.post("/{version}:rollback", status_code=202, response_model=OperationAnswer, responses=refuses(404, 409))
     async def rollback_model(version: str) -> Response:
         """Serve again what was current before this bundle, which must be the current one."""
         return accepted(await releases_of().rollback(version))

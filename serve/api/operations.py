@@ -8,6 +8,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from serve.api.bodies import as_json
+from serve.api.documents import refuses
 from serve.api.problems import problem
 from serve.api.schemas import ProblemBody, moment
 from serve.releases import Releases
@@ -47,13 +48,13 @@ def operation_routes(releases_of: Callable[[], Releases]) -> APIRouter:
     """Return the routes of operations and snapshots."""
     routes = APIRouter(prefix="/v1", tags=["operations"])
 
-    @routes.get("/operations/{operation_id}", response_model=OperationAnswer)
+    @routes.get("/operations/{operation_id}", response_model=OperationAnswer, responses=refuses(404))
     async def get_operation(operation_id: str) -> Response:
         """Return how far long work is, or how it ended."""
         return as_json(told(await releases_of().operation(operation_id)))
 
-    @routes.post("/snapshots", status_code=202, response_model=OperationAnswer)
-    async def post_snapshot() -> Response:
+    @routes.post("/snapshots", status_code=202, response_model=OperationAnswer, responses=refuses(409))
+    async def begin_snapshot() -> Response:
         """Write the whole state to a file, while events go on; nothing needs it but a quick start."""
         return accepted(await releases_of().work.begin("snapshot"))
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from serve.api.bodies import read_json
 from serve.api.decision_schemas import DecisionSummary
 from serve.api.decisions import summary
-from serve.api.documents import takes
+from serve.api.documents import refuses, takes
 from serve.api.person_schemas import (
     ErasureAnswer,
     ExportAnswer,
@@ -47,7 +47,7 @@ def people_routes(engine_of: Callable[[], Engine]) -> APIRouter:
             decisions=[DecisionSummary(**summary(Decision.read(record))) for record in held.decisions],
         )  # fmt: skip
 
-    @routes.delete("/{user_id:path}")
+    @routes.delete("/{user_id:path}", responses=refuses(507))
     async def erase_user(user_id: str) -> ErasureAnswer:
         """Erase a person: from the log, its files, snapshots and memory; and unlearn what was learned from them."""
         engine, user_id = engine_of(), checked(user_id)
@@ -58,14 +58,14 @@ def people_routes(engine_of: Callable[[], Engine]) -> APIRouter:
             erasedDecisions=receipt.n_decisions, revision=receipt.revision, erasedAt=datetime.now(UTC),
         )  # fmt: skip
 
-    @routes.post("/{user_id:path}:merge", openapi_extra=takes(MergeBody))
+    @routes.post("/{user_id:path}:merge", openapi_extra=takes(MergeBody), responses=refuses(409, 507))
     async def merge_user(user_id: str, request: Request) -> MergeAnswer:
         """Let a guest's history join the account's."""
         body = read(MergeBody, await read_json(request))
         version = await engine_of().store.merge(checked(user_id), body.source)
         return MergeAnswer(user=user_id, source=body.source, version=version)
 
-    @routes.post("/{user_id:path}:unmerge", openapi_extra=takes(MergeBody))
+    @routes.post("/{user_id:path}:unmerge", openapi_extra=takes(MergeBody), responses=refuses(404, 507))
     async def unmerge_user(user_id: str, request: Request) -> MergeAnswer:
         """Take a merge back, up to 24 hours later: both are as if it had never been."""
         body = read(MergeBody, await read_json(request))

@@ -13,7 +13,7 @@ from cluster.config import Config
 from cluster.errors import NotFoundError, UnavailableError, UnprocessableError
 from serve.api.bodies import as_json, read_json
 from serve.api.decisions import asked
-from serve.api.documents import takes
+from serve.api.documents import WRITES, refuses, takes
 from serve.api.problems import checked, read
 from serve.api.writing import expectation, tagged, write
 from serve.engine import Engine
@@ -120,7 +120,7 @@ def document_routes(engine_of: Callable[[], Engine], kind: Kind) -> APIRouter:
     plural = f"{kind.noun}s"
     routes = APIRouter(prefix=f"/v1/{plural}", tags=["policies"])
 
-    @routes.get("", response_model=kind.answers)
+    @routes.get("", response_model=kind.answers, name=f"list_{plural}")
     async def list_documents() -> Response:
         """Return all documents of this kind."""
         view = engine_of().view
@@ -128,12 +128,15 @@ def document_routes(engine_of: Callable[[], Engine], kind: Kind) -> APIRouter:
             {plural: [told(kind, name, one, view.version) for name, one in view.documents.all(kind.row).items()]}
         )
 
-    @routes.get("/{name:path}", response_model=kind.answer)
+    @routes.get("/{name:path}", response_model=kind.answer, name=f"get_{kind.noun}", responses=refuses(404))
     async def get_document(name: str) -> Response:
         """Return a document and, as ETag, what changes whenever it does."""
         return shown(engine_of(), kind, checked(name, kind.noun))
 
-    @routes.put("/{name:path}", response_model=kind.answer, openapi_extra=takes(*kind.bodies))
+    @routes.put(
+        "/{name:path}", response_model=kind.answer, openapi_extra=takes(*kind.bodies), name=f"put_{kind.noun}",
+        responses=refuses(*WRITES),
+    )  # fmt: skip
     async def put_document(name: str, request: Request) -> Response:
         """Write a document, new or not."""
         engine, content = engine_of(), content_of(kind, await read_json(request))
@@ -147,7 +150,7 @@ def document_routes(engine_of: Callable[[], Engine], kind: Kind) -> APIRouter:
             )
         return shown(engine, kind, name)
 
-    @routes.delete("/{name:path}")
+    @routes.delete("/{name:path}", name=f"delete_{kind.noun}", responses=refuses(404, *WRITES))
     async def delete_document(name: str, request: Request) -> GoneAnswer:
         """Let a document be there no longer."""
         engine = engine_of()

@@ -1,7 +1,7 @@
 """Errors as application/problem+json (RFC 9457): every refusal says what was wrong, never how we are built."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -21,6 +21,14 @@ PROBLEM_TYPE = "application/problem+json"
 CHALLENGE = {"www-authenticate": "Bearer"}
 RETRY_AFTER_S = {429: "1", 503: "1"}
 
+# Of every answer: it is what it says, and a browser may show and keep none of it.
+SAFE = {
+    "x-content-type-options": "nosniff",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",  # an erased shopper lives on in nobody's cache
+}
+
 Body = TypeVar("Body", bound=BaseModel)
 
 
@@ -28,6 +36,12 @@ class TooLargeError(RequestError):
     """The body is larger than any honest request."""
 
     status = 413
+
+
+class MediaTypeError(RequestError):
+    """The body is said to be something else than JSON."""
+
+    status = 415
 
 
 class InvalidError(RequestError):
@@ -61,24 +75,27 @@ def problem(status: int, detail: str, errors: list[dict[str, str]] | None = None
     return body | ({"errors": errors} if errors else {})
 
 
-def install_problems(app: FastAPI) -> None:
-    """Make `app` answer every error as a problem."""
+def install_problems(app: FastAPI, methods_of: Callable[[str], list[str]]) -> None:
+    """Make `app` answer every error as a problem; methods_of: a path → the methods that it takes."""
 
     async def refused(request: Request, error: LiveshelfError) -> Response:
         if error.status >= 500:
             log.warning("route=%s status=%d %s", _route(request), error.status, error)
-        return _respond(request, error.status, str(error), getattr(error, "errors", None))
+        return problem_response(request, error.status, str(error), getattr(error, "errors", None))
 
     async def http(request: Request, error: HTTPException) -> Response:
-        return _respond(request, error.status_code, str(error.detail), headers=error.headers)
+        headers = dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:  # Starlette names those of one route alone
+            headers["Allow"] = ", ".join(methods_of(request.url.path))
+        return problem_response(request, error.status_code, str(error.detail), headers=headers)
 
     async def misread(request: Request, error: RequestValidationError) -> Response:
         findings = _findings(error.errors())
-        return _respond(request, 400, _sentence(findings), findings)
+        return problem_response(request, 400, _sentence(findings), findings)
 
     async def broken(request: Request, error: Exception) -> Response:
         log.exception("route=%s", _route(request), exc_info=error)
-        return _respond(request, 500, "the engine failed on this request; its log says why")
+        return problem_response(request, 500, "the engine failed on this request; its log says why")
 
     app.add_exception_handler(LiveshelfError, refused)  # pyright: ignore[reportArgumentType]
     app.add_exception_handler(HTTPException, http)  # pyright: ignore[reportArgumentType]
@@ -86,13 +103,14 @@ def install_problems(app: FastAPI) -> None:
     app.add_exception_handler(Exception, broken)
 
 
-def _respond(
+def problem_response(
     request: Request, status: int, detail: str, errors: list[dict[str, str]] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:  # fmt: skip
+    """Return the answer that a request is refused with."""
     request_id = request.headers.get("x-request-id", "")[:64] or uuid4().hex
     body = problem(status, detail, errors, instance=request.url.path, requestId=request_id)
-    more = {"retry-after": RETRY_AFTER_S[status]} if status in RETRY_AFTER_S else {}
+    more = SAFE | ({"retry-after": RETRY_AFTER_S[status]} if status in RETRY_AFTER_S else {})
     more |= CHALLENGE if status == HTTPStatus.UNAUTHORIZED else {}
     return Response(orjson.dumps(body), status, {**(headers or {}), **more}, media_type=PROBLEM_TYPE)
 

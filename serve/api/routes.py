@@ -15,8 +15,9 @@ from serve.api.bodies import as_json, read_json
 from serve.api.catalogue import catalogue_routes
 from serve.api.decision_schemas import NextBody
 from serve.api.decisions import decision_routes
-from serve.api.documents import PROBLEMS, document_bodies, takes
+from serve.api.documents import describe, methods_of, named, refuses, takes
 from serve.api.evaluations import evaluation_routes
+from serve.api.guarding import Guarded, install_docs
 from serve.api.incoming import answer, read_bodies, to_event
 from serve.api.item_schemas import ItemBody, ItemLine, LineAnswer
 from serve.api.lists import list_routes, personal, policy_of
@@ -60,17 +61,22 @@ def make_api(
 ) -> FastAPI:  # fmt: skip
     """Return the HTTP surface of the engine that `engine_of` names when a request comes, for holders of its keys."""
     api = FastAPI(
-        title="liveshelf", version=version("liveshelf"), redoc_url=None, redirect_slashes=False, responses=PROBLEMS,
-        dependencies=[Depends(access(keyring_of))],
+        title="liveshelf", version=version("liveshelf"), docs_url=None, redoc_url=None, redirect_slashes=False,
+        dependencies=[Depends(access(keyring_of))], generate_unique_id_function=named,
     )  # fmt: skip
-    install_problems(api)
+    install_problems(api, lambda path: methods_of(api.openapi(), path))
+    install_docs(api)
     api.add_middleware(Measured, lambda: engine_of().metrics)
+    api.add_middleware(Guarded)
     bodies = (EventBody, EventsBody, MergeBody, NextBody, ProblemBody, UserBody)
-    document_bodies(api, *ASKS, *bodies, *ITEM_BODIES, *DOCUMENT_BODIES)
+    describe(api, *ASKS, *bodies, *ITEM_BODIES, *DOCUMENT_BODIES)
 
     # Routes are tried in their order: those asked most come first.
-    @api.post("/v1/events", response_model=EventsAnswer, openapi_extra=takes(EventBody, EventsBody), tags=["events"])
-    async def post_events(request: Request) -> Response:
+    @api.post(
+        "/v1/events", response_model=EventsAnswer, openapi_extra=takes(EventBody, EventsBody), tags=["events"],
+        responses=refuses(409, 507),
+    )  # fmt: skip
+    async def record_events(request: Request) -> Response:
         """Record what shoppers did; 200 means committed and applied."""
         content = await read_json(request)
         bodies = read_bodies(content)
@@ -83,18 +89,18 @@ def make_api(
         "/v1/recommendations", response_model=RecommendationsAnswer, openapi_extra=takes(RecommendationsBody),
         tags=["recommendations"],
     )  # fmt: skip
-    async def post_recommendations(request: Request) -> Response:
+    async def recommend(request: Request) -> Response:
         """Return the items to show a shopper now."""
         body, engine = read(RecommendationsBody, await read_json(request)), engine_of()
         return await personal(engine, read_ask(body, engine.index, await policy_of(engine, body)), body.return_)
 
     @api.get("/healthz", tags=["health"])
-    async def healthz() -> dict[str, str]:
+    async def check_health() -> dict[str, str]:
         """Say that this process lives."""
         return {"status": "ok"}
 
     @api.get("/readyz", tags=["health"])
-    async def readyz() -> dict[str, Any]:
+    async def check_readiness() -> dict[str, Any]:
         """Say whether this replica follows the store."""
         engine = engine_of()
         if engine.follower.lost_at is not None:

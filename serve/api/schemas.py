@@ -72,7 +72,7 @@ class EventBody(Wire):
     catalogue: Id | None = None
     time: Time | None = Field(None, description="RFC 3339 or epoch milliseconds; now when missing")
     value: Finite | None = None
-    quantity: Finite | None = None
+    quantity: Finite | None = Field(None, ge=0)
     price: Finite | None = Field(None, ge=0)
     currency: str | None = Field(None, pattern="^[A-Z]{3}$")
     order_id: Id | None = None

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from cluster.errors import NotFoundError, RequestError
 from serve.api.bodies import read_json
-from serve.api.documents import takes
+from serve.api.documents import WRITES, refuses, takes
 from serve.api.person_schemas import UserAnswer, UserBody
 from serve.api.problems import checked, read
 from serve.api.writing import expectation, patched, tagged, write
@@ -22,7 +22,7 @@ def trait_routes(engine_of: Callable[[], Engine]) -> APIRouter:
     """Return the routes of /v1/users/{id} itself."""
     routes = APIRouter(prefix="/v1/users", tags=["users"])
 
-    @routes.get("/{user_id:path}", response_model=UserAnswer)
+    @routes.get("/{user_id:path}", response_model=UserAnswer, responses=refuses(404))
     async def get_user(user_id: str) -> Response:
         """Return what was written of a shopper and, as ETag, what changes whenever that does."""
         shopper = await held(engine_of(), checked(user_id))
@@ -30,14 +30,16 @@ def trait_routes(engine_of: Callable[[], Engine]) -> APIRouter:
             raise NotFoundError(f"user {user_id!r} is not known; PUT says something of a user, as does any event")
         return told(user_id, shopper.content, shopper.version)
 
-    @routes.put("/{user_id:path}", response_model=UserAnswer, openapi_extra=takes(UserBody))
+    @routes.put("/{user_id:path}", response_model=UserAnswer, openapi_extra=takes(UserBody), responses=refuses(*WRITES))
     async def put_user(user_id: str, request: Request) -> Response:
         """Write all traits of a shopper, known or not; lists of theirs reflect them when the call returns."""
         engine, body = engine_of(), read(UserBody, await read_json(request))
         before = (await held(engine, checked(user_id))).content
         return await written(engine, user_id, body, expectation(request, before))
 
-    @routes.patch("/{user_id:path}", response_model=UserAnswer, openapi_extra=takes(UserBody))
+    @routes.patch(
+        "/{user_id:path}", response_model=UserAnswer, openapi_extra=takes(UserBody), responses=refuses(*WRITES)
+    )
     async def patch_user(user_id: str, request: Request) -> Response:
         """Change some traits of a shopper, known or not; null takes one away (RFC 7396)."""
         engine, patch = engine_of(), await read_json(request)

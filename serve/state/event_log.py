@@ -147,11 +147,16 @@ class EventLog(ABC):
             for batch in touched:
                 content = encode(silenced(batch, seqs))
                 execute("UPDATE batches SET content = ? WHERE version = ?", (content, batch.version))
-            self.letters.burn(execute, user_ids)
-            for digest in map(digest_of, user_ids):
-                execute("DELETE FROM forgotten WHERE digest = ?", (digest,))
-                execute("INSERT INTO forgotten VALUES (?, ?)", (digest, at_ms))
+            self._forget(execute, user_ids, at_ms)
             execute("INSERT INTO rewrites VALUES (?, ?, ?)", (self.revision + 1, at_ms, len(seqs)))
+        self._read_rewrites()
+        self._scrub()
+
+    def forget(self, user_ids: Sequence[str], at_ms: int) -> None:
+        """As `silence` does of shoppers who have no events here: no bundle shall know them, no dead letter stay."""
+        self.check()
+        with self._transaction() as execute:
+            self._forget(execute, user_ids, at_ms)
         self._read_rewrites()
         self._scrub()
 
@@ -191,6 +196,12 @@ class EventLog(ABC):
     @abstractmethod
     def _scrub(self) -> None:
         """Leave nothing of what was overwritten in the files."""
+
+    def _forget(self, execute: Execute, user_ids: Sequence[str], at_ms: int) -> None:
+        self.letters.burn(execute, user_ids)
+        for digest in map(digest_of, user_ids):
+            execute("DELETE FROM forgotten WHERE digest = ?", (digest,))
+            execute("INSERT INTO forgotten VALUES (?, ?)", (digest, at_ms))
 
     def _read_rewrites(self) -> None:
         self.removals.read()

@@ -189,6 +189,9 @@ class StateMachine:
     def erase(self, user_id: str, now_ms: int) -> Receipt:
         """Silence all that a person did, in every name; the bundle's histories of the person count no more, too."""
         held = self.held(user_id)
+        if not held.events and held.shopper.history.is_stranger:  # no state reflects them, and a later bundle must not
+            self.log.forget(held.user_ids, now_ms)
+            return Receipt(len(held.user_ids), 0, self.log.revision)
         self._silence([event.seq for event in held.events], held.user_ids, now_ms)
         for one in held.user_ids:
             self.shoppers.live.pop(one, None)  # at once, before the state is made anew

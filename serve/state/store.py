@@ -248,8 +248,9 @@ class Store:
         async with self._one_snapshot, self._one_writer:  # a snapshot under way would bring back what goes
             await self._outbox.empty()  # so that an erasure finds every letter
             done = await self._in_thread(work, *arguments)
-            self._recent.restart()
-            self._begin_catching_up()
+            if self._machine.is_behind:
+                self._recent.restart()
+                self._begin_catching_up()
         return done
 
     def _begin_catching_up(self) -> None:

@@ -27,6 +27,8 @@ class Conformance:
             assert response.json()["requestId"]
             self._check(response.json(), {"$ref": "#/components/schemas/ProblemBody"})
             assert "Traceback" not in response.text
+            if operation is not None:
+                assert PROBLEM in operation["responses"][str(response.status_code)]["content"]
         elif operation is not None:
             promised = operation["responses"][str(response.status_code)]["content"]
             if response.headers["content-type"] == LINES:

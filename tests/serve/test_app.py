@@ -1,5 +1,6 @@
 """The server as it is deployed: replicas, the store's own process, and what remains when one of them is killed."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -8,7 +9,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -305,6 +308,42 @@ def test_lost_calls_and_lost_answers_lose_no_event_and_apply_none_twice(server: 
     assert after[0] - before - len(ledger.acks) in range(callers + 1)  # each may have left before its last ack
     close_store()
     assert run(replayed(server)) == after
+
+
+def test_what_the_balancer_refuses_is_a_problem(server: Server) -> None:
+    client = Client(server.port)
+    answer = client.post("/v1/events", {"text": "x" * 262_144})
+    assert (answer.status, answer.body["status"]) == (413, 413)
+    client.close()
+
+
+class Stuck:
+    """A deployment that never answers."""
+
+
+def stuck_api() -> FastAPI:
+    api = FastAPI()
+
+    @api.get("/healthz")
+    async def wait() -> None:
+        await asyncio.Event().wait()
+
+    return api
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("headers", [{}, {"x-request-timeout-seconds": "0", "x-request-disconnect-disabled": "?1"}])
+def test_no_client_waits_longer_than_the_server_does(server: Server, headers: dict[str, str]) -> None:
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # replicas cannot import a test
+    ray.serve.delete("liveshelf")
+    app = ray.serve.deployment(ray_actor_options={"num_cpus": 0})(ray.serve.ingress(stuck_api)(Stuck)).bind()
+    ray.serve.run(app, name="stuck")
+    with closing(HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection:
+        connection.request("GET", "/healthz", headers=headers)
+        answer = connection.getresponse()
+        told = json.loads(answer.read())
+    ray.serve.delete("stuck")
+    assert (answer.status, told["status"], answer.headers["retry-after"]) == (503, 503, "1")
 
 
 class Broken:

@@ -185,3 +185,10 @@ def test_stars_and_words_move_what_is_thought_of_an_item(registry: Path, tmp_pat
         assert (totals != 0).all()
         shop.post("/v1/events", type="click", user="critic", item="i0005", value=5)
         assert said.count[index["i0005"]] == 0
+
+
+def test_less_than_nothing_is_no_quantity(shop: Shop) -> None:
+    body = {"type": "purchase", "user": "u", "item": "i0003", "quantity": -1}
+    answer = shop.client.post("/v1/events", json=body)
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (400, "/quantity")
+    assert shop.client.post("/v1/events", json=body | {"quantity": 0}).status_code == 200

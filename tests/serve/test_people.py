@@ -92,3 +92,10 @@ def test_without_the_store_nothing_is_promised(shop: Shop, caplog: pytest.LogCap
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert "somebody" not in caplog.text
     assert "/v1/users/{user_id:path}" in caplog.text
+
+
+def test_nobody_is_erased_without_making_the_state_anew(shop: Shop) -> None:
+    shop.click("somebody", "i0003")
+    before = shop.store.position
+    assert shop.client.delete("/v1/users/nobody").json()["revision"] == 0
+    assert shop.store.position == before

@@ -37,6 +37,59 @@ def test_a_wrong_method_is_a_405_that_names_the_right_one(shop: Shop, method: st
     assert answer.headers["allow"] == "POST"
 
 
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/v1/catalogues/products/items/i0001", "DELETE, GET, PATCH, PUT"), ("/v1/rules/r", "DELETE, GET, PUT"),
+        ("/v1/users/u:merge", "DELETE, GET, PATCH, POST, PUT"),  # what the merge of u is called may be an id, too
+    ],
+)  # fmt: skip
+def test_a_405_names_the_methods_of_all_routes_of_a_path(shop: Shop, path: str, methods: str) -> None:
+    assert shop.client.options(path).headers["allow"] == methods
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [("%FF", "not UTF-8"), ("a%ED%A0%80", "not UTF-8"), ("%EF%BF%BD%FF", "not UTF-8"), ("a%0Ab", "line break")],
+)
+def test_a_path_that_is_no_text_is_a_400(shop: Shop, path: str, said: str) -> None:
+    for method, prefix in (("DELETE", "/v1/users/"), ("GET", "/v1/rules/"), ("GET", "/nothing/")):
+        answer = shop.client.request(method, prefix + path)
+        assert (answer.status_code, said in answer.json()["detail"]) == (400, True)
+    assert shop.client.delete("/v1/users/%EF%BF%BD").json()["user"] == "\ufffd"
+
+
+@pytest.mark.parametrize("given", ["application/xml", "text/plain", "multipart/form-data; boundary=x", "image/png"])
+@pytest.mark.parametrize("path", [*PATHS, "/v1/catalogues/products/items:batch"])
+def test_a_body_that_is_said_to_be_no_json_is_a_415(shop: Shop, path: str, given: str) -> None:
+    assert shop.client.post(path, content=b"{}", headers={"content-type": given}).status_code == 415
+
+
+def test_a_page_of_somebody_else_cannot_let_a_browser_post(shop: Shop) -> None:
+    event, form = b'{"type":"click","user":"u","item":"i0003"}', "application/x-www-form-urlencoded"
+    origin = {"origin": "https://elsewhere.example"}
+    for headers, status in [
+        ({"content-type": form}, 200), ({"content-type": form} | origin, 415), (origin, 415),
+        ({"content-type": "application/json; charset=utf-8"} | origin, 200),
+    ]:  # fmt: skip
+        assert shop.client.post("/v1/events", content=event, headers=headers).status_code == status
+
+
+@pytest.mark.parametrize(
+    "path", ["/healthz", "/metrics", "/docs", "/openapi.json", "/nothing", "/v1/rules/%FF", "/v1/new"]
+)
+def test_every_answer_forbids_what_a_browser_might_make_of_it(shop: Shop, path: str) -> None:
+    for broken in (False, True):
+        if broken:
+            shop.broken.append(RuntimeError("broken"))
+        headers = shop.client.get(path).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cache-control"] == "no-store"
+        assert headers["content-security-policy"].startswith("default-src 'none';")
+        assert "frame-ancestors 'none'" in headers["content-security-policy"]
+        assert "unsafe-inline" not in headers["content-security-policy"].partition("style-src")[0]
+
+
 @pytest.mark.parametrize("path", ["/v1/nothing", "/", "/v1/events/", "/%00", "/v1/../etc/passwd"])
 def test_an_unknown_path_is_a_404(shop: Shop, path: str) -> None:
     assert shop.client.get(path, follow_redirects=False).status_code == 404
@@ -71,7 +124,8 @@ def test_an_internal_error_tells_nothing_of_itself(shop: Shop, path: str) -> Non
 
 def test_a_full_disk_is_a_507(shop: Shop) -> None:
     shop.broken.append(StorageError("no space left for the event log"))
-    assert shop.client.post("/v1/recommendations", json={}).status_code == 507
+    event = {"type": "click", "user": "u", "item": "i0003"}
+    assert shop.client.post("/v1/events", json=event).status_code == 507
 
 
 def test_the_clients_request_id_comes_back(shop: Shop) -> None:

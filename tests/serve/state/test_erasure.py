@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from cluster.errors import OutOfStepError
 from serve.state.config import StoreConfig
 from serve.state.events import Event
+from serve.state.shoppers import digest_of
 from serve.state.store import Store
 from tests.serve.state.state_world import (
     DIM,
@@ -208,6 +209,20 @@ def test_a_silenced_event_has_no_vector_left(bundle: Path, data: Path) -> None:
         np.testing.assert_array_equal(logged.batch.vectors.any(axis=1), [False, True])
         np.testing.assert_array_equal((logged.batch.previous != NO_ITEM).any(axis=1), [False, True])
         assert logged.batch.user_ids == ("", "u1")
+        await store.close()
+
+    run(work())
+
+
+def test_erasing_a_stranger_makes_no_state_anew_and_no_later_bundle_knows_them(bundle: Path, data: Path) -> None:
+    async def work() -> None:
+        store = await filled(bundle, data, in_parts(20, 1))
+        before = store.position
+        assert (await store.erase(LONG)).revision == 0
+        assert store.position == before
+        await store.close()
+        store = opened(bundle, data)
+        assert digest_of(LONG) in store._machine.log.forgotten
         await store.close()
 
     run(work())

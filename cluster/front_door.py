@@ -1,0 +1,61 @@
+"""What HAProxy does before and instead of the replicas: it refuses in the words of the API, and trusts no client.
+
+Ray makes HAProxy's configuration, in which it and Serve refuse in plain text. The script that starts HAProxy puts these
+lines into it. What is no HTTP at all HAProxy refuses in words that nobody can change.
+"""
+
+import json
+import shlex
+from http import HTTPStatus
+from pathlib import Path
+
+MAX_BODY_BYTES = 262_144
+SAFE = {
+    "x-content-type-options": "nosniff",
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+}
+SERVES_OWN = ("x-request-timeout-seconds", "x-request-disconnect-disabled")  # by which a client switches limits off
+DETAILS = {
+    400: "this is not HTTP",
+    408: "the request did not arrive in time",
+    413: f"the body is larger than {MAX_BODY_BYTES} bytes; send less at a time",
+    500: "the engine failed on this request; its log says why",
+    503: "no replica answered: more is asked than can be, it took too long, or none is ready; send the same again",
+}
+ANSWERS = {400: 400, 408: 408, 413: 413, 500: 500, 502: 503, 503: 503, 504: 503}  # what is said where HAProxy means
+PLAIN = "{ res.hdr(content-type) -m beg text/plain }"  # Serve's refusals; of ours none is plain
+
+
+def install(folder: Path) -> str:
+    """Write answers and lines into `folder`, and return the shell's words that put them into the file `$3`, once."""
+    for status, detail in DETAILS.items():
+        (folder / f"say{status}").write_text(problem(status, detail))
+    places = {name: folder / name for name in ("defaults", "clients", "nobody")}
+    places["defaults"].write_text(_lines(*(f"errorfile {own} {folder}/say{ours}" for own, ours in ANSWERS.items())))
+    places["clients"].write_text(_lines(
+        *(f"http-request del-header {name}" for name in SERVES_OWN),
+        f"http-request return status 413 default-errorfiles if {{ req.hdr_val(content-length) gt {MAX_BODY_BYTES} }}",
+        f"http-response return status 503 default-errorfiles if {{ status 408 503 }} {PLAIN}",
+        f"http-response return status 500 default-errorfiles if {{ status 500 }} {PLAIN}",
+    ))  # fmt: skip
+    places["nobody"].write_text(_lines("http-request return status 503 default-errorfiles"))  # no application is there
+    defaults, clients, nobody = (shlex.quote(str(place)) for place in places.values())
+    return f"""grep -q {SERVES_OWN[0]} "$3" || sed -i -E -e '/^ *errorfile 50/d' -e '/^defaults$/r '{defaults} \\
+  -e '/^frontend http_frontend$/{{n;r '{clients} -e '}}' \\
+  -e '/^backend default_backend$/{{n;r '{nobody} -e d -e '}}' "$3"
+"""
+
+
+def problem(status: int, detail: str) -> str:
+    """Return a whole HTTP answer."""
+    body = json.dumps({"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail})
+    headers = {"content-type": "application/problem+json", "content-length": str(len(body)), **SAFE}
+    headers |= {"retry-after": "1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{head}\r\n{body}"
+
+
+def _lines(*lines: str) -> str:
+    return "".join(f"    {line}\n" for line in lines)

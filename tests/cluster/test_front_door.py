@@ -1,0 +1,162 @@
+"""What HAProxy answers in the place of replicas is a problem like theirs, and no client switches a limit off."""
+
+import http.client
+import json
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.front_door import MAX_BODY_BYTES, SAFE
+from cluster.haproxy import free_port, install_haproxy
+from serve.api import bodies, problems
+
+# What of Ray's template the lines are put beside; `nobody` is a server that does not listen.
+CONFIG = """global
+    maxconn 100
+defaults
+    mode http
+    timeout connect 1s
+    timeout client 1s
+    timeout server 1s
+    timeout http-request 1s
+    errorfile 502 {folder}/500.http
+    errorfile 503 {folder}/500.http
+    errorfile 504 {folder}/500.http
+frontend http_frontend
+    bind 127.0.0.1:{port}
+    use_backend gone if {{ path_beg /gone }}
+    use_backend shop if {{ path_beg /shop }}
+    default_backend default_backend
+backend default_backend
+    http-request return status 404 content-type text/plain lf-string "Path '%[path]' not found."
+backend shop
+    server replica 127.0.0.1:{replica}
+backend gone
+    server replica 127.0.0.1:{nobody}
+"""
+
+
+class Replica(BaseHTTPRequestHandler):
+    """Answers with the status that its path names, in plain text, and says which headers came."""
+
+    def do_GET(self) -> None:
+        _, _, status, kind = self.path.split("/")
+        body = json.dumps(dict(self.headers.items())).encode()
+        self.send_response(int(status))
+        self.send_header("content-type", f"{kind}/plain")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    folder, port = tmp_path_factory.mktemp("door"), free_port()
+    install_haproxy(folder)
+    (folder / "500.http").write_text("HTTP/1.1 500 Internal Server Error\r\n\r\n")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Replica) as replica:
+        threading.Thread(target=replica.serve_forever, daemon=True).start()
+        places = {"folder": folder, "port": port, "replica": replica.server_port, "nobody": free_port()}
+        (folder / "haproxy.cfg").write_text(CONFIG.format(**places))
+        command = [folder / "ha" / "haproxy", "-db", "-f", folder / "haproxy.cfg"]
+        running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        try:
+            yield listening(running, port)
+        finally:
+            running.terminate()
+            running.wait(timeout=10)
+            replica.shutdown()
+
+
+def listening(running: subprocess.Popen[str], port: int) -> int:
+    """Return a port when somebody listens there."""
+    for _ in range(1_000):
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return port
+        except ConnectionRefusedError:
+            if running.poll() is not None:
+                pytest.fail(running.stderr.read() if running.stderr else "HAProxy ended")
+            threading.Event().wait(0.02)
+    pytest.fail("HAProxy never listened")
+
+
+def ask(port: int, path: str, **headers: str) -> tuple[int, dict[str, str], Any]:
+    """Return status, headers and body of an answer."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+        connection.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        answer = connection.getresponse()
+        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, json.loads(answer.read())
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status"),
+    [
+        ("/shop/408/text", {}, 503), ("/shop/503/text", {}, 503), ("/shop/500/text", {}, 500), ("/gone", {}, 503),
+        ("/elsewhere", {}, 503), ("/shop/200/text", {"content_length": str(MAX_BODY_BYTES + 1)}, 413),
+    ],
+)  # fmt: skip
+def test_what_replicas_do_not_answer_is_a_problem(port: int, path: str, headers: dict[str, str], status: int) -> None:
+    found, told, body = ask(port, path, **headers)
+    assert (found, told["content-type"]) == (status, "application/problem+json")
+    assert (body["status"], body["type"], set(body)) == (status, "about:blank", {"type", "title", "status", "detail"})
+    assert told.get("retry-after") == ("1" if status == 503 else None)
+    assert SAFE.items() <= told.items()
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/shop/200/text", 200), ("/shop/503/problem", 503), ("/shop/404/x", 404)]
+)
+def test_what_replicas_answer_by_themselves_passes_as_it_is(port: int, path: str, status: int) -> None:
+    found, told, body = ask(port, path, x_request_id="r1")
+    assert (found, told["content-type"]) == (status, f"{path.split('/')[-1]}/plain")
+    assert body["x-request-id"] == "r1"
+
+
+@pytest.mark.parametrize(
+    "name", ["x-request-timeout-seconds", "X-Request-Timeout-Seconds", "x-request-disconnect-disabled"]
+)
+def test_no_replica_hears_of_a_switched_off_limit(port: int, name: str) -> None:
+    _, _, heard = ask(port, "/shop/200/text", **{name: "0"})
+    assert name.lower() not in {header.lower() for header in heard}
+
+
+def test_a_configuration_is_completed_once(tmp_path: Path) -> None:
+    install_haproxy(tmp_path)
+    config = tmp_path / "haproxy.cfg"
+    config.write_text(CONFIG.format(folder=tmp_path, port=free_port(), replica=1, nobody=1))
+    found = []
+    for _ in range(2):
+        done = subprocess.run([tmp_path / "ha" / "haproxy", "-c", "-f", config], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        found.append(config.read_text())
+    assert found[0] == found[1]
+    assert "500.http" not in found[0]
+
+
+def test_rays_template_has_the_lines_that_ours_stand_beside() -> None:
+    package = find_spec("ray")
+    assert package is not None and package.origin is not None
+    template = (Path(package.origin).parent / "serve" / "_private" / "haproxy_templates.py").read_text()
+    for lines in (
+        "\ndefaults\n",
+        "\nfrontend http_frontend\n    bind ",
+        "\nbackend default_backend\n    http-request return ",
+    ):
+        assert template.count(lines) == 1
+    assert template.count("    errorfile 50") == 3
+
+
+def test_the_balancer_and_the_replicas_say_and_bound_the_same() -> None:
+    assert (MAX_BODY_BYTES, SAFE) == (bodies.MAX_BODY_BYTES, problems.SAFE)
