@@ -10,7 +10,7 @@ from serve.scaling import ScalingConfig
 
 @pytest.mark.parametrize("most", [None, 3])
 def test_without_a_higher_number_there_are_always_as_many(most: int | None) -> None:
-    assert ScalingConfig().options(3, most) == {"num_replicas": 3}
+    assert ScalingConfig.parse([]).options(3, most) == {"num_replicas": 3}
 
 
 def test_between_two_numbers_the_load_decides() -> None:
