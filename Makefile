@@ -9,7 +9,7 @@ BIN := .venv/bin
 READY := .venv/.ready-$(ACCELERATOR)
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses=4 --dist=loadgroup
 
-.PHONY: help setup demo test test-all test-cluster check format bench serve clean
+.PHONY: help setup demo test test-all test-cluster check format bench serve client clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | column -t -s '	'
@@ -52,6 +52,9 @@ bench: $(READY) ## measure every figure of the README that needs no data of your
 
 serve: $(READY) ## serve the current bundle
 	@$(BIN)/python serve/run.py start
+
+client: $(READY) ## a Python client of the HTTP API in var/client, from its OpenAPI document
+	@$(BIN)/python -m serve.client
 
 clean: ## remove the environment and all caches, not the data in var/
 	@rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist *.egg-info
