@@ -130,6 +130,13 @@ def test_a_list_comes_out_again_after_its_rules_have_gone(
     assert replay(recording, usual)["identical"]
 
 
+@pytest.fixture
+def held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let decisions wait, so that a test finds them before the store has them."""
+    monkeypatch.setattr("serve.trust.recorder.GATHER_S", 3_600)
+
+
+@pytest.mark.usefixtures("held_back")
 def test_what_was_tampered_with_is_not_identical(recording: Shop) -> None:
     slate = recording.slate(user=KNOWN, count=5)
     waiting = recording.engine.recorder._waiting
@@ -144,6 +151,7 @@ def test_what_was_tampered_with_is_not_identical(recording: Shop) -> None:
     ("changed", "said"),
     [({"model_version": "other"}, "start the server with bundle=other"), ({"feature_names": ("x",)}, "other features")],
 )
+@pytest.mark.usefixtures("held_back")
 def test_what_this_server_cannot_make_again_is_a_conflict(recording: Shop, changed: dict[str, Any], said: str) -> None:
     slate = recording.slate(user=KNOWN)
     waiting = recording.engine.recorder._waiting
