@@ -22,6 +22,7 @@ class Ledger:
     acks: dict[str, int] = field(default_factory=dict)
     news: threading.Condition = field(default_factory=threading.Condition)
     refusals: int = 0  # answers that were no ack, each followed by a retry
+    strange: list[str] = field(default_factory=list)  # answers about another event than the one sent, which are no acks
 
     def event(self, event_id: str) -> dict[str, Any]:
         """Return the event of an id; the same id has the same content each time."""
@@ -89,9 +90,12 @@ def _call(client: Client, ledger: Ledger, caller: int, over: threading.Event) ->
     while not over.is_set():
         event_id = f"{caller}-{count}"
         answer = client.post("/v1/events", ledger.event(event_id))
-        if answer.status == 200:
-            ledger.write(event_id, answer.body["results"][0]["version"])
+        told = answer.body["results"][0] if answer.status == 200 else {}
+        if told.get("id") == event_id:
+            ledger.write(event_id, told["version"])
             count += 1
+        elif told:
+            ledger.strange.append(f"{event_id} was answered {told}")
         else:
             ledger.refusals += 1
             over.wait(PAUSE_S)

@@ -224,6 +224,7 @@ def test_another_bundle_is_promoted_and_taken_back_without_a_failed_request(serv
             assert server.work(f"/v1/models/promoted:{verb}") == {"version": served}
             assert registry.current() == served
             assert ledger.wait_for_more(20, timeout_s=30) < 30
+    assert ledger.strange == []
     assert (ledger.refusals, answers.failed) == (0, 0)
     assert {old.name, "promoted"} == answers.versions
     assert audit(server.port, ledger) == (0, 0)
