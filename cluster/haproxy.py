@@ -11,6 +11,10 @@ from cluster.auth import private_folder
 from cluster.front_door import install
 
 PORTS = range(20_000, 30_000)  # Ray's workers lie below, Serve's replicas and the kernel's choices above
+REPLICAS = range(
+    30_000, 32_700, 100
+)  # where a cluster's replicas may listen for HTTP; the kernel chooses from 32,768 on
+ABOVE = 10_000  # as far above they listen for gRPC
 
 # Ray's template opens metrics and statistics to every interface, and only the binary that reads it can be chosen.
 WRAPPER = """#!/bin/sh
@@ -28,7 +32,7 @@ def haproxy_variables(scratch: Path) -> dict[str, str]:
 
     Names are short because Ray adds 57 characters to each path, and a socket's ends at 107.
     """
-    folder = scratch / "ha"
+    folder, replicas = scratch / "ha", free_block()
     return {
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
@@ -42,6 +46,10 @@ def haproxy_variables(scratch: Path) -> dict[str, str]:
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "state"),
         "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port()),
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),
+        "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(replicas.start),
+        "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(replicas.stop - 1),
+        "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(replicas.start + ABOVE),
+        "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(replicas.stop - 1 + ABOVE),
     }
 
 
@@ -54,6 +62,19 @@ def install_haproxy(scratch: Path) -> None:
     if not wrapper.exists() or wrapper.read_text() != text:  # a running HAProxy may be about to start it
         wrapper.write_text(text)
         wrapper.chmod(0o700)
+
+
+def free_block() -> range:
+    """Return ports of which nobody listens on the first.
+
+    Until HAProxy hears that a replica is gone it sends requests to its port. Were that a replica of a second cluster by
+    then, it would take what is not its own, so two clusters of a machine share none.
+    """
+    while True:
+        first = secrets.choice(REPLICAS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", first))
+            return range(first, first + REPLICAS.step)
 
 
 def free_port() -> int:

@@ -1,6 +1,7 @@
 """What a cluster finds in its environment."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -79,3 +80,18 @@ def test_a_shell_can_evaluate_the_variables(tmp_path: Path) -> None:
     ).stdout  # fmt: skip
     shell = f'{printed}\ncat "$RAY_AUTH_TOKEN_PATH" | wc -c'
     assert subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=True).stdout.strip() == "64"
+
+
+def test_two_clusters_of_a_machine_give_their_replicas_no_port_in_common(bare: pytest.MonkeyPatch) -> None:
+    def ends(kind: str) -> tuple[int, int]:
+        told = cluster_variables()
+        return int(told[f"RAY_SERVE_DIRECT_INGRESS_MIN_{kind}_PORT"]), int(
+            told[f"RAY_SERVE_DIRECT_INGRESS_MAX_{kind}_PORT"]
+        )
+
+    first, last = ends("HTTP")
+    with socket.create_server(("127.0.0.1", first)):  # as the first replica of a cluster that runs
+        others = [ends("HTTP") for _ in range(200)]
+    assert all(end < first or start > last for start, end in others)
+    assert len(set(others)) > 10
+    assert ends("GRPC")[0] > max(end for _, end in others)
