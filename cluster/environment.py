@@ -58,7 +58,14 @@ def prepare_files() -> None:
     private_folder(scratch())
     if path := token_path():
         ensure_token(path)
-    install_haproxy(scratch())
+    install_haproxy(scratch(), cluster_mark())
+
+
+def cluster_mark() -> str:
+    """Return what tells the cluster's requests from another's, on each node: a digest of the token, if there is one."""
+    path = token_path()
+    token = os.environ.get("RAY_AUTH_TOKEN", "") if path is None else path.read_text()
+    return hashlib.sha256(token.encode()).hexdigest()[:16] if token else ""
 
 
 def local_environment() -> dict[str, str]:

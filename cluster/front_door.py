@@ -17,6 +17,7 @@ SAFE = {
     "cache-control": "no-store",
 }
 SERVES_OWN = ("x-request-timeout-seconds", "x-request-disconnect-disabled")  # by which a client switches limits off
+CLUSTER = "x-liveshelf-cluster"  # whose balancer a request came through
 DETAILS = {
     400: "this is not HTTP",
     408: "the request did not arrive in time",
@@ -28,14 +29,18 @@ ANSWERS = {400: 400, 408: 408, 413: 413, 500: 500, 502: 503, 503: 503, 504: 503}
 PLAIN = "{ res.hdr(content-type) -m beg text/plain }"  # Serve's refusals; of ours none is plain
 
 
-def install(folder: Path) -> str:
-    """Write answers and lines into `folder`, and return the shell's words that put them into the file `$3`, once."""
+def install(folder: Path, mark: str) -> str:
+    """Write answers and lines into `folder`, and return the shell's words that put them into the file `$3`, once.
+
+    mark: what every request carries from here on, by which replicas know their own cluster's; none where it is empty.
+    """
     for status, detail in DETAILS.items():
         (folder / f"say{status}").write_text(problem(status, detail))
     places = {name: folder / name for name in ("defaults", "clients", "nobody")}
     places["defaults"].write_text(_lines(*(f"errorfile {own} {folder}/say{ours}" for own, ours in ANSWERS.items())))
     places["clients"].write_text(_lines(
-        *(f"http-request del-header {name}" for name in SERVES_OWN),
+        *(f"http-request del-header {name}" for name in (*SERVES_OWN, CLUSTER)),
+        *([f"http-request set-header {CLUSTER} {mark}"] if mark else []),
         f"http-request return status 413 default-errorfiles if {{ req.hdr_val(content-length) gt {MAX_BODY_BYTES} }}",
         f"http-response return status 503 default-errorfiles if {{ status 408 503 }} {PLAIN}",
         f"http-response return status 500 default-errorfiles if {{ status 500 }} {PLAIN}",

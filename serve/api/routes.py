@@ -57,9 +57,12 @@ def nobody_releases() -> Releases:
 
 def make_api(
     engine_of: Callable[[], Engine], keyring_of: Callable[[], Keyring] = lambda: OPEN,
-    releases_of: Callable[[], Releases] = nobody_releases,
+    releases_of: Callable[[], Releases] = nobody_releases, mark: str = "",
 ) -> FastAPI:  # fmt: skip
-    """Return the HTTP surface of the engine that `engine_of` names when a request comes, for holders of its keys."""
+    """Return the HTTP surface of the engine that `engine_of` names when a request comes, for holders of its keys.
+
+    mark: of the cluster, whose requests alone are answered.
+    """
     api = FastAPI(
         title="liveshelf", version=version("liveshelf"), docs_url=None, redoc_url=None, redirect_slashes=False,
         dependencies=[Depends(access(keyring_of))], generate_unique_id_function=named,
@@ -67,7 +70,7 @@ def make_api(
     install_problems(api, lambda path: methods_of(api.openapi(), path))
     install_docs(api)
     api.add_middleware(Measured, lambda: engine_of().metrics)
-    api.add_middleware(Guarded)
+    api.add_middleware(Guarded, mark)
     bodies = (EventBody, EventsBody, MergeBody, NextBody, ProblemBody, UserBody)
     describe(api, *ASKS, *bodies, *ITEM_BODIES, *DOCUMENT_BODIES)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.environment import ROOT, cluster_variables, local_environment, scratch, token_path
+from cluster.environment import ROOT, cluster_mark, cluster_variables, local_environment, scratch, token_path
 from cluster.haproxy import install_haproxy
 
 LONGEST_SOCKET = 107
@@ -63,7 +63,7 @@ def test_two_homes_have_two_scratch_folders(bare: pytest.MonkeyPatch) -> None:
 def test_haproxy_starts_with_its_side_doors_alone_on_loopback(tmp_path: Path) -> None:
     config = tmp_path / "haproxy.cfg"
     config.write_text("frontend prometheus\n    bind :9101\nlisten stats\n  bind *:8404\nfrontend http\n bind *:8000\n")
-    install_haproxy(tmp_path)
+    install_haproxy(tmp_path, "")
     ports = {"RAY_SERVE_HAPROXY_METRICS_PORT": "9101", "RAY_SERVE_HAPROXY_STATS_PORT": "8404"}
     subprocess.run(
         [tmp_path / "ha" / "haproxy", "-c", "-f", config], capture_output=True, check=False, env=os.environ | ports
@@ -95,3 +95,17 @@ def test_two_clusters_of_a_machine_give_their_replicas_no_port_in_common(bare: p
     assert all(end < first or start > last for start, end in others)
     assert len(set(others)) > 10
     assert ends("GRPC")[0] > max(end for _, end in others)
+
+
+def test_clusters_are_told_apart_by_their_tokens(bare: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    marks = []
+    for token in ("one", "other", "one"):
+        bare.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / token))
+        (tmp_path / token).write_text(token)
+        marks.append(cluster_mark())
+    bare.setenv("RAY_AUTH_TOKEN", "one")
+    assert cluster_mark() == marks[0] == marks[2] != marks[1]
+    assert "one" not in marks[0]
+    bare.delenv("RAY_AUTH_TOKEN")
+    bare.setenv("RAY_AUTH_MODE", "disabled")
+    assert cluster_mark() == ""

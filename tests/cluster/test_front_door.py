@@ -63,7 +63,7 @@ class Replica(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     folder, port = tmp_path_factory.mktemp("door"), free_port()
-    install_haproxy(folder)
+    install_haproxy(folder, "ours")
     (folder / "500.http").write_text("HTTP/1.1 500 Internal Server Error\r\n\r\n")
     with ThreadingHTTPServer(("127.0.0.1", 0), Replica) as replica:
         threading.Thread(target=replica.serve_forever, daemon=True).start()
@@ -133,7 +133,7 @@ def test_no_replica_hears_of_a_switched_off_limit(port: int, name: str) -> None:
 
 
 def test_a_configuration_is_completed_once(tmp_path: Path) -> None:
-    install_haproxy(tmp_path)
+    install_haproxy(tmp_path, "")
     config = tmp_path / "haproxy.cfg"
     config.write_text(CONFIG.format(folder=tmp_path, port=free_port(), replica=1, nobody=1))
     found = []
@@ -160,3 +160,9 @@ def test_rays_template_has_the_lines_that_ours_stand_beside() -> None:
 
 def test_the_balancer_and_the_replicas_say_and_bound_the_same() -> None:
     assert (MAX_BODY_BYTES, SAFE) == (bodies.MAX_BODY_BYTES, problems.SAFE)
+
+
+def test_every_request_says_through_whose_balancer_it_came(port: int) -> None:
+    for headers in ({}, {"x_liveshelf_cluster": "theirs"}):
+        _, _, body = ask(port, "/shop/200/text", **headers)
+        assert body["x-liveshelf-cluster"] == "ours"

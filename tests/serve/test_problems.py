@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from fastapi.testclient import TestClient
 from openapi_spec_validator import validate
 
 from cluster.errors import StorageError
+from serve.api.routes import make_api
 from tests.serve.shop import Shop
 
 EVENT = '{"type":"click","user":"u","item":"i0003","value":%s}'
@@ -157,3 +159,12 @@ def test_the_documentation_page_is_served(shop: Shop) -> None:
 def test_no_file_of_ours_is_named_in_a_problem(shop: Shop) -> None:
     answer = shop.client.post("/v1/events", content="{")
     assert str(Path(__file__).parents[2]) not in answer.text
+
+
+def test_what_was_meant_for_another_cluster_is_refused_and_nothing_of_it_is_kept(shop: Shop) -> None:
+    client = TestClient(make_api(lambda: shop.engine, mark="ours"))
+    click = {"type": "click", "user": "u1", "item": "i0003"}
+    refused = client.post("/v1/events", json=click, headers={"x-liveshelf-cluster": "theirs"})
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert "another server" in refused.json()["detail"]
+    assert shop.logged() == []
