@@ -1,6 +1,7 @@
 """The rules of the house, each read from the source and each shown to catch an offender."""
 
 import ast
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -168,3 +169,9 @@ def test_the_rule_catches_an_offender(rule: Rule, offender: Source) -> None:
 
 def test_all_four_packages_are_read() -> None:
     assert {source.package for source in SOURCES} == set(PACKAGES)
+
+
+@pytest.mark.ray
+@pytest.mark.skipif("PYTEST_XDIST_WORKER" not in os.environ, reason="the tests run one after the other")
+def test_tests_that_start_ray_share_one_worker(request: pytest.FixtureRequest) -> None:
+    assert request.node.nodeid.endswith("@ray")
