@@ -54,7 +54,7 @@ serve: $(READY) ## serve the current bundle
 	@$(BIN)/python serve/run.py start
 
 client: $(READY) ## a Python client of the HTTP API in var/client, from its OpenAPI document
-	@$(BIN)/python -m serve.client
+	@$(BIN)/python -m serve.api.client
 
 clean: ## remove the environment and all caches, not the data in var/
 	@rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist *.egg-info

@@ -9,13 +9,13 @@ bench/results/overload.json.
 
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
+from bench.beside import beside
 from bench.client import Client
 from bench.peers.servers import Target
 from bench.report import keep, quantiles, show
@@ -26,6 +26,7 @@ from cluster.command import run_command
 from cluster.config import Config
 
 PEAK = 32  # connections
+ASKED_EVERY_S = 0.005
 
 
 class OverloadBench(Config):
@@ -40,26 +41,17 @@ class OverloadBench(Config):
 
 
 class Probe:
-    """One connection that asks again and again beside a load, until the block ends."""
+    """One connection that asks, and how long it waited."""
 
     def __init__(self, port: int) -> None:
-        self._client, self._ended = Client(port, timeout_s=30), threading.Event()
+        self._client = Client(port, timeout_s=30)
         self.times_ms: dict[int, list[float]] = {}  # by status
-        self._thread = threading.Thread(target=self._ask)
 
-    def _ask(self) -> None:
-        while not self._ended.wait(0.005):
-            began = time.perf_counter()
-            status = self._client.post("/v1/recommendations", {"user": "u1"}).status
-            self.times_ms.setdefault(status, []).append(1e3 * (time.perf_counter() - began))
-
-    def __enter__(self) -> "Probe":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
+    def ask(self) -> None:
+        """Ask once."""
+        began = time.perf_counter()
+        status = self._client.post("/v1/recommendations", {"user": "u1"}).status
+        self.times_ms.setdefault(status, []).append(1e3 * (time.perf_counter() - began))
 
 
 def main(words: list[str]) -> int:
@@ -71,7 +63,8 @@ def main(words: list[str]) -> int:
             target = Target(server.port, server.head_pid)
             load(target, config.users, PEAK, 3)
             for connections in (PEAK, config.connections, PEAK):
-                with Probe(server.port) as probe:
+                probe = Probe(server.port)
+                with beside(probe.ask, ASKED_EVERY_S):
                     found = load(target, config.users, connections, config.seconds)
                 rows.append({"connections": connections, **found._asdict(), **told(probe)})
     for row in rows:

@@ -9,13 +9,13 @@ of the last two seconds. Needs wrk. Writes bench/results/scaling.json.
 
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
+from bench.beside import beside
 from bench.client import Client
 from bench.peers.servers import Target
 from bench.report import keep, show
@@ -40,35 +40,26 @@ class ScalingBench(Config):
 
 
 class Watch:
-    """Looks which gateways answer, until the block ends."""
+    """Which gateways answered."""
 
     def __init__(self, port: int) -> None:
-        self._port, self._ended = port, threading.Event()
+        self._port = port
         self.seen: list[tuple[float, str]] = []  # (when, which gateway)
         self.failed = 0
-        self._thread = threading.Thread(target=self._look)
 
-    def _look(self) -> None:
-        while not self._ended.wait(LOOK_S):
-            client = Client(self._port)
-            answer = client.get("/readyz")
-            client.close()
-            if answer.status == 200:
-                self.seen.append((time.monotonic(), answer.body["replica"]))
-            else:
-                self.failed += 1
+    def look(self) -> None:
+        """Ask over a connection of its own."""
+        client = Client(self._port)
+        answer = client.get("/readyz")
+        client.close()
+        if answer.status == 200:
+            self.seen.append((time.monotonic(), answer.body["replica"]))
+        else:
+            self.failed += 1
 
     def lately(self) -> set[str]:
         """Return the gateways that answered within the last CALM_S."""
         return {name for when, name in list(self.seen) if when > time.monotonic() - CALM_S}
-
-    def __enter__(self) -> "Watch":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
 
 
 def main(words: list[str]) -> int:
@@ -76,9 +67,10 @@ def main(words: list[str]) -> int:
     config, rows = ScalingBench.parse(words), list[dict[str, Any]]()
     with tempfile.TemporaryDirectory(prefix="lsb-") as folder:
         publish_shop(Path(folder), config.items, config.users)
-        with serving(Path(folder), "fused", 1, max_replicas=config.most) as server, Watch(server.port) as watch:
-            for _ in range(config.cycles):
-                rows.append(cycle(server, watch, config))
+        with serving(Path(folder), "fused", 1, max_replicas=config.most) as server:
+            watch = Watch(server.port)
+            with beside(watch.look, LOOK_S):
+                rows += [cycle(server, watch, config) for _ in range(config.cycles)]
     show(f"1 to {config.most} gateways", rows)
     keep("scaling", {"config": config.model_dump(), "rows": rows})
     return int(any(row["failed"] or row["up_s"] is None or row["down_s"] is None for row in rows))

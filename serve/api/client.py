@@ -1,6 +1,6 @@
 """A Python client of the HTTP API, generated from the OpenAPI document.
 
-    make client        # or: python -m serve.client [out=var/client]
+    make client        # or: python -m serve.api.client [out=var/client]
 
 Writes the package `liveshelf_client` with a function for each operation, plain and async, and a class for each body.
 Not among them is what speaks in lines, the batch of items: no generator knows NDJSON, and any HTTP client posts it.

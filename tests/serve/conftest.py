@@ -1,6 +1,7 @@
 """One small bundle a session, an engine over a store in this process, and the HTTP surface over both."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from cluster.environment import scratch
+from serve.run import main
 from tests.serve.shop import Shop, fit_small_bundle, open_shop
 
 
@@ -46,3 +49,14 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("only root may mount a small disk")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.fixture
+def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A home of its own for a server that a command starts; whatever still runs there is ended."""
+    folder = Path(f"/tmp/liveshelf-test-{os.getpid()}")  # short, for the sockets below it
+    monkeypatch.setenv("LIVESHELF_HOME", str(folder))
+    yield folder
+    main(["stop"])
+    shutil.rmtree(scratch(), ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)

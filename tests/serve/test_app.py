@@ -6,11 +6,8 @@ import os
 import shutil
 import signal
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -27,12 +24,10 @@ from bench.processes import GATEWAY, STORE, WATCHDOG, kill_one, named, signal_on
 from cluster.errors import RuntimeStartError
 from cluster.haproxy import free_port
 from serve.api.routes import make_api
-from serve.app import Gateway, deploy, gateway_settings, replica_api
-from serve.config import AppArgs, StartArgs
-from serve.run import await_ready
-from serve.state.store import Store
-from serve.store_client import find_store
+from serve.app import Gateway, gateway_settings, replica_api
+from serve.config import AppArgs
 from serve.store_host import close_store, ensure_store
+from tests.serve.deployed import Answers, Server, live_state_hash, replayed, until, wait_until
 from tests.serve.shop import KNOWN, item_ids
 from tests.serve.state.state_world import run
 from train.bundle_state import MANIFEST, read_manifest
@@ -47,58 +42,6 @@ LOSSES = {
 ITEMS = [f"i{index:04d}" for index in range(24)]
 
 
-@dataclass(frozen=True)
-class Server:
-    """A deployed server."""
-
-    port: int
-    registry: Path
-    data: Path
-
-    @property
-    def args(self) -> dict[str, Any]:
-        return {"registry": str(self.registry), "data": str(self.data), "port": self.port, "replicas": 2}
-
-    def deploy(self, topology: str, bundle: str = "current") -> None:
-        """Serve on two gateway replicas, and return when the first of them is known to the balancer."""
-        args = StartArgs.checked(self.args | {"topology": topology, "bundle": bundle})
-        deploy(args)
-        await_ready(args)
-
-    def post(self, path: str, **body: Any) -> dict[str, Any]:
-        """Return the JSON of a good answer, over a connection of its own."""
-        client = Client(self.port)
-        answer = client.post(path, body)
-        client.close()
-        assert answer.status == 200, answer
-        return answer.body
-
-    def work(self, path: str) -> dict[str, Any]:
-        """Return what came of long work."""
-        begun, told = Client(self.port).post(path, {}), list[dict[str, Any]]()
-        assert begun.status == 202, begun
-
-        def is_over() -> bool:
-            answer = Client(self.port).get(f"/v1/operations/{begun.body['id']}")
-            told.append(answer.body if answer.status == 200 else begun.body)
-            return told[-1]["status"] != "running"
-
-        wait_until(is_over, timeout_s=300)
-        assert told[-1]["status"] == "succeeded", told[-1]
-        return told[-1]["result"]
-
-    def click(self, user: str, item: str) -> int:
-        """Return the version of a click."""
-        return self.post("/v1/events", type="click", user=user, item=item)["results"][0]["version"]
-
-    def answers(self) -> bool:
-        """Tell whether a request over a new connection is answered."""
-        client = Client(self.port)
-        status = client.post("/v1/recommendations", {"user": KNOWN}).status
-        client.close()
-        return status == 200
-
-
 @pytest.fixture(scope="module")
 def server(ray_cluster: str, registry: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("served")
@@ -109,72 +52,12 @@ def server(ray_cluster: str, registry: Path, tmp_path_factory: pytest.TempPathFa
     close_store()
 
 
-class Answers:
-    """A shopper who asks again and again, for as long as the block runs."""
-
-    def __init__(self, server: Server) -> None:
-        self._server, self._over = server, threading.Event()
-        self._thread = threading.Thread(target=self._ask)
-        self.failed, self.versions = 0, set[str]()
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _ask(self) -> None:
-        client = Client(self._server.port)
-        while not self._over.is_set():
-            answer = client.post("/v1/recommendations", {"user": KNOWN})
-            if answer.status == 200:
-                self.versions.add(answer.body["modelVersion"])
-            else:
-                self.failed += 1
-        client.close()
-
-
 def copied(bundle: Path, folder: Path) -> Path:
     """Return a bundle of another version that is else the same."""
     shutil.copytree(bundle, folder)
     manifest = read_manifest(folder).model_copy(update={"version": folder.name})
     (folder / MANIFEST).write_text(manifest.sealed().model_dump_json())
     return folder
-
-
-def until(answers: Callable[[], bool], in_a_row: int, at_most: int = 2_000) -> int:
-    """Return how many answers failed before so many in a row did not."""
-    good = 0
-    for count in range(at_most):
-        good = good + 1 if answers() else 0
-        if good == in_a_row:
-            return count + 1 - in_a_row
-    raise AssertionError(f"never {in_a_row} answers in a row")
-
-
-def wait_until(holds: Callable[[], bool], timeout_s: float = 60) -> None:
-    """Return when something holds of processes, whose coming and going nobody announces."""
-    deadline = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def live_state_hash() -> tuple[int, str]:
-    """Return version and hash of the state in the store's process."""
-    actor = find_store()
-    assert actor is not None
-    version, state_hash = ray.get(actor.state_hash.remote())
-    return version, state_hash
-
-
-async def replayed(server: Server) -> tuple[int, str]:
-    """Return version and hash of the state that the log comes to."""
-    store = Store.open(Registry(server.registry).find("current"), server.data)
-    found = await store.state_hash()
-    await store.close()
-    return found
 
 
 def seen_by_all(server: Server, user: str) -> None:

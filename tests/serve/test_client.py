@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from serve.client import generate
+from serve.api.client import generate
 from tests.serve.served import over_http
 from tests.serve.shop import KNOWN, open_shop
 

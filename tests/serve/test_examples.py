@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cluster.environment import ROOT
-from serve.client import generate
+from serve.api.client import generate
 from tests.serve.served import over_http
 from tests.serve.shop import Shop, open_shop
 

@@ -6,28 +6,17 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bench.client import Client
-from cluster.environment import ROOT, scratch
+from cluster.environment import ROOT
 from cluster.haproxy import free_port
 from cluster.head import running_head
 from serve.run import main
 from tests.serve.shop import open_shop
 from train.registry import Registry
-
-
-@pytest.fixture
-def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    folder = Path(f"/tmp/liveshelf-test-{os.getpid()}")  # short, for the sockets below it
-    monkeypatch.setenv("LIVESHELF_HOME", str(folder))
-    yield folder
-    main(["stop"])
-    shutil.rmtree(scratch(), ignore_errors=True)
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:

@@ -1,34 +1,21 @@
 """What listens after a default start is what docs/operations.md says."""
 
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from cluster.environment import ROOT, scratch
+from cluster.environment import ROOT
 from cluster.haproxy import free_port
 from cluster.head import running_head
 from cluster.processes import descendants
-from serve.run import main
 from tests.listening import LOOPBACK, listening_addresses
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 EVERYWHERE = "every interface"
-
-
-@pytest.fixture
-def home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    folder = Path(f"/tmp/liveshelf-sockets-{os.getpid()}")  # short, for the sockets below it
-    monkeypatch.setenv("LIVESHELF_HOME", str(folder))
-    yield folder
-    main(["stop"])
-    shutil.rmtree(scratch(), ignore_errors=True)
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def documented() -> dict[str, str]:

@@ -126,6 +126,14 @@ async def closed_hash(store: Store) -> tuple[int, str]:
     return hashed
 
 
+async def come_back(bundle: Path, data: Path) -> list[tuple[int, str]]:
+    """Return version and hash of what a closed store's folder comes to, from its snapshots and from zero."""
+    from_snapshots = await closed_hash(opened(bundle, data))
+    for snapshot in data.glob("snapshot-*"):
+        snapshot.unlink()
+    return [from_snapshots, await closed_hash(opened(bundle, data))]
+
+
 def forget_arrays(data: Path, name: str) -> int:
     """Make a log what it was before its batches had an array of this name; return how many it has."""
     log = sqlite3.connect(data / FILE)
