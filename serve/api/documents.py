@@ -34,10 +34,9 @@ REFUSALS = {
     400: "Malformed, or an unknown field", 401: "No live key", 403: "The key may not do this", 404: "Not there",
     409: "In conflict with what is there", 410: "There no longer", 412: "Somebody else wrote it meanwhile (`If-Match`)",
     413: "Larger than 256 KB", 415: "Not JSON", 422: "Well-formed, and meaningless here",
-    429: "Too many requests; see `Retry-After`", 500: "The engine failed",
-    503: "Overloaded, or not ready; see `Retry-After`", 507: "The disk is full",
+    500: "The engine failed", 503: "Overloaded, or not ready; see `Retry-After`", 507: "The disk is full",
 }  # fmt: skip
-ANYWHERE, WITH_KEYS, WITH_BODIES = (400, 429, 500, 503), (401, 403), (413, 415, 422)
+ANYWHERE, WITH_KEYS, WITH_BODIES = (400, 500, 503), (401, 403), (413, 415, 422)
 WRITES = (409, 412, 422, 507)
 
 

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 PROBLEM_TYPE = "application/problem+json"
 CHALLENGE = {"www-authenticate": "Bearer"}
-RETRY_AFTER_S = {429: "1", 503: "1"}
+RETRY_AFTER_S = {503: "1"}
 
 # Of every answer: it is what it says, and a browser may show and keep none of it.
 SAFE = {
