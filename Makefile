@@ -9,7 +9,7 @@ BIN := .venv/bin
 READY := .venv/.ready-$(ACCELERATOR)
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses=4 --dist=loadgroup
 
-.PHONY: help setup demo test test-all test-cluster check format bench serve client clean
+.PHONY: help setup demo test test-all test-cluster check audit traps licences advisories format bench serve client clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | column -t -s '	'
@@ -42,6 +42,17 @@ check: $(READY) ## style, types and architecture
 	@$(BIN)/ruff format --check .
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
+
+audit: traps licences advisories ## traps in our code, licences of what users install, known vulnerabilities of what is pinned
+
+traps: $(READY) # code that bandit warns of, but for slight matters
+	@$(BIN)/bandit -q -ll -c pyproject.toml -r cluster serve train tune bench
+
+licences: $(READY)
+	@$(BIN)/python -m tests.audit.licences
+
+advisories: $(READY) # fails where they cannot be looked up, too
+	@$(BIN)/python -m tests.audit.advisories
 
 format: $(READY) ## put the code in its usual form
 	@$(BIN)/ruff check --fix .

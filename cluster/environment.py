@@ -31,7 +31,8 @@ def home() -> Path:
 
 def scratch() -> Path:
     """Return the folder of Ray's sessions and HAProxy's sockets, whose paths must stay below 108 characters."""
-    return Path(f"/tmp/liveshelf-{os.getuid()}-{hashlib.sha256(str(home()).encode()).hexdigest()[:6]}")
+    name = f"liveshelf-{os.getuid()}-{hashlib.sha256(str(home()).encode()).hexdigest()[:6]}"
+    return Path("/tmp") / name  # nosec B108 # `private_folder` refuses one that is somebody else's
 
 
 def joins_a_cluster() -> bool:
