@@ -89,6 +89,16 @@ class PreconditionError(LiveshelfError):
     status = 412
 
 
+class TooManyError(LiveshelfError):
+    """One caller asks more often than it may."""
+
+    status = 429
+
+    def __init__(self, text: str, retry_after_s: int) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(text)
+
+
 class UnavailableError(LiveshelfError):
     """The engine cannot answer now; the same call may succeed in a moment."""
 

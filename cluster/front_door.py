@@ -18,6 +18,7 @@ SAFE = {
 }
 SERVES_OWN = ("x-request-timeout-seconds", "x-request-disconnect-disabled")  # by which a client switches limits off
 CLUSTER = "x-liveshelf-cluster"  # whose balancer a request came through
+ADDRESS = "x-liveshelf-address"  # and from where
 DETAILS = {
     400: "this is not HTTP",
     408: "the request did not arrive in time",
@@ -41,6 +42,7 @@ def install(folder: Path, mark: str) -> str:
     places["clients"].write_text(_lines(
         *(f"http-request del-header {name}" for name in (*SERVES_OWN, CLUSTER)),
         *([f"http-request set-header {CLUSTER} {mark}"] if mark else []),
+        f"http-request set-header {ADDRESS} %[src]",
         f"http-request return status 413 default-errorfiles if {{ req.hdr_val(content-length) gt {MAX_BODY_BYTES} }}",
         f"http-response return status 503 default-errorfiles if {{ status 408 503 }} {PLAIN}",
         f"http-response return status 500 default-errorfiles if {{ status 500 }} {PLAIN}",

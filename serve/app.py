@@ -25,6 +25,7 @@ from serve.api.routes import make_api
 from serve.config import AppArgs, StartArgs
 from serve.engine import Engine
 from serve.fetching import FollowedKeys, bundle_here
+from serve.limits import Limits, RatesConfig
 from serve.releases import Releases
 from serve.rollout import Rollout
 from serve.stages.browsing import Browse, Browsed
@@ -127,7 +128,7 @@ class Gateway(Replica):
 
     async def __init__(
         self, folder: str, max_shoppers: int, keyring: Keyring, index: IndexConfig, judged_share: float,
-        judged_a_second: float, guard: bool, decision_share: float,
+        judged_a_second: float, guard: bool, decision_share: float, rates: RatesConfig,
         retriever: DeploymentHandle | None = None, ranker: DeploymentHandle | None = None,
     ) -> None:  # fmt: skip
         await self.start(folder, max_shoppers)
@@ -144,6 +145,7 @@ class Gateway(Replica):
         process = ray.serve.get_replica_context().replica_id.unique_id
         settings = judged_share, judged_a_second, guard, decision_share, process
         self.engine = Engine(self.bundle, self.follower, self.store, stages, *settings)
+        self.limits = Limits(rates, self.engine.metrics.capped)
         self.releases = Releases(self.store.operations, roll_out, lambda name: find_actor(name) is not None)
         self._placing = asyncio.create_task(self.engine.assortment.keep_placed())
         self._telling = asyncio.create_task(self.engine.keep_telling())
@@ -155,7 +157,9 @@ def replica_api() -> FastAPI:
     def here() -> Any:  # the Gateway
         return ray.serve.get_replica_context().servable_object
 
-    return make_api(lambda: here().engine, lambda: here().keyring, lambda: here().releases, cluster_mark())
+    return make_api(
+        lambda: here().engine, lambda: here().keyring, lambda: here().releases, lambda: here().limits, cluster_mark()
+    )  # fmt: skip
 
 
 def gateway_settings(folder: str, args: AppArgs) -> tuple[Any, ...]:
@@ -163,7 +167,8 @@ def gateway_settings(folder: str, args: AppArgs) -> tuple[Any, ...]:
     keyring = Keyring(Path(args.keys).absolute())
     log.info("keys file=%s open=%s", keyring.path, keyring.is_open)  # which the replicas are told with it
     judged = args.judged_share, args.judged_a_second
-    return folder, args.max_shoppers, keyring, args.index, *judged, args.guard, args.decision_share
+    rates = args.rates.among(args.replicas)
+    return folder, args.max_shoppers, keyring, args.index, *judged, args.guard, args.decision_share, rates
 
 
 def build_app(args: AppArgs) -> ray.serve.Application:

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, Field, model_validator
 
 from cluster.config import Config
 from cluster.keys import DEFAULT
+from serve.limits import RatesConfig
 from serve.probation import ProbationConfig
 from serve.scaling import ScalingConfig
 from serve.stages.index.config import IndexConfig
@@ -51,6 +52,7 @@ class AppArgs(Config):
     )
     guard: bool = Field(True, description="whether the bundle's items answer while learning is found to do harm")
     max_queued_requests: int = Field(200, ge=1, description="requests waiting for a replica before 503 is answered")
+    rates: RatesConfig = RatesConfig.parse([])
     index: IndexConfig = IndexConfig.parse([])
     store: StoreConfig = StoreConfig.parse([])
 

@@ -23,6 +23,7 @@ class Metrics:
         )  # fmt: skip
         self._events = self._counter("liveshelf_events", "Events by what became of them.", "status")
         self._slates = self._counter("liveshelf_slates", "Slates by what they fell back on.", "fallback")
+        self._capped = self._counter("liveshelf_capped", "Requests and events refused as too many, by whose.", "whose")
         self._degraded = self._counter("liveshelf_degraded_slates", "Slates by what was left out.", "what")
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
@@ -39,6 +40,10 @@ class Metrics:
         self._slates.labels(self.process, fallback).inc()
         for what in degraded:
             self._degraded.labels(self.process, what).inc()
+
+    def capped(self, whose: str) -> None:
+        """Count a refusal of what one caller had too much of."""
+        self._capped.labels(self.process, whose).inc()
 
     def text(self, now: Values) -> str:
         """Return all of it, with values of this moment."""

@@ -1,13 +1,20 @@
-"""Access: which key may call which route."""
+"""Access: who asks, whether it may, and how often."""
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from enum import Enum
+from typing import TypeVar
 
 from fastapi import Request
 
 from cluster.errors import ConfigError, ForbiddenError, UnauthorizedError, UnavailableError
-from cluster.keys import Keyring, Scope
+from cluster.keys import Key, Keyring, Scope
+from serve.api.addresses import address_of
+from serve.api.problems import checked
+from serve.api.schemas import EventBody
+from serve.api.slate_schemas import AskBody
+from serve.limits import Limits
 
 log = logging.getLogger(__name__)
 
@@ -16,38 +23,85 @@ SCOPES: dict[str, Scope | None] = {
     "policies": "catalogue", "users": "admin", "metrics": "read", "decisions": "admin", "models": "admin",
     "operations": "admin", "health": None,
 }  # fmt: skip  # by the tag of a route; None: open to anybody
+UNCOUNTED = ("health", "metrics")  # whoever watches over a server is answered however often others ask
 BEARER = "bearer "
 
+Body = TypeVar("Body", bound=EventBody | AskBody)
 
-def access(keyring_of: Callable[[], Keyring]) -> Callable[[Request], Awaitable[None]]:
-    """Return what lets a request pass or raises: 401 without a live key, 403 with one that may not do this."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who sent a request, and what it may still ask."""
+
+    key: Key | None  # none where nobody needs one
+    limits: Limits
+
+    def about(self, body: Body) -> Body:
+        """Return a body, counted for the shopper that it names; raises TooManyError."""
+        self.count(body.user or body.session)
+        return body
+
+    def count(self, user_id: str | None) -> None:
+        """Count one for a shopper; raises TooManyError."""
+        if user_id is not None:
+            self.limits.take("shopper", user_id)
+
+
+def access(
+    keyring_of: Callable[[], Keyring], limits_of: Callable[[], Limits], mark: str
+) -> Callable[[Request], Awaitable[None]]:
+    """Return what lets a request pass, with its caller, or raises: 401 without a live key, 403, 429; mark: ours."""
 
     async def check(request: Request) -> None:
-        scope = needed(request)
+        tags, limits = tags_of(request), limits_of()
+        scope, is_counted = scope_of(tags, request.method), counts(tags)
         if scope is None:
             return
-        try:
-            keyring = keyring_of()
-            is_open = keyring.is_open
-        except (ConfigError, OSError) as error:
-            log.error("keys cannot be read error=%s", error)
-            raise UnavailableError("the server cannot read its keys") from None
-        if is_open:
-            return
-        given = request.headers.get("authorization", "")
-        if given[: len(BEARER)].lower() != BEARER:
-            raise UnauthorizedError("send a key: `Authorization: Bearer ls_…`; `python -m cluster.keys` makes them")
-        if (key := keyring.holder(given[len(BEARER) :].strip())) is None:
-            raise UnauthorizedError("this key is unknown or revoked")
-        if not key.allows(scope):
+        if is_counted:
+            limits.take("address", address_of(request, mark, limits.proxies))
+        key = holder(request, keyring_of)
+        if key is not None and is_counted:
+            limits.take("key", key.name)
+        if key is not None and not key.allows(scope):
             raise ForbiddenError(f"the key {key.id} may {' and '.join(key.scopes)}, but this needs {scope}")
+        request.state.caller = caller = Caller(key=key, limits=limits)
+        if "user_id" in request.path_params:
+            caller.count(checked(request.path_params["user_id"]))
 
     return check
 
 
-def needed(request: Request) -> Scope | None:
-    """Return the scope that a request needs."""
-    return scope_of(getattr(request.scope["route"], "tags", []), request.method)
+def caller_of(request: Request) -> Caller:
+    """Return who sent a request that was let pass."""
+    return request.state.caller
+
+
+def holder(request: Request, keyring_of: Callable[[], Keyring]) -> Key | None:
+    """Return the key that a request was sent with, None where nobody needs one; raises UnauthorizedError."""
+    try:
+        keyring = keyring_of()
+        is_open = keyring.is_open
+    except (ConfigError, OSError) as error:
+        log.error("keys cannot be read error=%s", error)
+        raise UnavailableError("the server cannot read its keys") from None
+    if is_open:
+        return None
+    given = request.headers.get("authorization", "")
+    if given[: len(BEARER)].lower() != BEARER:
+        raise UnauthorizedError("send a key: `Authorization: Bearer ls_…`; `python -m cluster.keys` makes them")
+    if (key := keyring.holder(given[len(BEARER) :].strip())) is None:
+        raise UnauthorizedError("this key is unknown or revoked")
+    return key
+
+
+def tags_of(request: Request) -> Sequence[str | Enum]:
+    """Return the tags of the route that a request takes."""
+    return getattr(request.scope["route"], "tags", [])
+
+
+def counts(tags: Sequence[str | Enum]) -> bool:
+    """Tell whether it is counted how often a route is asked."""
+    return not tags or tags[0] not in UNCOUNTED
 
 
 def scope_of(tags: Sequence[str | Enum], method: str) -> Scope | None:

@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
-from serve.api.access import scope_of
+from serve.api.access import counts, scope_of
 from serve.api.problems import PROBLEM_TYPE
 from serve.api.schemas import ProblemBody
 
@@ -34,9 +34,10 @@ REFUSALS = {
     400: "Malformed, or an unknown field", 401: "No live key", 403: "The key may not do this", 404: "Not there",
     409: "In conflict with what is there", 410: "There no longer", 412: "Somebody else wrote it meanwhile (`If-Match`)",
     413: "Larger than 256 KB", 415: "Not JSON", 422: "Well-formed, and meaningless here",
-    500: "The engine failed", 503: "Overloaded, or not ready; see `Retry-After`", 507: "The disk is full",
+    429: "Too many of one key, shopper or address; see `Retry-After`", 500: "The engine failed",
+    503: "Overloaded, or not ready; see `Retry-After`", 507: "The disk is full",
 }  # fmt: skip
-ANYWHERE, WITH_KEYS, WITH_BODIES = (400, 500, 503), (401, 403), (413, 415, 422)
+ANYWHERE, WITH_KEYS, COUNTED, WITH_BODIES = (400, 500, 503), (401, 403), (429,), (413, 415, 422)
 WRITES = (409, 412, 422, 507)
 
 
@@ -107,10 +108,12 @@ def describe(api: FastAPI, *models: type[BaseModel]) -> None:
 
 def _complete(operation: dict[str, Any], method: str) -> None:
     """Add the answers that follow from what an operation is, and the scope of the key that it needs."""
-    answers, scope = operation["responses"], scope_of(operation.get("tags", []), method)
+    tags = operation.get("tags", [])
+    answers, scope = operation["responses"], scope_of(tags, method)
     if "HTTPValidationError" in str(answers.get("422")):
         del answers["422"]
-    statuses = {*ANYWHERE, *(WITH_KEYS if scope else ()), *(WITH_BODIES if "requestBody" in operation else ())}
+    statuses = {*ANYWHERE, *(WITH_KEYS if scope else ()), *(COUNTED if counts(tags) else ())}
+    statuses |= {*(WITH_BODIES if "requestBody" in operation else ())}
     answers |= {str(status): answer for status, answer in refuses(*statuses).items() if str(status) not in answers}
     operation["responses"] = dict(sorted(answers.items()))
     if scope:

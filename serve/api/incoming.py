@@ -1,13 +1,13 @@
 """Events from the wire to the log: each judged by itself, so that a bad one spoils nothing beside it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
 import orjson
 
-from cluster.errors import RequestError
+from cluster.errors import ForbiddenError, RequestError, TooManyError
 from serve.api.problems import InvalidError, problem, read
 from serve.api.schemas import MAX_EVENTS, EventBody
 from serve.state.events import UNKNOWN, Ack, Event, Problem
@@ -16,6 +16,7 @@ from train.data.schema import NO_ITEM
 from train.data.steps.events import EVENT_WEIGHTS, VALUED_TYPES
 
 NEEDS_NO_ITEM = frozenset({"search"})
+Claim = Callable[[EventBody], EventBody | Problem]  # returns an event as its caller may send it, or its refusal
 LOGGED_APART = {"id", "type", "user", "item", "order_id"}  # columns of the log; the rest of a body is its payload
 
 
@@ -32,6 +33,18 @@ def read_bodies(content: Any) -> list[EventBody | Problem]:
         found = f"{len(events)} events" if isinstance(events, list) else type(events).__name__
         raise RequestError(f"events must be a list of 1 to {MAX_EVENTS} events, not {found}; send several requests")
     return [_body(event, f"/events/{position}") for position, event in enumerate(events)]
+
+
+def one_of_many(claim: Claim) -> Claim:
+    """Return the same claim, which spoils nothing beside what it refuses."""
+
+    def claimed(body: EventBody) -> EventBody | Problem:
+        try:
+            return claim(body)
+        except (ForbiddenError, TooManyError) as error:
+            return Problem(error.status, str(error))
+
+    return claimed
 
 
 def to_event(body: EventBody, index: dict[str, int], critic: Critic, now: datetime) -> Event | Problem:

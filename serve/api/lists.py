@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 
+from serve.api.access import caller_of
 from serve.api.bodies import as_json, read_json
 from serve.api.documents import refuses, takes
 from serve.api.outgoing import known_items, read_basket, read_rank, read_search, show, show_hits, show_list
@@ -38,7 +39,7 @@ def list_routes(engine_of: Callable[[], Engine]) -> APIRouter:
     @routes.post("/rank", response_model=RecommendationsAnswer, openapi_extra=takes(RankBody))
     async def rank(request: Request) -> Response:
         """Put a given list in the shopper's order; what is no longer offered, or does not match, is left out."""
-        body = read(RankBody, await read_json(request))
+        body = caller_of(request).about(read(RankBody, await read_json(request)))
         engine = engine_of()
         ask = read_rank(body, engine.index, await policy_of(engine, body))
         return await personal(engine, ask, body.return_)
@@ -46,7 +47,7 @@ def list_routes(engine_of: Callable[[], Engine]) -> APIRouter:
     @routes.post("/basket", response_model=RecommendationsAnswer, openapi_extra=takes(BasketBody))
     async def complete_basket(request: Request) -> Response:
         """Return what goes with a basket, for the shopper if one is named."""
-        body = read(BasketBody, await read_json(request))
+        body = caller_of(request).about(read(BasketBody, await read_json(request)))
         engine = engine_of()
         ask = read_basket(body, engine.index, await policy_of(engine, body))
         return await personal(engine, ask, body.return_)
@@ -61,7 +62,7 @@ def list_routes(engine_of: Callable[[], Engine]) -> APIRouter:
     @routes.post("/search", response_model=SearchAnswer, openapi_extra=takes(SearchBody))
     async def search(request: Request) -> Response:
         """Return what says the words of a query or is near to what it means; the shopper has a say in the order."""
-        body, engine = read(SearchBody, await read_json(request)), engine_of()
+        body, engine = caller_of(request).about(read(SearchBody, await read_json(request))), engine_of()
         hits, degraded = await engine.search(read_search(body, engine.index), body.query)
         return as_json(show_hits(hits, body.return_, engine, degraded))
 

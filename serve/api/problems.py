@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
-from cluster.errors import LiveshelfError, RequestError
+from cluster.errors import LiveshelfError, RequestError, TooManyError
 from train.data.ids import id_problem
 
 log = logging.getLogger(__name__)
@@ -81,7 +81,8 @@ def install_problems(app: FastAPI, methods_of: Callable[[str], list[str]]) -> No
     async def refused(request: Request, error: LiveshelfError) -> Response:
         if error.status >= 500:
             log.warning("route=%s status=%d %s", _route(request), error.status, error)
-        return problem_response(request, error.status, str(error), getattr(error, "errors", None))
+        headers = {"retry-after": str(error.retry_after_s)} if isinstance(error, TooManyError) else None
+        return problem_response(request, error.status, str(error), getattr(error, "errors", None), headers)
 
     async def http(request: Request, error: HTTPException) -> Response:
         headers = dict(error.headers or {})

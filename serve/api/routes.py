@@ -10,7 +10,7 @@ from fastapi import Depends, FastAPI, Request, Response
 
 from cluster.errors import ConflictError, LiveshelfError, RequestError, UnavailableError, UnprocessableError
 from cluster.keys import Keyring
-from serve.api.access import access
+from serve.api.access import access, caller_of
 from serve.api.bodies import as_json, read_json
 from serve.api.catalogue import catalogue_routes
 from serve.api.decision_schemas import NextBody
@@ -18,7 +18,7 @@ from serve.api.decisions import decision_routes
 from serve.api.documents import describe, methods_of, named, refuses, takes
 from serve.api.evaluations import evaluation_routes
 from serve.api.guarding import Guarded, install_docs
-from serve.api.incoming import answer, read_bodies, to_event
+from serve.api.incoming import Claim, answer, one_of_many, read_bodies, to_event
 from serve.api.item_schemas import ItemBody, ItemLine, LineAnswer
 from serve.api.lists import list_routes, personal, policy_of
 from serve.api.measuring import Measured, metric_routes
@@ -40,10 +40,12 @@ from serve.api.slate_schemas import (
 )
 from serve.api.traits import trait_routes
 from serve.engine import Engine
+from serve.limits import Limits, RatesConfig
 from serve.releases import Releases
 from serve.state.events import Ack, Event, Problem
 
 OPEN = Keyring(Path("/nowhere"))  # no keys, which lets anybody in
+UNLIMITED = Limits(RatesConfig.parse([]))
 ASKS = (RecommendationsBody, RankBody, BasketBody, SearchBody, SimilarBody)
 DOCUMENT_BODIES = tuple(body for kind in KINDS for body in kind.bodies)
 ITEM_BODIES = (ItemBody, ItemLine, LineAnswer)
@@ -57,15 +59,16 @@ def nobody_releases() -> Releases:
 
 def make_api(
     engine_of: Callable[[], Engine], keyring_of: Callable[[], Keyring] = lambda: OPEN,
-    releases_of: Callable[[], Releases] = nobody_releases, mark: str = "",
+    releases_of: Callable[[], Releases] = nobody_releases, limits_of: Callable[[], Limits] = lambda: UNLIMITED,
+    mark: str = "",
 ) -> FastAPI:  # fmt: skip
     """Return the HTTP surface of the engine that `engine_of` names when a request comes, for holders of its keys.
 
-    mark: of the cluster, whose requests alone are answered.
+    limits_of: how often they may ask; mark: of the cluster, whose requests alone are answered.
     """
     api = FastAPI(
         title="liveshelf", version=version("liveshelf"), docs_url=None, redoc_url=None, redirect_slashes=False,
-        dependencies=[Depends(access(keyring_of))], generate_unique_id_function=named,
+        dependencies=[Depends(access(keyring_of, limits_of, mark))], generate_unique_id_function=named,
     )  # fmt: skip
     install_problems(api, lambda path: methods_of(api.openapi(), path))
     install_docs(api)
@@ -82,9 +85,9 @@ def make_api(
     async def record_events(request: Request) -> Response:
         """Record what shoppers did; 200 means committed and applied."""
         content = await read_json(request)
-        bodies = read_bodies(content)
-        outcomes = await ingest(engine_of(), bodies)
-        if "events" not in content:
+        bodies, claim, is_alone = read_bodies(content), caller_of(request).about, "events" not in content
+        outcomes = await ingest(engine_of(), bodies, claim if is_alone else one_of_many(claim))
+        if is_alone:
             raise_refusal(outcomes[0])
         return as_json(answer(bodies, outcomes))
 
@@ -94,7 +97,7 @@ def make_api(
     )  # fmt: skip
     async def recommend(request: Request) -> Response:
         """Return the items to show a shopper now."""
-        body, engine = read(RecommendationsBody, await read_json(request)), engine_of()
+        body, engine = caller_of(request).about(read(RecommendationsBody, await read_json(request))), engine_of()
         return await personal(engine, read_ask(body, engine.index, await policy_of(engine, body)), body.return_)
 
     @api.get("/healthz", tags=["health"])
@@ -130,12 +133,13 @@ def make_api(
     return api
 
 
-async def ingest(engine: Engine, bodies: list[EventBody | Problem]) -> list[Ack | Problem]:
-    """Return what became of each event; only those that mean something reach the store."""
+async def ingest(engine: Engine, bodies: list[EventBody | Problem], claim: Claim) -> list[Ack | Problem]:
+    """Return what became of each event; only those that its caller may send and that mean something reach the store."""
     now = datetime.now(UTC)
+    claimed = [body if isinstance(body, Problem) else claim(body) for body in bodies]
     judged = [
         body if isinstance(body, Problem) else to_event(body, engine.index, engine.bundle.critic, now)
-        for body in bodies
+        for body in claimed
     ]
     sound = [event for event in judged if isinstance(event, Event)]
     acks = iter(await engine.ingest(sound) if sound else [])

@@ -162,6 +162,12 @@ def test_the_balancer_and_the_replicas_say_and_bound_the_same() -> None:
     assert (MAX_BODY_BYTES, SAFE) == (bodies.MAX_BODY_BYTES, problems.SAFE)
 
 
+def test_a_replica_hears_from_where_a_request_came_and_no_client_says_it_instead(port: int) -> None:
+    for headers in ({}, {"x_liveshelf_address": "10.0.0.1"}):
+        _, _, body = ask(port, "/shop/200/text", **headers)
+        assert body["x-liveshelf-address"] == "127.0.0.1"
+
+
 def test_every_request_says_through_whose_balancer_it_came(port: int) -> None:
     for headers in ({}, {"x_liveshelf_cluster": "theirs"}):
         _, _, body = ask(port, "/shop/200/text", **headers)

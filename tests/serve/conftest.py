@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from cluster.environment import scratch
+from cluster.keys import Keyring
 from serve.run import main
 from tests.serve.shop import Shop, fit_small_bundle, open_shop
 
@@ -37,6 +38,12 @@ def shop(registry: Path, tmp_path: Path) -> Iterator[Shop]:
     """A server without Ray over an empty log."""
     with open_shop(registry, tmp_path / "data") as shop:
         yield shop
+
+
+@pytest.fixture
+def ring(tmp_path: Path) -> Keyring:
+    """Where a server's keys are; there are none yet."""
+    return Keyring(tmp_path / "keys.json")
 
 
 @pytest.fixture

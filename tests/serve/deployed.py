@@ -31,9 +31,9 @@ class Server:
     def args(self) -> dict[str, Any]:
         return {"registry": str(self.registry), "data": str(self.data), "port": self.port, "replicas": 2}
 
-    def deploy(self, topology: str, bundle: str = "current") -> None:
+    def deploy(self, topology: str, bundle: str = "current", **settings: Any) -> None:
         """Serve on two gateway replicas, and return when the first of them is known to the balancer."""
-        args = StartArgs.checked(self.args | {"topology": topology, "bundle": bundle})
+        args = StartArgs.checked(self.args | {"topology": topology, "bundle": bundle} | settings)
         deploy(args)
         await_ready(args)
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 from anyio.from_thread import BlockingPortal
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from cluster.errors import UnavailableError
@@ -109,6 +110,13 @@ class Shop:
     def click(self, user: str, item: str, **more: Any) -> int:
         """Return the version of a click that was applied."""
         return self.post("/v1/events", type="click", user=user, item=item, **more)["results"][0]["version"]
+
+    def client_of(self, app: FastAPI) -> TestClient:
+        """Return a client of another surface over the same engine, which runs in the same event loop."""
+        client = TestClient(app, raise_server_exceptions=False)
+        client.portal = self.portal
+        client.event_hooks = {"response": [Conformance(client)]}
+        return client
 
     def lagging_engine(self, **settings: Any) -> Engine:
         """Return the engine of a second replica, as it was before the first event; settings: of Engine."""

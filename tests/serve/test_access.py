@@ -24,11 +24,6 @@ MAY = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def ring(tmp_path: Path) -> Keyring:
-    return Keyring(tmp_path / "keys.json")
-
-
 def calls(client: TestClient) -> list[tuple[str, str]]:
     """Return method and path of every operation."""
     paths: dict[str, Any] = client.get("/openapi.json").json()["paths"]

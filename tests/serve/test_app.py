@@ -201,6 +201,22 @@ def test_what_the_balancer_refuses_is_a_problem(server: Server) -> None:
     client.close()
 
 
+def test_whoever_forges_an_address_has_no_more_than_the_rate_of_their_own(server: Server) -> None:
+    ray.serve.delete("liveshelf")  # fresh replicas are there sooner than a rolling update
+    server.deploy("fused", rates={"address": 0.01, "burst_s": 400})
+    found = list[int]()
+    for number in range(20):
+        forged = dict.fromkeys(("x-liveshelf-address", "x-forwarded-for"), f"198.51.100.{number}")
+        with closing(HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection:
+            connection.request("GET", "/v1/popular", headers=forged | {"x-liveshelf-cluster": ""})
+            answer = connection.getresponse()
+            found.append(answer.status)
+            assert json.loads(answer.read()).get("status", 200) == answer.status
+            assert (answer.headers["retry-after"] is not None) == (answer.status == 429)
+    assert set(found) == {200, 429}
+    assert 4 <= found.count(200) <= 8  # a burst of each gateway that was asked
+
+
 class Stuck:
     """A deployment that never answers."""
 
