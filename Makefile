@@ -9,7 +9,7 @@ BIN := .venv/bin
 READY := .venv/.ready-$(ACCELERATOR)
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses=4 --dist=loadgroup
 
-.PHONY: help setup demo test test-all test-cluster check audit traps licences advisories format bench serve client clean
+.PHONY: help setup demo test test-all test-cluster check audit traps licences advisories format bench chaos serve client clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | column -t -s '	'
@@ -60,6 +60,9 @@ format: $(READY) ## put the code in its usual form
 
 bench: $(READY) ## measure every figure of the README that needs no data of yours; takes hours
 	@$(BIN)/python bench/run.py
+
+chaos: $(READY) ## kill, freeze, starve and replace every part of a server under load; as root for the full disk
+	@$(BIN)/python -m bench.chaos
 
 serve: $(READY) ## serve the current bundle
 	@$(BIN)/python serve/run.py start

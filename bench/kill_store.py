@@ -72,9 +72,9 @@ def kill_loop(server: Server, bundle: Path, config: KillStoreConfig) -> Outcome:
     began = time.perf_counter()
     with load(server.port, ledger, config.callers):
         for _ in tqdm(range(config.kills), unit=" kills", disable=None):
-            acks_or_fail(ledger, config.acks_between)
+            ledger.require_more(config.acks_between, PATIENCE_S)
             kill_one(STORE, server.head_pid)
-            recovery_s.append(acks_or_fail(ledger, 1 + config.callers))  # those under way may come yet
+            recovery_s.append(ledger.require_more(1 + config.callers, PATIENCE_S))  # those under way may come yet
     s_per_kill = (time.perf_counter() - began) / config.kills
     lost, renumbered = audit(server.port, ledger)
     live = server.python("-c", LIVE_HASH).split()
@@ -85,13 +85,6 @@ def kill_loop(server: Server, bundle: Path, config: KillStoreConfig) -> Outcome:
         same_hash=live == [str(version), state_hash], recovery_s_p50=round(float(np.median(recovery_s)), 2),
         recovery_s_max=round(max(recovery_s), 2), s_per_kill=round(s_per_kill, 2),
     )  # fmt: skip
-
-
-def acks_or_fail(ledger: Ledger, n: int) -> float:
-    """Return the seconds until `n` more acks came; a store that does not come back ends the measurement."""
-    if (seconds := ledger.wait_for_more(n, timeout_s=PATIENCE_S)) > PATIENCE_S:
-        raise TimeoutError(f"fewer than {n} acks in {PATIENCE_S} s, after {len(ledger.acks)} before")
-    return seconds
 
 
 async def replay(bundle: Path, data: Path) -> tuple[int, str]:

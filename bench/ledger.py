@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.client import Client
+from bench.silence import Silence
 
 LOCAL = "127.0.0.1"
 BATCH = 500
@@ -22,6 +23,7 @@ class Ledger:
     acks: dict[str, int] = field(default_factory=dict)
     news: threading.Condition = field(default_factory=threading.Condition)
     refusals: int = 0  # answers that were no ack, each followed by a retry
+    silence: Silence = field(default_factory=Silence)  # without an ack
     strange: list[str] = field(default_factory=list)  # answers about another event than the one sent, which are no acks
 
     def event(self, event_id: str) -> dict[str, Any]:
@@ -34,6 +36,7 @@ class Ledger:
         """Note an ack."""
         with self.news:
             self.acks[event_id] = version
+            self.silence.broken()
             self.news.notify_all()
 
     def wait_for_more(self, n: int, timeout_s: float) -> float:
@@ -43,6 +46,12 @@ class Ledger:
             wanted = len(self.acks) + n
             came = self.news.wait_for(lambda: len(self.acks) >= wanted, timeout_s)
         return time.perf_counter() - started if came else float("inf")
+
+    def require_more(self, n: int, timeout_s: float) -> float:
+        """As `wait_for_more`; raise TimeoutError when they did not come."""
+        if (waited_s := self.wait_for_more(n, timeout_s)) == float("inf"):
+            raise TimeoutError(f"no {n} more acks within {timeout_s:.0f} s, after {len(self.acks)}")
+        return waited_s
 
 
 @contextmanager

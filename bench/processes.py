@@ -7,7 +7,8 @@ from pathlib import Path
 
 from cluster.processes import descendants
 
-STORE, WATCHDOG, GATEWAY = "ray::StoreActor", "ray::WatchdogActor", "ray::ServeReplica:liveshelf:Gateway"
+STORE, WATCHDOG, CONTROLLER, BALANCER = "ray::StoreActor", "ray::WatchdogActor", "ray::ServeController", "haproxy"
+GATEWAY, RETRIEVER, RANKER = (f"ray::ServeReplica:liveshelf:{room}" for room in ("Gateway", "Retriever", "Ranker"))
 
 
 def named(title: str, root: int) -> list[int]:
@@ -33,6 +34,7 @@ def signal_one(title: str, root: int, number: signal.Signals, timeout_s: float =
 
 def _title(pid: int) -> str:
     try:
-        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+        program, *words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
     except OSError:
         return ""
+    return " ".join((Path(program).name, *words))

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from bench.client import Client
+from bench.silence import Silence
 
 
 @dataclass
@@ -15,6 +16,7 @@ class Reads:
 
     good: int = 0
     flagged: int = 0  # of the good ones: those that say that something was left out
+    silence: Silence = field(default_factory=Silence)  # without a good one
     failed: list[tuple[float, int]] = field(default_factory=list)  # when, by time.monotonic(), and with which status
 
     @property
@@ -53,6 +55,7 @@ class Readers:
             with self._lock:
                 if answer.status == 200:
                     self.reads.good += 1
+                    self.reads.silence.broken()
                     self.reads.flagged += bool(answer.body["degraded"])
                 else:
                     self.reads.failed.append((time.monotonic(), answer.status))

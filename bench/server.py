@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,12 @@ class Server:
     port: int
     home: Path
     data: Path
+    settings: dict[str, Any] = field(default_factory=dict)  # more of `start`
+
+    def start(self, **more: Any) -> None:
+        """Start it, or change it where it runs."""
+        settings = self.settings | more | {"data": self.data, "port": self.port}
+        self.python("serve/run.py", "start", *(f"{name}={value}" for name, value in settings.items()))
 
     @property
     def head_pid(self) -> int:
@@ -39,16 +45,20 @@ class Server:
 
 
 @contextmanager
-def serving(registry: Path, topology: str, replicas: int = 2, **more: Any) -> Iterator[Server]:
-    """Serve the current bundle of `registry` over an empty log, until the block ends; more: settings of `start`."""
+def serving(
+    registry: Path, topology: str, replicas: int = 2, data: Path | None = None, **more: Any
+) -> Iterator[Server]:
+    """Serve the current bundle of `registry` over an empty log, until the block ends; more: settings of `start`.
+
+    data: where the log is begun; by default in a folder of its own.
+    """
     with tempfile.TemporaryDirectory(prefix="lsb-") as folder:  # short, for the sockets below it
-        server = Server(port=free_port(), home=Path(folder) / "home", data=Path(folder) / "data")
-        settings = {
-            "registry": registry, "data": server.data, "topology": topology, "replicas": replicas, "port": server.port,
-            **more,
-        }  # fmt: skip
+        server = Server(
+            port=free_port(), home=Path(folder) / "home", data=data or Path(folder) / "data",
+            settings={"registry": registry, "topology": topology, "replicas": replicas, **more},
+        )  # fmt: skip
         try:
-            server.python("serve/run.py", "start", *(f"{name}={value}" for name, value in settings.items()))
+            server.start()
             yield server
         finally:
             server.python("serve/run.py", "stop")

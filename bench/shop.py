@@ -21,16 +21,20 @@ HIDDEN, ROWS_PER_USER = 32, 30
 DAY_MS = 86_400_000
 
 
-def publish_shop(registry: Path, n_items: int, n_users: int, seed: int = 0) -> Path:
-    """Publish a bundle with default settings, make it current, and return its folder."""
+def publish_shop(registry: Path, n_items: int, n_users: int, seed: int = 0, version: str = "") -> Path:
+    """Publish a bundle with default settings, make it current, and return its folder.
+
+    seed: of weights and histories; two of the same size sell the same items, whatever their seeds.
+    """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     model = Transformer(TransformerConfig.parse([]), n_items).eval()
     with torch.inference_mode():
         vectors = model.item_vectors().numpy().copy()
     histories = _histories(rng, n_items, n_users)
+    manifest = _manifest(version or f"generated-{n_items}")
     bundle = Bundle(
-        manifest=_manifest(n_items), model=model, items=_items(n_items), ranker=_ranker(rng), histories=histories,
+        manifest=manifest, model=model, items=_items(n_items), ranker=_ranker(rng), histories=histories,
         state=fit_item_state(vectors, histories, True, ItemStateConfig.parse([])), sources=SourcesConfig.parse([]),
     )  # fmt: skip
     return Registry(registry).publish(bundle)
@@ -68,9 +72,9 @@ def _ranker(rng: np.random.Generator) -> Ranker:
     return Ranker(**{name: array.astype(np.float32) for name, array in values.items()})
 
 
-def _manifest(n_items: int) -> Manifest:
+def _manifest(version: str) -> Manifest:
     created = datetime.now(UTC)
     return Manifest(
-        name="generated", version=f"generated-{n_items}", created=created, keep_seen=True, code_version="0",
+        name="generated", version=version, created=created, keep_seen=True, code_version="0",
         data_cutoff_ms=int(created.timestamp() * 1e3), config={}, metrics={},
     )  # fmt: skip

@@ -39,11 +39,8 @@ class Head:
 
 def running_head() -> Head | None:
     """Return the background cluster of this home, or None."""
-    try:
-        head = Head(**json.loads(_record().read_text()))
-    except FileNotFoundError:
-        return None
-    return head if head.alive else None
+    head = _recorded()
+    return head if head is not None and head.alive else None
 
 
 def server_runs() -> bool:
@@ -65,6 +62,7 @@ def start_head(num_cpus: int | None = None) -> Head:
     """Return the background cluster, started if there is none; it listens on 127.0.0.1 only."""
     if head := running_head():
         return head
+    end_orphans()
     prepare_files()
     port, mark = free_port(), uuid4().hex
     log_path = home() / "head.log"
@@ -84,15 +82,29 @@ def start_head(num_cpus: int | None = None) -> Head:
     return head
 
 
+def end_orphans() -> None:
+    """End what is left of a background cluster whose supervisor was killed; it holds ports, and perhaps the log."""
+    if running_head() is None:
+        stop_head()
+
+
 def stop_head() -> bool:
-    """End the background cluster with every process it started; tell whether there was one."""
-    head = running_head()
-    if head is not None:
-        family = descendants(head.pid)
+    """End the background cluster with every process it started, its supervisor alive or not; tell whether any was."""
+    head = _recorded()
+    left = {} if head is None else marked(MARK, head.mark)
+    if head is not None and left:
+        family = left | descendants(head.pid) if head.alive else left
         end({head.pid: head.start_tick}, GRACE_S)
         end(family | marked(MARK, head.mark), GRACE_S)  # a dying proxy may have started its successor meanwhile
     _record().unlink(missing_ok=True)
-    return head is not None
+    return bool(left)
+
+
+def _recorded() -> Head | None:
+    try:
+        return Head(**json.loads(_record().read_text()))
+    except FileNotFoundError:
+        return None
 
 
 def _record() -> Path:

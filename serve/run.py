@@ -18,7 +18,7 @@ from rich.console import Console
 from cluster.command import complain, run_one_of
 from cluster.environment import home, joins_a_cluster
 from cluster.errors import ConfigError, LiveshelfError, RuntimeStartError
-from cluster.head import running_head, server_runs, start_head, stop_head
+from cluster.head import end_orphans, running_head, server_runs, start_head, stop_head
 from cluster.health import SETTINGS
 from cluster.keys import Keyring
 from cluster.runtime import RuntimeConfig, connect, disconnect
@@ -43,6 +43,7 @@ def start(args: StartArgs) -> dict[str, Any]:
     """Serve in the background and return what the first replica says of itself; a running server is changed instead."""
     check_bundle(Registry(args.registry).find(args.bundle))  # a missing or altered one is said before anything starts
     require_keys(args)
+    end_orphans()
     running = joins_a_cluster() or check_port(args)
     if not joins_a_cluster():
         start_head()

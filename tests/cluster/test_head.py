@@ -5,14 +5,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from cluster.environment import ROOT, scratch
 from cluster.errors import RuntimeStartError
-from cluster.head import Head, head_address, running_head, start_head, stop_head
+from cluster.head import MARK, Head, end_orphans, head_address, running_head, start_head, stop_head
 from cluster.processes import descendants, started_at
 from tests.listening import LOOPBACK, listening_addresses
 
@@ -80,6 +81,25 @@ def test_stopping_ends_every_process_and_no_other(head: Head) -> None:
     finally:
         bystander.kill()
         bystander.wait()
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize("then", [start_head, stop_head, end_orphans])
+def test_what_is_left_of_a_cluster_whose_supervisor_was_killed_is_ended(
+    then: Callable[[], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIVESHELF_HOME", str(tmp_path))
+    orphan = subprocess.Popen(["sleep", "60"], env={**os.environ, MARK: "a mark"})
+    record = Head(pid=orphan.pid, start_tick=1, address="127.0.0.1:1", mark="a mark")  # a pid that was given again
+    (tmp_path / "head.json").write_text(json.dumps(asdict(record)))
+    try:
+        then()
+        assert orphan.wait(timeout=30) != 0
+        assert running_head() != record
+    finally:
+        orphan.kill()
+        stop_head()
+        shutil.rmtree(scratch(), ignore_errors=True)
 
 
 def test_without_a_cluster_the_address_is_one_clear_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

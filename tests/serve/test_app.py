@@ -20,7 +20,7 @@ from ray import cloudpickle
 
 from bench.client import Client
 from bench.ledger import Ledger, audit, load
-from bench.processes import GATEWAY, STORE, WATCHDOG, kill_one, named, signal_one
+from bench.processes import BALANCER, CONTROLLER, GATEWAY, STORE, WATCHDOG, kill_one, named, signal_one
 from cluster.errors import RuntimeStartError
 from cluster.haproxy import free_port
 from serve.api.routes import make_api
@@ -83,6 +83,18 @@ def test_a_written_item_is_shown_by_any_replica_until_it_is_taken_away(server: S
 def test_a_killed_gateway_fails_only_what_it_was_answering(server: Server) -> None:
     kill_one(GATEWAY, os.getpid())
     assert until(server.answers, in_a_row=50) <= 5
+
+
+def test_a_killed_controller_fails_nothing_and_comes_back(server: Server) -> None:
+    killed = kill_one(CONTROLLER, os.getpid())
+    assert until(server.answers, in_a_row=50) == 0
+    wait_until(lambda: named(CONTROLLER, os.getpid()) not in ([], [killed]))
+
+
+def test_a_killed_balancer_comes_back(server: Server) -> None:
+    killed = kill_one(BALANCER, os.getpid())
+    wait_until(lambda: named(BALANCER, os.getpid()) not in ([], [killed]))
+    until(server.answers, in_a_row=50)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""What becomes of requests and events while parts of a server are killed, frozen, starved or replaced."""

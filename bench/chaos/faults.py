@@ -1,0 +1,126 @@
+"""The faults: each does its harm to a running server, and mends what does not mend itself."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from bench.processes import (
+    BALANCER,
+    CONTROLLER,
+    GATEWAY,
+    RANKER,
+    RETRIEVER,
+    STORE,
+    WATCHDOG,
+    kill_one,
+    named,
+    signal_one,
+)
+from bench.server import Server
+from cluster.processes import descendants
+
+ANOTHER = "another"  # bundle, beside the current one
+HELD_S = 3.0  # that a fault lasts which is taken back
+REPLACED_S = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One row of the table."""
+
+    name: str
+    strike: Callable[[Server], None]  # returns when the harm is done; what it held back it has let go
+    topology: str = "fused"
+    disk: str = ""  # size of the one that the server's log needs for itself
+
+
+def killed(title: str) -> Callable[[Server], None]:
+    """Return what kills one process of a server and sees that another comes."""
+
+    def strike(server: Server) -> None:
+        before = set(named(title, server.head_pid))
+        kill_one(title, server.head_pid)
+        await_another(server, title, before)
+
+    return strike
+
+
+def frozen(title: str) -> Callable[[Server], None]:
+    """Return what stops one process of a server, as a page that never comes would, and sees that another comes."""
+
+    def strike(server: Server) -> None:
+        before = set(named(title, server.head_pid))
+        signal_one(title, server.head_pid, signal.SIGSTOP)
+        await_another(server, title, before)
+
+    return strike
+
+
+def everything_killed(server: Server) -> None:
+    """Kill every process of the server, as the loss of its machine would, and start it again over the same log."""
+    for pid in (server.head_pid, *descendants(server.head_pid)):
+        with suppress(ProcessLookupError):  # its parent took it along
+            os.kill(pid, signal.SIGKILL)
+    server.start()
+
+
+def supervisor_killed(server: Server) -> None:
+    """Kill the one process from which all others of the server descend, and start the server again."""
+    os.kill(server.head_pid, signal.SIGKILL)
+    server.start()
+
+
+def disk_full(server: Server) -> None:
+    """Fill the disk of the log to the last byte for a while."""
+    ballast = server.data / "ballast"
+    try:
+        with ballast.open("wb") as file:
+            fill(file.fileno())
+        time.sleep(HELD_S)
+    finally:
+        ballast.unlink()
+
+
+def fill(descriptor: int) -> None:
+    """Write until there is no room."""
+    for size in (1 << 20, 1 << 12, 1):
+        with suppress(OSError):
+            while True:
+                os.write(descriptor, bytes(size))
+
+
+def deployed_anew(server: Server) -> None:
+    """Go over to another bundle and back, every replica being replaced twice."""
+    for bundle in (ANOTHER, "current"):
+        server.start(bundle=bundle)
+
+
+def await_another(server: Server, title: str, before: set[int]) -> None:
+    """Return when as many processes of that title are there as before, and one of them is new."""
+    deadline = time.monotonic() + REPLACED_S
+    while len(found := set(named(title, server.head_pid))) < len(before) or found <= before:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{title} was not replaced within {REPLACED_S:.0f} s")
+        time.sleep(0.05)
+
+
+FAULTS = [
+    Fault(name="store killed", strike=killed(STORE)),
+    Fault(name="store frozen", strike=frozen(STORE)),
+    Fault(name="watchdog killed", strike=killed(WATCHDOG)),
+    Fault(name="gateway killed", strike=killed(GATEWAY)),
+    Fault(name="gateway frozen", strike=frozen(GATEWAY)),
+    Fault(name="controller killed", strike=killed(CONTROLLER)),
+    Fault(name="balancer killed", strike=killed(BALANCER)),
+    Fault(name="another bundle", strike=deployed_anew),
+    Fault(name="disk full", strike=disk_full, disk="24m"),
+    Fault(name="supervisor killed", strike=supervisor_killed),
+    Fault(name="everything killed", strike=everything_killed),
+    Fault(name="retriever killed", strike=killed(RETRIEVER), topology="staged"),
+    Fault(name="ranker killed", strike=killed(RANKER), topology="staged"),
+    Fault(name="store killed", strike=killed(STORE), topology="staged"),
+    Fault(name="another bundle", strike=deployed_anew, topology="staged"),
+]
