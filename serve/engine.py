@@ -29,6 +29,7 @@ from serve.stages.reasons import Reason, reasons_of
 from serve.stages.retrieval import WAIT_S
 from serve.stages.rules.rulebook import NO_RULES, Rulebook
 from serve.stages.searching import Hits, Search
+from serve.state.clock import now_ms
 from serve.state.events import Ack, Event
 from serve.state.follower import Follower
 from serve.state.reports import REPORT_S
@@ -205,7 +206,8 @@ class Engine:
         for item_idx in ask.basket.tolist():
             history = history.appended(item_idx, newest_ms, same_order=is_open)
             is_open = True
-        history = replace(history, is_open=is_open)
+        asked_ms = now_ms() if ask.now is None else int(ask.now.timestamp() * 1e3)
+        history = replace(history, is_open=is_open, asked_ms=asked_ms)
         if ask.traits and self.bundle.traits is not None:
             history = replace(history, traits=self.bundle.traits.changed(history.traits, ask.traits))
         return history, degraded
@@ -263,7 +265,7 @@ class Engine:
             user_id, key = event.user_id, event.order_key
             newest = order_keys.get(user_id)
             is_open = self.view.is_filling(user_id, key) if newest is None else key == newest and key != ""
-            histories.append(replace(latest[user_id], is_open=is_open))
+            histories.append(replace(latest[user_id], is_open=is_open, asked_ms=event.timestamp_ms))
             if event.weight > 0:
                 latest[user_id] = histories[-1].appended(event.item_idx, event.timestamp_ms, same_order=is_open)
                 order_keys[user_id] = key

@@ -195,11 +195,13 @@ class Trainer:
         return loss
 
     def _loss(self, batch: Batch, negatives: np.ndarray) -> Tensor:
-        parts = [batch.item_idx, batch.target, batch.weight, negatives]
-        if batch.traits is not None and self.model.reads_traits:
-            parts.append(batch.traits)
+        parts = (batch.item_idx, batch.target, batch.weight, negatives)
+        told = (batch.told.each(self._tensor),) if self.model.hears else ()
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            return self.compute(*[torch.from_numpy(part).to(self.device) for part in parts])
+            return self.compute(*map(self._tensor, parts), *told)
+
+    def _tensor(self, part: np.ndarray) -> Tensor:
+        return torch.from_numpy(part).to(self.device)
 
     def _exchanged(self, last: bool) -> AbstractContextManager[None]:
         """Let workers exchange gradients once a step, with its last batch."""

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from train.models.base import NeuralModel
+from train.data.told import Told
+from train.models.base import Examples, NeuralModel
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]  # positive, negative, others → losses
 LossName = Literal["sampled_softmax", "softmax", "info_nce", "binary_cross_entropy", "gbce", "bpr"]
@@ -142,14 +143,15 @@ class Objective(nn.Module):
         self.register_buffer("log_share", log_share, persistent=False)
 
     def forward(
-        self, item_idx: Tensor, target: Tensor, weight: Tensor, negatives: Tensor, traits: Tensor | None = None
+        self, item_idx: Tensor, target: Tensor, weight: Tensor, negatives: Tensor, told: Told[Tensor] | None = None
     ) -> Tensor:
-        """item_idx, target (NO_ITEM: none), weight: (B, L); negatives: (m,) item_idx; traits: (B, n_traits), if read.
+        """item_idx, target (NO_ITEM: none), weight: (B, L); negatives: (m,) item_idx; told: if heard.
 
         Returns a scalar.
         """
-        known = (item_idx, target, weight) if traits is None else (item_idx, target, weight, traits)
-        hidden, target, weight, penalty = self.model.examples(*known)
+        examples: Callable[..., Examples] = self.model.examples
+        heard = () if told is None else (told,)
+        hidden, target, weight, penalty = examples(item_idx, target, weight, *heard)
         positive, negative = self.model.logits(hidden, target, negatives)
         if self.temperature != 1:  # spares a pass over all the scores
             positive, negative = positive / self.temperature, negative / self.temperature

@@ -11,6 +11,7 @@ from cluster.config import Config
 from cluster.errors import ConfigError
 from train.augment import hide, view
 from train.data.schema import NO_ITEM
+from train.data.told import Told
 from train.losses import MASKED, Objective
 from train.models.base import NeuralModel, SequenceModel
 
@@ -47,12 +48,12 @@ class Pretext(nn.Module):
         return self.objective.model
 
     def forward(
-        self, item_idx: Tensor, target: Tensor, weight: Tensor, negatives: Tensor, traits: Tensor | None = None
+        self, item_idx: Tensor, target: Tensor, weight: Tensor, negatives: Tensor, told: Told[Tensor] | None = None
     ) -> Tensor:
         """As `Objective`; the task's mean weighs what the batch's targets do."""
         task = self._contrast(item_idx) if self.config.task == "contrastive" else self._fill(item_idx, negatives)
         # Also computed where it counts nothing: workers wait for the gradient of every parameter.
-        loss = self.objective(item_idx, target, weight, negatives, traits) * (0 if self.alone else 1)
+        loss = self.objective(item_idx, target, weight, negatives, told) * (0 if self.alone else 1)
         return loss + self.config.weight * weight.sum() * task
 
     def _contrast(self, item_idx: Tensor) -> Tensor:

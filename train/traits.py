@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix, vstack
 from train.bundle_state import BundleState
 from train.data.schema import Interactions, Split
 from train.encoders.traits import TraitEncoder
-from train.models.registered import ModelConfig, reads_traits
+from train.models.registered import ModelConfig, hears
 
 
 def fit_traits(users: pd.DataFrame) -> TraitEncoder | None:
@@ -28,7 +28,7 @@ def told_of_users(
     Its queries stay what they are. known: how an earlier bundle describes shoppers, for a model that learned to read
     just that.
     """
-    encoder = (known or fit_traits(users)) if reads_traits(config) else None
+    encoder = (known or fit_traits(users)) if hears(config) else None
     if encoder is None:
         return split, None
     user_ids, rows = users["user_id"].to_numpy(dtype=object), encoder.of(_told(users))

@@ -8,6 +8,7 @@ import torch.distributed
 from scipy.sparse import csr_matrix
 
 from train.data.schema import NO_ITEM, Queries, Split
+from train.data.told import NOTHING, Told, moments_of
 from train.models.base import Model, VectorModel
 
 K = 10
@@ -21,7 +22,7 @@ class ValidationSet:
     histories: list[np.ndarray]  # one per query: item_idx, oldest first
     truths: list[np.ndarray]  # one per query: distinct item_idx
     filter_seen: bool  # whether items of the history are left out of the answer
-    traits: np.ndarray | None = None  # (q, n_traits) float32, of a model that reads them
+    told: Told[np.ndarray] = NOTHING  # of each query
 
     @classmethod
     def sample(cls, split: Split, size: int, filter_seen: bool, seed: int) -> "ValidationSet | None":
@@ -31,10 +32,14 @@ class ValidationSet:
             return None
         traits = split.history.traits
         chosen = np.random.default_rng(seed).permutation(len(queries))[:size]
+        users = queries.user_idx[chosen]
         return cls(
             histories=[split.history.items_of(int(queries.user_idx[q]))[: queries.cut[q]] for q in chosen],
             truths=[queries.truth_of(int(q)) for q in chosen], filter_seen=filter_seen,
-            traits=None if traits is None else csr_matrix(traits[queries.user_idx[chosen]]).toarray(),
+            told=Told(
+                None if traits is None else csr_matrix(traits[users]).toarray(),
+                moments_of(split.history.timestamp_ms[split.history.offsets[users] + queries.cut[chosen]]),
+            ),
         )  # fmt: skip
 
     def ndcg(self, model: Model, rank: int = 0, world_size: int = 1) -> float:
@@ -53,8 +58,8 @@ class ValidationSet:
 
     def _scores(self, model: Model, queries: np.ndarray) -> np.ndarray:
         histories = [self.histories[query] for query in queries]
-        if self.traits is not None and isinstance(model, VectorModel):
-            return model.scores(histories, self.traits[queries])
+        if isinstance(model, VectorModel):
+            return model.scores(histories, self.told.each(lambda part: part[queries]))
         return model.scores(histories)
 
     def _sum(self, queries: np.ndarray, scores: np.ndarray) -> float:

@@ -32,7 +32,7 @@ def likeliest_weights(members: Sequence[VectorModel], valid: ValidationSet) -> t
     This is a logarithmic opinion pool (Heskes, 1998) whose weights need not sum to one, so that members on different
     scales become comparable and the mixture is as sure of itself as validation warrants.
     """
-    shoppers = [member.encode_histories(valid.histories, valid.traits) for member in members]
+    shoppers = [member.encode_histories(valid.histories, valid.told) for member in members]
     items = [member.item_vectors().float().cpu() for member in members]
     scale = np.array([_spread(users, vectors) for users, vectors in zip(shoppers, items, strict=True)])
 

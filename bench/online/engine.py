@@ -54,7 +54,7 @@ class LiveEngine:
         """Return what the store knows now of the question's shopper; open where the question is within an order."""
         event = self._event(question.place)
         shopper = self.machine.shoppers.get(event.user_id)
-        return replace(shopper.history, is_open=shopper.in_order(event.order_key))
+        return replace(shopper.history, is_open=shopper.in_order(event.order_key), asked_ms=event.timestamp_ms)
 
     def vectors(self, histories: list[History]) -> np.ndarray:
         """Return h_u (n, d), zeros for strangers."""

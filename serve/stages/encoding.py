@@ -8,7 +8,7 @@ import numpy as np
 
 from serve.stages.together import Together
 from train.models.base import VectorModel
-from train.models.shopper import History
+from train.models.shopper import History, moment_of
 
 AT_ONCE = 16  # encoded together
 
@@ -18,6 +18,7 @@ class Remembered(NamedTuple):
 
     rows: "ref[np.ndarray]"  # item_idx; forgets this when nobody holds it any more
     traits: np.ndarray | None
+    moment: int
     vector: np.ndarray
 
 
@@ -45,9 +46,12 @@ class Encoding:
 
     def _recalled(self, history: History) -> np.ndarray | None:
         known = self._known.get(id(history.item_idx))
-        return known.vector if known is not None and known.traits is history.traits else None
+        if known is None or known.traits is not history.traits or known.moment != moment_of(history):
+            return None
+        return known.vector
 
     def _remember(self, history: History, vector: np.ndarray) -> None:
         rows, known = history.item_idx, self._known
         key = id(rows)
-        known[key] = Remembered(ref(rows, lambda _: known.pop(key, None)), history.traits, vector)
+        forgetting = ref(rows, lambda _: known.pop(key, None))
+        known[key] = Remembered(forgetting, history.traits, moment_of(history), vector)

@@ -53,7 +53,8 @@ def explained(
     vectors: (k, d), h_i of what was shown; index: item_id → item_idx; reads: newest rows that the model reads.
     """
     traits = decision.traits if len(decision.traits) else None
-    histories = without_each(_history(np.array([index[one] for one in decision.history], np.int64), traits))
+    rows = np.array([index[one] for one in decision.history], np.int64)
+    histories = without_each(_history(rows, traits, decision.at_ms))
     known = [place for place, history in enumerate(histories) if not history.is_stranger]
     shopper = np.zeros((len(histories), vectors.shape[1]), np.float32)
     if known:
@@ -114,6 +115,6 @@ def _parts(decision: Decision, ranker: Ranker) -> tuple[float, np.ndarray]:
     return float(ranker.score(baseline[None])[0]), parts
 
 
-def _history(item_idx: np.ndarray, traits: np.ndarray | None) -> History:
+def _history(item_idx: np.ndarray, traits: np.ndarray | None, asked_ms: int) -> History:
     nothing = np.zeros(len(item_idx), np.int64)  # encoders read items alone
-    return History(item_idx=item_idx, timestamp_ms=nothing, order_idx=nothing, traits=traits)
+    return History(item_idx=item_idx, timestamp_ms=nothing, order_idx=nothing, traits=traits, asked_ms=asked_ms)

@@ -2,6 +2,7 @@
 
 import copy
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,9 +16,10 @@ from scipy.sparse import csr_matrix
 from torch import nn
 
 from tests.train.histories import histories_of
+from train.data.told import Told
 from train.families import fit_family
 from train.loop import FitConfig
-from train.models.base import Model, NeuralModel, SequenceModel, VectorModel
+from train.models.base import Examples, Model, NeuralModel, SequenceModel, VectorModel
 from train.models.ensemble import EnsembleConfig, MemberConfig
 from train.models.quantised import to_int8
 from train.models.registered import FAMILIES, ModelConfig, build_model, describe_model
@@ -190,7 +192,9 @@ def test_the_gradient_reaches_every_parameter(kind: str) -> None:
     item_idx = torch.tensor([[0, 1, 2, 3, 4], [-1, -1, 6, 7, 8], [-1, 12, 13, 14, 15]] * 20)
     target = torch.where(item_idx >= 0, (item_idx + 1) % COLD, -1)
     torch.manual_seed(0)
-    hidden, wanted, weight, penalty = model.examples(item_idx, target, torch.ones(item_idx.shape))
+    heard = (Told(moments=item_idx),) if model.hears else ()
+    examples: Callable[..., Examples] = model.examples
+    hidden, wanted, weight, penalty = examples(item_idx, target, torch.ones(item_idx.shape), *heard)
     assert len(hidden) == len(wanted) == len(weight) > 0
     positive, negative = model.logits(hidden, wanted, torch.arange(model.n_items))
     (negative.logsumexp(1) - positive + penalty).sum().backward()

@@ -7,6 +7,7 @@ from typing import cast
 import numpy as np
 
 from serve.stages.encoding import Encoding
+from train.data.told import HOUR_MS
 from train.models.base import VectorModel
 from train.models.shopper import NO_HISTORY, History
 
@@ -54,6 +55,14 @@ def test_one_more_event_or_other_traits_are_another_question() -> None:
     assert encoded(encoding, one, described, longer) == [[3, 0], [3, 2], [7, 0]]
     assert encoded(encoding, one) == [[3, 0]]
     assert encoded(encoding, described) == [[3, 2]]
+
+
+def test_another_hour_is_another_question_and_the_same_one_is_none() -> None:
+    model, (begun, soon, late) = Sums(), (0, HOUR_MS - 1, HOUR_MS)
+    encoding, one = Encoding(cast(VectorModel, model)), history(1, 2)
+    for asked_ms in (begun, soon, late):
+        encoded(encoding, replace(one, asked_ms=asked_ms))
+    assert len(model.asked) == 2
 
 
 def test_nothing_is_kept_of_a_history_that_nobody_holds() -> None:

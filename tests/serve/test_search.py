@@ -63,7 +63,7 @@ def test_a_written_item_is_found_by_what_it_says_now(shop: Shop) -> None:
 
 def test_a_shopper_has_a_say_in_the_order(shop: Shop) -> None:
     items = np.array([shop.engine.index[item] for item in shop.history(KNOWN)])
-    shopper = shop.bundle.model.encode_histories([items], None)[0]
+    shopper = shop.bundle.model.encode_histories([items])[0]
     liked = shop.engine.view.items.vectors @ shopper
     plain = item_ids(shop.post("/v1/search", query="thing", count=24))
     personal = item_ids(shop.post("/v1/search", query="thing", count=24, user=KNOWN))

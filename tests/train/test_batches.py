@@ -14,6 +14,7 @@ from cluster.errors import DataError
 from tests.train.histories import histories_of
 from train.data.batches import EVERY, Batch, Batches, Wanted, cut_windows, target_rows
 from train.data.schema import NO_ITEM, Interactions
+from train.data.told import HOUR_MS, NO_MOMENT, moments_of
 
 LENGTHS = (0, 1, 2, 3, 9, 25, 4, 2, 7)
 
@@ -161,6 +162,17 @@ def test_targets_carry_the_weight_of_their_event() -> None:
 
 
 @pytest.mark.parametrize("world_size", [1, 2])
+def test_a_batch_carries_the_moment_of_each_target(world_size: int) -> None:
+    data = replace(interactions(), timestamp_ms=HOUR_MS * np.arange(len(interactions())))  # row r is of r o'clock
+    batches = Batches(data, max_length=6, batch_tokens=12, seed=0)
+    for batch in (batch for rank in range(world_size) for batch in batches.epoch(0, rank, world_size)):
+        assert batch.told.moments is not None
+        np.testing.assert_array_equal(
+            batch.told.moments, np.where(batch.target == NO_ITEM, NO_MOMENT, moments_of(HOUR_MS * batch.target))
+        )
+
+
+@pytest.mark.parametrize("world_size", [1, 2])
 def test_a_batch_carries_the_traits_of_the_shopper_of_each_row(world_size: int) -> None:
     history = histories_of([[], [1, 2, 3, 4, 5, 6], [], [11, 12], [21, 22, 23]])
     tens = np.array([9, 0, 9, 1, 2], dtype=np.float32)  # of the items of each shopper
@@ -169,8 +181,9 @@ def test_a_batch_carries_the_traits_of_the_shopper_of_each_row(world_size: int) 
     rows = 0
     for batch in (batch for rank in range(world_size) for batch in batches.epoch(0, rank, world_size)):
         filled = batch.item_idx[:, -1] >= 0
-        assert batch.traits is not None
-        assert (batch.traits[filled, 0] == batch.item_idx[filled, -1] // 10).all()
-        assert not batch.traits[~filled].any()
+        traits = batch.told.traits
+        assert traits is not None
+        assert (traits[filled, 0] == batch.item_idx[filled, -1] // 10).all()
+        assert not traits[~filled].any()
         rows += int(filled.sum())
     assert rows == len(batches.windows.start)

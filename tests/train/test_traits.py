@@ -15,6 +15,7 @@ from train.batch import recommend
 from train.bundle import read_bundle
 from train.bundle_state import check_bundle
 from train.data.prepared import Prepared
+from train.data.told import Told
 from train.encoders.traits import TraitEncoder
 from train.traits import fit_traits, with_traits
 
@@ -62,7 +63,7 @@ def test_traits_told_now_take_the_place_of_those_known(cities: Cities) -> None:
         pytest.fail("the bundle cannot describe shoppers")
     known = bundle.histories.traits_of(N_USERS + 1)
     moved = np.stack([row for city in CITIES if (row := bundle.traits.changed(known, {"city": city})) is not None])
-    vectors = bundle.model.encode_histories([np.empty(0, np.int64)] * len(CITIES), moved)
+    vectors = bundle.model.encode_histories([np.empty(0, np.int64)] * len(CITIES), Told(moved))
     best = np.argsort(-(vectors @ bundle.state.vectors.T), axis=1)[:, :5]
     found = bundle.items["item_id"].to_numpy(dtype=object)[best]
     assert [[item.partition("-")[0] for item in row] for row in found.tolist()] == [[city] * 5 for city in CITIES]
@@ -75,8 +76,8 @@ def test_a_bundle_with_traits_comes_back_as_it_was(cities: Cities) -> None:
     history, row = [np.array([0, 1, 2])], before.histories.traits_of(3)
     assert row is not None
     np.testing.assert_array_equal(after.histories.traits_of(3), row)
-    scores = after.model.scores(history, row[None])
-    np.testing.assert_allclose(scores, before.model.scores(history, row[None]), rtol=1e-5)
+    scores = after.model.scores(history, Told(row[None]))
+    np.testing.assert_allclose(scores, before.model.scores(history, Told(row[None])), rtol=1e-5)
     assert not np.allclose(scores, after.model.scores(history))
 
 

@@ -9,6 +9,7 @@ from scipy.sparse import csr_matrix
 
 from cluster.errors import DataError
 from train.data.schema import NO_ITEM, Interactions
+from train.data.told import NO_MOMENT, Told, moments_of
 
 Targets = Literal["next_item", "next_order"]
 
@@ -32,7 +33,7 @@ class Batch:
     target: np.ndarray  # (B, L) int64, NO_ITEM where nothing is to be predicted
     weight: np.ndarray  # (B, L) float32, what the target is worth
     total_weight: float  # of the targets of all workers in this step
-    traits: np.ndarray | None = None  # (B, n_traits) float32, of each row's shopper, where the history carries them
+    told: Told[np.ndarray]  # of each row's shopper, and of each target's time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +111,12 @@ class Epoch:
         return Batch(
             item_idx=_fill(item_idx[mine], missing), target=_fill(target[mine], missing),
             weight=_fill(weight[mine], missing, 0), total_weight=float(weight.sum()),
-            traits=self._traits(windows.start[mine], missing),
+            told=Told(self._traits(windows.start[mine], missing), _fill(self._moments(target_row[mine]), missing)),
         )  # fmt: skip
+
+    def _moments(self, target_row: np.ndarray) -> np.ndarray:
+        moments = moments_of(self.batches.interactions.timestamp_ms[target_row])
+        return np.where(target_row >= 0, moments, NO_MOMENT)
 
     def _traits(self, rows: np.ndarray, missing: int) -> np.ndarray | None:
         interactions = self.batches.interactions

@@ -8,14 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from train.data.schema import NO_ITEM
+from train.data.told import NOTHING, Told
 from train.encoders.features import Features
-from train.models.shopper import History, stacked_traits
+from train.models.shopper import History, told_of
 
 
 class Model(ABC):
     """Gives every item a score for a history; higher is better, and only differences within one history count."""
 
-    reads_traits = False  # whether it hears what is known of shoppers beside their histories
+    hears = False  # whether it listens to what questions say beside histories
     config: Any  # a Config of the family, see train/models/registered.py
     n_items: int
 
@@ -39,15 +40,15 @@ class VectorModel(Model):
     embedding_dim: int
 
     @abstractmethod
-    def encode_histories(self, histories: list[np.ndarray], traits: np.ndarray | None = None) -> np.ndarray:
+    def encode_histories(self, histories: list[np.ndarray], told: Told[np.ndarray] = NOTHING) -> np.ndarray:
         """Return h_u for many histories, (n, d) float32 on the CPU; each history is item_idx, oldest first.
 
-        traits: (n, n_traits) float32; families that do not read them pass over them.
+        told: of each history's question; families that do not hear it pass over it.
         """
 
     def encode_shoppers(self, shoppers: list[History]) -> np.ndarray:
         """Return h_u of shoppers, (n, d) float32, from all that is known of them."""
-        return self.encode_histories([shopper.item_idx for shopper in shoppers], stacked_traits(shoppers))
+        return self.encode_histories([shopper.item_idx for shopper in shoppers], told_of(shoppers))
 
     @abstractmethod
     def item_vectors(self) -> Tensor:
@@ -67,8 +68,8 @@ class VectorModel(Model):
         """
         return np.zeros((len(item_idx), self.embedding_dim), dtype=np.float32)
 
-    def scores(self, histories: list[np.ndarray], traits: np.ndarray | None = None) -> np.ndarray:
-        vectors = self.encode_histories(histories, traits)
+    def scores(self, histories: list[np.ndarray], told: Told[np.ndarray] = NOTHING) -> np.ndarray:
+        vectors = self.encode_histories(histories, told)
         with torch.inference_mode():
             return vectors @ self.item_vectors().float().cpu().numpy().T
 
@@ -102,7 +103,7 @@ class NeuralModel(nn.Module, Model):
 
     @torch.inference_mode()
     def encode_histories(
-        self, histories: list[np.ndarray], traits: np.ndarray | None = None, batch_size: int = 256
+        self, histories: list[np.ndarray], told: Told[np.ndarray] = NOTHING, batch_size: int = 256
     ) -> np.ndarray:
         """Return `encode` of many histories, (n, d) float32 on the CPU; each history is item_idx, oldest first.
 
@@ -115,11 +116,10 @@ class NeuralModel(nn.Module, Model):
         order = np.argsort([min(len(history), self.max_length) for history in histories], kind="stable")
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
-            parts = [pad([histories[position] for position in chosen], self.max_length)]
-            if self.reads_traits and traits is not None:
-                parts.append(traits[chosen])
-            told = [torch.from_numpy(part).to(device) for part in parts]
-            vectors[chosen] = self.encode(*told).float().cpu().numpy()
+            item_idx = pad([histories[position] for position in chosen], self.max_length)
+            own = told.each(lambda part, chosen=chosen: torch.from_numpy(part[chosen]).to(device))
+            asked = (torch.from_numpy(item_idx).to(device), *((own,) if self.hears else ()))
+            vectors[chosen] = self.encode(*asked).float().cpu().numpy()
         return vectors
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cluster.config import Config
 from cluster.errors import ConfigError
+from train.data.told import NOTHING, Told
 from train.encoders.features import Features
 from train.loop import FitConfig
 from train.models.base import VectorModel
@@ -98,9 +99,9 @@ class Ensemble(VectorModel):
         width = sum(member.embedding_dim for member in members)
         self.embedding_dim = projection.items.shape[1] if projection else width
 
-    def encode_histories(self, histories: list[np.ndarray], traits: np.ndarray | None = None) -> np.ndarray:
+    def encode_histories(self, histories: list[np.ndarray], told: Told[np.ndarray] = NOTHING) -> np.ndarray:
         parts = [
-            np.float32(weight) * member.encode_histories(histories, traits)
+            np.float32(weight) * member.encode_histories(histories, told)
             for weight, member in zip(self.weights, self.members, strict=True)
         ]
         joined = np.concatenate(parts, axis=1)

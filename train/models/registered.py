@@ -31,11 +31,11 @@ def require_servable(config: ModelConfig) -> None:
         )
 
 
-def reads_traits(config: ModelConfig) -> bool:
+def hears(config: ModelConfig) -> bool:
     """Return whether a model of these settings, or a member of it, hears what is known of shoppers."""
     if isinstance(config, EnsembleConfig):
-        return any(reads_traits(member.model) for member in config.members)
-    return model_class(config).reads_traits
+        return any(hears(member.model) for member in config.members)
+    return model_class(config).hears
 
 
 def served(model: Model) -> VectorModel:

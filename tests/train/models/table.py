@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from train.data.told import NOTHING, Told
 from train.encoders.features import Features
 from train.models.base import VectorModel
 
@@ -17,7 +18,7 @@ class Table(VectorModel):
         self.shoppers, self.items = shoppers.astype(np.float32), items.astype(np.float32)
         self.n_items, self.embedding_dim = items.shape
 
-    def encode_histories(self, histories: list[np.ndarray], traits: np.ndarray | None = None) -> np.ndarray:
+    def encode_histories(self, histories: list[np.ndarray], told: Told[np.ndarray] = NOTHING) -> np.ndarray:
         return self.shoppers[[int(history[0]) for history in histories]]
 
     def item_vectors(self) -> Tensor:

@@ -9,6 +9,7 @@ from scipy.sparse import csr_matrix, diags_array
 from torch import Tensor
 
 from cluster.config import Config
+from train.data.told import NOTHING, Told
 from train.encoders.base import clean, unit
 from train.encoders.tfidf import Tfidf
 from train.models.base import VectorModel
@@ -46,7 +47,7 @@ class Content(ClosedModel, VectorModel):
         encoder = Tfidf.fit(data.texts, config.embedding_dim, seed)
         return cls(config, encoder.encode(data.texts, kind="passage"))
 
-    def encode_histories(self, histories: list[np.ndarray], traits: np.ndarray | None = None) -> np.ndarray:
+    def encode_histories(self, histories: list[np.ndarray], told: Told[np.ndarray] = NOTHING) -> np.ndarray:
         return unit(np.asarray(decayed(histories, self.n_items, self.config.history_decay) @ self.vectors))
 
     def item_vectors(self) -> Tensor:

@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from cluster.config import Config
+from train.data.told import NOTHING, Told
 from train.models.base import VectorModel
 from train.models.closed_form.base import ClosedModel, bought, decayed
 from train.training_set import TrainingSet
@@ -52,7 +53,7 @@ class Factorization(ClosedModel, VectorModel):
             solver.fit(had, show_progress=False)
         return cls(config, np.ascontiguousarray(solver.item_factors, dtype=np.float32))
 
-    def encode_histories(self, histories: list[np.ndarray], traits: np.ndarray | None = None) -> np.ndarray:
+    def encode_histories(self, histories: list[np.ndarray], told: Told[np.ndarray] = NOTHING) -> np.ndarray:
         had = decayed(histories, self.n_items, self.config.history_decay)
         longest = max(1, int(np.diff(had.indptr).max(initial=0)))
         step = max(1, CHUNK // (longest * self.embedding_dim))
