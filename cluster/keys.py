@@ -83,13 +83,17 @@ class Keyring:
 
     def holder(self, presented: str) -> Key | None:
         """Return the live key of this text, or None; what is compared takes the same time for any secret."""
-        self._look()
         prefix, _, rest = presented.partition("_")
         key_id, _, secret = rest.partition("_")
-        key = self._keys.get(key_id) if prefix == PREFIX else None
+        key = self.named(key_id) if prefix == PREFIX else None
         if key is None or not hmac.compare_digest(key.sha256, digest(secret)):
             return None
         return key
+
+    def named(self, key_id: str) -> Key | None:
+        """Return the live key of this id, or None."""
+        self._look()
+        return self._keys.get(key_id)
 
     def create(self, name: str, scopes: Sequence[str]) -> str:
         """Return a new key, which is kept as a hash alone."""

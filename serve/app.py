@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -151,15 +152,19 @@ class Gateway(Replica):
         self._telling = asyncio.create_task(self.engine.keep_telling())
 
 
-def replica_api() -> FastAPI:
-    """Return the HTTP surface inside a gateway replica."""
+def replica_api(origins: Sequence[str]) -> Callable[[], FastAPI]:
+    """Return what makes the HTTP surface inside a gateway replica; origins: whose pages' scripts may call."""
 
     def here() -> Any:  # the Gateway
         return ray.serve.get_replica_context().servable_object
 
-    return make_api(
-        lambda: here().engine, lambda: here().keyring, lambda: here().releases, lambda: here().limits, cluster_mark()
-    )  # fmt: skip
+    def api() -> FastAPI:
+        return make_api(
+            lambda: here().engine, lambda: here().keyring, lambda: here().releases, lambda: here().limits,
+            cluster_mark(), origins,
+        )  # fmt: skip
+
+    return api
 
 
 def gateway_settings(folder: str, args: AppArgs) -> tuple[Any, ...]:
@@ -177,7 +182,7 @@ def build_app(args: AppArgs) -> ray.serve.Application:
     ensure_store(folder, args)
     how_many = args.scaling.options(args.replicas, args.max_replicas)
     how_many["max_replicas_per_node"] = args.max_replicas_per_node
-    gateway = _deployed(ray.serve.ingress(replica_api)(Gateway), args, how_many)
+    gateway = _deployed(ray.serve.ingress(replica_api(args.allowed_origins()))(Gateway), args, how_many)
     own = gateway_settings(folder, args)
     if not _staged(args):
         return gateway.bind(*own)

@@ -1,11 +1,12 @@
 """The settings of serving."""
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, Field, field_validator, model_validator
 
 from cluster.config import Config
 from cluster.keys import DEFAULT
@@ -17,6 +18,7 @@ from serve.state.config import StoreConfig
 from serve.state.live import LearnerConfig
 from train.gate import GateConfig
 
+ORIGIN = re.compile(r"https?://[^/\s]+")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -53,6 +55,7 @@ class AppArgs(Config):
     guard: bool = Field(True, description="whether the bundle's items answer while learning is found to do harm")
     max_queued_requests: int = Field(200, ge=1, description="requests waiting for a replica before 503 is answered")
     rates: RatesConfig = RatesConfig.parse([])
+    origins: str = Field("", description="with commas: pages whose scripts may call, as https://shop.example; `*`: any")
     index: IndexConfig = IndexConfig.parse([])
     store: StoreConfig = StoreConfig.parse([])
 
@@ -63,6 +66,18 @@ class AppArgs(Config):
                 f"max_replicas={self.max_replicas} is less than replicas={self.replicas}; give at least that"
             )
         return self
+
+    @field_validator("origins")
+    @classmethod
+    def _are_origins(cls, origins: str) -> str:
+        wrong = [one for one in _listed(origins) if one != "*" and not ORIGIN.fullmatch(one)]
+        if wrong:
+            raise ValueError(f"{wrong[0]!r} is no origin; write scheme and host alone, such as https://shop.example")
+        return origins
+
+    def allowed_origins(self) -> list[str]:
+        """Return whose pages' scripts may call."""
+        return _listed(self.origins)
 
 
 class StartArgs(AppArgs):
@@ -159,7 +174,12 @@ class ReplayArgs(Config):
         """Return the ids."""
         if Path(self.exclude_users).is_file():
             return Path(self.exclude_users).read_text().splitlines()
-        return [user_id for user_id in self.exclude_users.split(",") if user_id]
+        return _listed(self.exclude_users)
+
+
+def _listed(text: str) -> list[str]:
+    """Return what stands between commas."""
+    return [one.strip() for one in text.split(",") if one.strip()]
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import Enum
 from typing import TypeVar
 
@@ -10,6 +11,7 @@ from fastapi import Request
 
 from cluster.errors import ConfigError, ForbiddenError, UnauthorizedError, UnavailableError
 from cluster.keys import Key, Keyring, Scope
+from cluster.tokens import PREFIX, shopper_of
 from serve.api.addresses import address_of
 from serve.api.problems import checked
 from serve.api.schemas import EventBody
@@ -21,8 +23,9 @@ log = logging.getLogger(__name__)
 SCOPES: dict[str, Scope | None] = {
     "events": "events", "recommendations": "read", "lists": "read", "evaluations": "read", "catalogue": "catalogue",
     "policies": "catalogue", "users": "admin", "metrics": "read", "decisions": "admin", "models": "admin",
-    "operations": "admin", "health": None,
+    "operations": "admin", "tokens": "read", "health": None,
 }  # fmt: skip  # by the tag of a route; None: open to anybody
+FOR_SHOPPERS = ("events", "recommendations", "lists")  # what a browser may ask with the token of its shopper
 UNCOUNTED = ("health", "metrics")  # whoever watches over a server is answered however often others ask
 BEARER = "bearer "
 
@@ -34,12 +37,26 @@ class Caller:
     """Who sent a request, and what it may still ask."""
 
     key: Key | None  # none where nobody needs one
+    shopper: str | None  # whose token it was sent with, in the place of the key itself
     limits: Limits
 
     def about(self, body: Body) -> Body:
-        """Return a body, counted for the shopper that it names; raises TooManyError."""
-        self.count(body.user or body.session)
-        return body
+        """Return a body that names its shopper, who with a token is no other than its own; counted for them.
+
+        Raises ForbiddenError and TooManyError.
+        """
+        if self.shopper is None:
+            self.count(body.user or body.session)
+            return body
+        if body.user is not None:
+            self.require(body.user)
+        self.count(self.shopper)
+        return body.model_copy(update={"user": self.shopper})
+
+    def require(self, user_id: str) -> None:
+        """Raise ForbiddenError unless it may ask for this shopper."""
+        if self.shopper not in (None, user_id):
+            raise ForbiddenError("this token is another shopper's than the one that is named")
 
     def count(self, user_id: str | None) -> None:
         """Count one for a shopper; raises TooManyError."""
@@ -59,12 +76,14 @@ def access(
             return
         if is_counted:
             limits.take("address", address_of(request, mark, limits.proxies))
-        key = holder(request, keyring_of)
-        if key is not None and is_counted:
+        key, shopper = holder(request, keyring_of)
+        if key is not None and shopper is None and is_counted:
             limits.take("key", key.name)
+        if shopper is not None and not is_for_shoppers(tags):
+            raise ForbiddenError("a shopper's token asks for lists and sends events, and does nothing else")
         if key is not None and not key.allows(scope):
             raise ForbiddenError(f"the key {key.id} may {' and '.join(key.scopes)}, but this needs {scope}")
-        request.state.caller = caller = Caller(key=key, limits=limits)
+        request.state.caller = caller = Caller(key=key, shopper=shopper, limits=limits)
         if "user_id" in request.path_params:
             caller.count(checked(request.path_params["user_id"]))
 
@@ -76,8 +95,11 @@ def caller_of(request: Request) -> Caller:
     return request.state.caller
 
 
-def holder(request: Request, keyring_of: Callable[[], Keyring]) -> Key | None:
-    """Return the key that a request was sent with, None where nobody needs one; raises UnauthorizedError."""
+def holder(request: Request, keyring_of: Callable[[], Keyring]) -> tuple[Key | None, str | None]:
+    """Return the key that a request was sent with, None where nobody needs one, and the shopper of a token of it.
+
+    Raises UnauthorizedError.
+    """
     try:
         keyring = keyring_of()
         is_open = keyring.is_open
@@ -85,13 +107,15 @@ def holder(request: Request, keyring_of: Callable[[], Keyring]) -> Key | None:
         log.error("keys cannot be read error=%s", error)
         raise UnavailableError("the server cannot read its keys") from None
     if is_open:
-        return None
+        return None, None
     given = request.headers.get("authorization", "")
     if given[: len(BEARER)].lower() != BEARER:
         raise UnauthorizedError("send a key: `Authorization: Bearer ls_…`; `python -m cluster.keys` makes them")
-    if (key := keyring.holder(given[len(BEARER) :].strip())) is None:
+    if (given := given[len(BEARER) :].strip()).startswith(PREFIX):
+        return shopper_of(given, keyring, datetime.now(UTC))
+    if (key := keyring.holder(given)) is None:
         raise UnauthorizedError("this key is unknown or revoked")
-    return key
+    return key, None
 
 
 def tags_of(request: Request) -> Sequence[str | Enum]:
@@ -102,6 +126,11 @@ def tags_of(request: Request) -> Sequence[str | Enum]:
 def counts(tags: Sequence[str | Enum]) -> bool:
     """Tell whether it is counted how often a route is asked."""
     return not tags or tags[0] not in UNCOUNTED
+
+
+def is_for_shoppers(tags: Sequence[str | Enum]) -> bool:
+    """Tell whether a route may be asked with the token of a shopper."""
+    return bool(tags) and tags[0] in FOR_SHOPPERS
 
 
 def scope_of(tags: Sequence[str | Enum], method: str) -> Scope | None:

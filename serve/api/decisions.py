@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from serve.api.access import caller_of
 from serve.api.bodies import as_json, read_json
 from serve.api.decision_schemas import DecisionAnswer, ExplanationAnswer, NextBody, ReplayAnswer
 from serve.api.documents import refuses, takes
@@ -73,8 +74,14 @@ def decision_routes(engine_of: Callable[[], Engine]) -> APIRouter:
     )  # fmt: skip
     async def next_items(recommendation_id: str, request: Request) -> Response:
         """Return the next items of a list, none of which was shown under its id before."""
-        body, engine = read(NextBody, await read_json(request)), engine_of()
-        ask, slate = await continued(engine, recommendation_id, body.count, lambda first: asked(first, engine))
+        body, engine, caller = read(NextBody, await read_json(request)), engine_of(), caller_of(request)
+        caller.count(caller.shopper)
+
+        def again(first: Decision) -> Ask:
+            caller.require(first.user_id)
+            return asked(first, engine)
+
+        ask, slate = await continued(engine, recommendation_id, body.count, again)
         wanted = [] if ask.sent is None else ask.sent.model_dump()["return_"]
         return as_json(show(slate, wanted, engine, ask.recommendation_id))
 

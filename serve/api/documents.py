@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.alias_generators import to_camel
 
-from serve.api.access import counts, scope_of
+from serve.api.access import counts, is_for_shoppers, scope_of
 from serve.api.problems import PROBLEM_TYPE
 from serve.api.schemas import ProblemBody
 
@@ -23,12 +23,16 @@ KEY = {
     "type": "http", "scheme": "bearer",
     "description": "a key of `python -m cluster.keys`; a server for which none was made needs none",
 }  # fmt: skip
+TOKEN = {
+    "type": "http", "scheme": "bearer",
+    "description": "a shopper's token, from `POST /v1/users/{user_id}/tokens`: for that shopper alone",
+}  # fmt: skip
 TAGS = {
     "events": "What shoppers do", "recommendations": "What to show a shopper", "lists": "Other lists",
     "catalogue": "Items", "policies": "Scenarios and rules: how lists are made", "decisions": "What was shown, and why",
-    "users": "What is held of a person", "models": "Bundles, and which one is served", "operations": "Long work",
-    "evaluations": "How good the answers are", "metrics": "For Prometheus",
-    "health": "For balancers",
+    "users": "What is held of a person", "tokens": "What a browser may ask with",
+    "models": "Bundles, and which one is served", "operations": "Long work",
+    "evaluations": "How good the answers are", "metrics": "For Prometheus", "health": "For balancers",
 }  # fmt: skip
 REFUSALS = {
     400: "Malformed, or an unknown field", 401: "No live key", 403: "The key may not do this", 404: "Not there",
@@ -90,7 +94,7 @@ def describe(api: FastAPI, *models: type[BaseModel]) -> None:
                 tags=[{"name": name, "description": text} for name, text in TAGS.items()],
             )  # fmt: skip
             parts = schema.setdefault("components", {})
-            parts["securitySchemes"] = {"key": KEY}
+            parts["securitySchemes"] = {"key": KEY, "token": TOKEN}
             known = parts.setdefault("schemas", {})
             for model in models:
                 own = model.model_json_schema(by_alias=True, ref_template=REF)
@@ -117,4 +121,4 @@ def _complete(operation: dict[str, Any], method: str) -> None:
     answers |= {str(status): answer for status, answer in refuses(*statuses).items() if str(status) not in answers}
     operation["responses"] = dict(sorted(answers.items()))
     if scope:
-        operation["security"] = [{"key": [scope]}]
+        operation["security"] = [{"key": [scope]}, *([{"token": []}] if is_for_shoppers(tags) else [])]

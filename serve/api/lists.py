@@ -57,7 +57,7 @@ def list_routes(engine_of: Callable[[], Engine]) -> APIRouter:
         """Return what is like some items."""
         body, engine = read(SimilarBody, await read_json(request)), engine_of()
         items = np.unique(known_items("items", body.items, engine.index))
-        return await listed(engine, "similar", body, items)
+        return await listed(request, engine, "similar", body, items)
 
     @routes.post("/search", response_model=SearchAnswer, openapi_extra=takes(SearchBody))
     async def search(request: Request) -> Response:
@@ -67,19 +67,19 @@ def list_routes(engine_of: Callable[[], Engine]) -> APIRouter:
         return as_json(show_hits(hits, body.return_, engine, degraded))
 
     @routes.get("/popular", response_model=ListAnswer, responses=refuses(422))
-    async def list_popular(asked: Annotated[ListQuery, Query()]) -> Response:
+    async def list_popular(request: Request, asked: Annotated[ListQuery, Query()]) -> Response:
         """Return what shoppers took most of late."""
-        return await listed(engine_of(), "popular", asked)
+        return await listed(request, engine_of(), "popular", asked)
 
     @routes.get("/trending", response_model=ListAnswer, responses=refuses(422))
-    async def list_trending(asked: Annotated[ListQuery, Query()]) -> Response:
+    async def list_trending(request: Request, asked: Annotated[ListQuery, Query()]) -> Response:
         """Return the items whose share of what is taken of late exceeds their usual one most."""
-        return await listed(engine_of(), "trending", asked)
+        return await listed(request, engine_of(), "trending", asked)
 
     @routes.get("/new", response_model=ListAnswer, responses=refuses(422))
-    async def list_new(asked: Annotated[ListQuery, Query()]) -> Response:
+    async def list_new(request: Request, asked: Annotated[ListQuery, Query()]) -> Response:
         """Return the items that came since the bundle was fitted, the latest first."""
-        return await listed(engine_of(), "new", asked)
+        return await listed(request, engine_of(), "new", asked)
 
     return routes
 
@@ -95,8 +95,12 @@ async def personal(engine: Engine, ask: Ask, wanted: list[Any]) -> Response:
     return as_json(show(await engine.recommend(ask), wanted, engine, ask.recommendation_id))
 
 
-async def listed(engine: Engine, kind: Kind, asked: ListBody, items: np.ndarray = NOTHING) -> Response:
+async def listed(
+    request: Request, engine: Engine, kind: Kind, asked: ListBody, items: np.ndarray = NOTHING
+) -> Response:
     """Return a list that everybody gets alike."""
+    caller = caller_of(request)
+    caller.count(caller.shopper)
     expression = None if asked.filter is None else bound(parse(asked.filter), {})
     found = await engine.browse(
         Browse(kind=kind, count=asked.count, items=items, filter=expression, min_version=asked.min_version)

@@ -1,12 +1,13 @@
 """The routes: parse, ask the engine, answer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request, Response
+from fastapi.middleware.cors import CORSMiddleware
 
 from cluster.errors import ConflictError, LiveshelfError, RequestError, UnavailableError, UnprocessableError
 from cluster.keys import Keyring
@@ -38,6 +39,7 @@ from serve.api.slate_schemas import (
     SearchBody,
     SimilarBody,
 )
+from serve.api.tokens import TokenBody, token_routes
 from serve.api.traits import trait_routes
 from serve.engine import Engine
 from serve.limits import Limits, RatesConfig
@@ -60,11 +62,12 @@ def nobody_releases() -> Releases:
 def make_api(
     engine_of: Callable[[], Engine], keyring_of: Callable[[], Keyring] = lambda: OPEN,
     releases_of: Callable[[], Releases] = nobody_releases, limits_of: Callable[[], Limits] = lambda: UNLIMITED,
-    mark: str = "",
+    mark: str = "", origins: Sequence[str] = (),
 ) -> FastAPI:  # fmt: skip
     """Return the HTTP surface of the engine that `engine_of` names when a request comes, for holders of its keys.
 
-    limits_of: how often they may ask; mark: of the cluster, whose requests alone are answered.
+    limits_of: how often they may ask; mark: of the cluster, whose requests alone are answered; origins: whose pages'
+    scripts may ask, too.
     """
     api = FastAPI(
         title="liveshelf", version=version("liveshelf"), docs_url=None, redoc_url=None, redirect_slashes=False,
@@ -73,8 +76,13 @@ def make_api(
     install_problems(api, lambda path: methods_of(api.openapi(), path))
     install_docs(api)
     api.add_middleware(Measured, lambda: engine_of().metrics)
+    if origins:
+        api.add_middleware(
+            CORSMiddleware, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=["authorization"],
+            expose_headers=["retry-after"],
+        )  # fmt: skip
     api.add_middleware(Guarded, mark)
-    bodies = (EventBody, EventsBody, MergeBody, NextBody, ProblemBody, UserBody)
+    bodies = (EventBody, EventsBody, MergeBody, NextBody, ProblemBody, TokenBody, UserBody)
     describe(api, *ASKS, *bodies, *ITEM_BODIES, *DOCUMENT_BODIES)
 
     # Routes are tried in their order: those asked most come first.
@@ -118,6 +126,7 @@ def make_api(
             "replica": engine.metrics.process,
         }
 
+    api.include_router(token_routes())
     api.include_router(people_routes(engine_of))
     api.include_router(trait_routes(engine_of))
     api.include_router(evaluation_routes(engine_of))

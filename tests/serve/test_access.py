@@ -19,6 +19,7 @@ MAY = {
         "/v1/new", "/v1/evaluations/prequential", "GET /v1/catalogues/{catalogue}/items",
         "GET /v1/catalogues/{catalogue}/items/{item_id}", "GET /v1/rules", "GET /v1/rules/{name}",
         "GET /v1/scenarios", "GET /v1/scenarios/{name}", "/v1/recommendations/{recommendation_id}/next", "/metrics",
+        "/v1/users/{user_id}/tokens",
     },
     "events": {"/v1/events"},
 }  # fmt: skip

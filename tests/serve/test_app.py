@@ -193,7 +193,7 @@ def test_lost_calls_and_lost_answers_lose_no_event_and_apply_none_twice(server: 
     ray.serve.delete("liveshelf")
     ensure_store(folder, args)
     options = {"num_cpus": 0, "runtime_env": {"env_vars": {"RAY_testing_rpc_failure": json.dumps(LOSSES)}}}
-    gateway = ray.serve.deployment(ray_actor_options=options)(ray.serve.ingress(replica_api)(Gateway))
+    gateway = ray.serve.deployment(ray_actor_options=options)(ray.serve.ingress(replica_api([]))(Gateway))
     ray.serve.run(gateway.bind(*gateway_settings(folder, args)), name="liveshelf")
     until(server.answers, in_a_row=5)
     ledger, callers, (before, _) = Ledger(ITEMS), 3, live_state_hash()
@@ -213,17 +213,19 @@ def test_what_the_balancer_refuses_is_a_problem(server: Server) -> None:
     client.close()
 
 
-def test_whoever_forges_an_address_has_no_more_than_the_rate_of_their_own(server: Server) -> None:
+def test_a_deployed_server_holds_to_its_rates_and_origins_whatever_address_is_forged(server: Server) -> None:
     ray.serve.delete("liveshelf")  # fresh replicas are there sooner than a rolling update
-    server.deploy("fused", rates={"address": 0.01, "burst_s": 400})
+    page = "https://shop.example"
+    server.deploy("fused", rates={"address": 0.01, "burst_s": 400}, origins=page)
     found = list[int]()
     for number in range(20):
         forged = dict.fromkeys(("x-liveshelf-address", "x-forwarded-for"), f"198.51.100.{number}")
         with closing(HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection:
-            connection.request("GET", "/v1/popular", headers=forged | {"x-liveshelf-cluster": ""})
+            connection.request("GET", "/v1/popular", headers=forged | {"x-liveshelf-cluster": "", "origin": page})
             answer = connection.getresponse()
             found.append(answer.status)
             assert json.loads(answer.read()).get("status", 200) == answer.status
+            assert answer.headers["access-control-allow-origin"] == page
             assert (answer.headers["retry-after"] is not None) == (answer.status == 429)
     assert set(found) == {200, 429}
     assert 4 <= found.count(200) <= 8  # a burst of each gateway that was asked

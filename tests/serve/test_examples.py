@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from cluster.environment import ROOT
+from cluster.keys import Keyring
 from serve.api.client import generate
+from serve.api.routes import make_api
 from tests.serve.served import over_http
 from tests.serve.shop import Shop, open_shop
 
@@ -26,6 +28,15 @@ def served(registry: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     data = tmp_path_factory.mktemp("examples") / "data"
     with open_shop(registry, data, decision_share=1.0) as shop, over_http(shop) as url:
         yield shop, url.removeprefix("http://")
+
+
+@pytest.fixture(scope="module")
+def locked(served: tuple[Shop, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """The same shop's address for holders of keys, and a key."""
+    shop, ring = served[0], Keyring(tmp_path_factory.mktemp("ring") / "keys.json")
+    key = ring.create("shop", ["read", "events"])
+    with over_http(shop, make_api(lambda: shop.engine, lambda: ring)) as url:
+        yield url.removeprefix("http://"), key
 
 
 @pytest.fixture
@@ -51,12 +62,13 @@ def ran(command: list[str], **environment: str) -> str:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 @pytest.mark.parametrize("text", CALLS, ids=lambda text: text.split("localhost:8000")[1].split()[0])
-def test_every_call_is_answered_well(text: str, address: str) -> None:
+def test_every_call_is_answered_well(text: str, address: str, locked: tuple[str, str]) -> None:
+    address, key = locked if "$KEY" in text else (address, "")
     calls = ELSEWHERE.sub("", text).replace("localhost:8000", address).replace("1843", "1")
     if "/v1/operations/" in calls:
         operation = ran(["curl", "-s", "-X", "POST", f"{address}/v1/snapshots"])
         calls = calls.replace("$ID", operation.split('"id":"')[1].split('"')[0])
-    ran(["bash", "-eo", "pipefail", "-c", calls.replace("curl -s", "curl --fail-with-body -s")])
+    ran(["bash", "-eo", "pipefail", "-c", calls.replace("curl -s", "curl --fail-with-body -s")], KEY=key)
 
 
 def test_python(address: str, tmp_path: Path) -> None:

@@ -63,7 +63,13 @@ def test_without_a_server_status_fails_and_stop_does_not(capsys: pytest.CaptureF
 
 
 @pytest.mark.usefixtures("home")
-@pytest.mark.parametrize("words", [["start", "prot=1"], ["start", "port=0"], ["start", "port"], ["stop", "now"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["start", "prot=1"], ["start", "port=0"], ["start", "port"], ["start", "origins=shop.example"],
+        ["start", "origins=https://shop.example/"], ["start", "rates.proxies=x"], ["stop", "now"],
+    ],
+)  # fmt: skip
 def test_a_wrong_setting_is_one_clear_sentence(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert words[1].partition("=")[0] in refused(words, capsys)
 
