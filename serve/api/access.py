@@ -70,10 +70,11 @@ def access(
     """Return what lets a request pass, with its caller, or raises: 401 without a live key, 403, 429; mark: ours."""
 
     async def check(request: Request) -> None:
-        tags, limits = tags_of(request), limits_of()
-        scope, is_counted = scope_of(tags, request.method), counts(tags)
+        tags = tags_of(request)
+        scope = scope_of(tags, request.method)
         if scope is None:
             return
+        limits, is_counted = limits_of(), counts(tags)
         if is_counted:
             limits.take("address", address_of(request, mark, limits.proxies))
         key, shopper = holder(request, keyring_of)

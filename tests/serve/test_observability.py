@@ -43,6 +43,7 @@ def told(shop: Shop) -> dict[str, set[str]]:
     shop.client.post("/v1/events", json={"type": "click", "user": KNOWN, "item": "i0003", "id": "e1"})
     shop.client.post("/v1/recommendations", json={"user": KNOWN})
     shop.client.post("/v1/recommendations", json={"user": KNOWN, "minVersion": 10**9})
+    shop.engine.metrics.capped("key")
     found: dict[str, set[str]] = {}
     for family in text_string_to_metric_families(shop.client.get("/metrics").text):
         names = (
