@@ -24,8 +24,8 @@ def run_one_of(commands: Mapping[str, Command], words: list[str], program: str) 
 
 def run_command(work: Callable[[], int | None]) -> int:
     """Do the work and return its exit code, or that of the error that ended it."""
-    configure_logging("WARNING")
     try:
+        configure_logging("WARNING")
         return work() or 0
     except (LiveshelfError, OSError) as error:
         complain(f"error: {error}")

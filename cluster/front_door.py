@@ -9,6 +9,8 @@ import shlex
 from http import HTTPStatus
 from pathlib import Path
 
+from cluster.requests import SAFE_ID
+
 MAX_BODY_BYTES = 262_144
 SAFE = {
     "x-content-type-options": "nosniff",
@@ -17,6 +19,7 @@ SAFE = {
     "cache-control": "no-store",
 }
 SERVES_OWN = ("x-request-timeout-seconds", "x-request-disconnect-disabled")  # by which a client switches limits off
+REQUEST_ID = "x-request-id"
 CLUSTER = "x-liveshelf-cluster"  # whose balancer a request came through
 ADDRESS = "x-liveshelf-address"  # and from where
 DETAILS = {
@@ -43,6 +46,8 @@ def install(folder: Path, mark: str) -> str:
         *(f"http-request del-header {name}" for name in (*SERVES_OWN, CLUSTER)),
         *([f"http-request set-header {CLUSTER} {mark}"] if mark else []),
         f"http-request set-header {ADDRESS} %[src]",
+        # Serve puts a client's id into the answer as it is, whatever it is.
+        f"http-request del-header {REQUEST_ID} unless {{ req.fhdr({REQUEST_ID}) -m reg ^{SAFE_ID.pattern}$ }}",
         f"http-request return status 413 default-errorfiles if {{ req.hdr_val(content-length) gt {MAX_BODY_BYTES} }}",
         f"http-response return status 503 default-errorfiles if {{ status 408 503 }} {PLAIN}",
         f"http-response return status 500 default-errorfiles if {{ status 500 }} {PLAIN}",

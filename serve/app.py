@@ -21,7 +21,7 @@ from ray.serve.handle import DeploymentHandle
 from cluster.environment import cluster_mark
 from cluster.errors import ConfigError, RuntimeStartError, UnavailableError
 from cluster.keys import Keyring
-from cluster.telemetry import configure_logging
+from cluster.telemetry import are_json, configure_logging
 from serve.api.routes import make_api
 from serve.config import AppArgs, StartArgs
 from serve.engine import Engine
@@ -58,7 +58,9 @@ class Replica:
 
     async def start(self, folder: str, max_shoppers: int) -> None:
         """Load the bundle and begin to follow the store."""
-        configure_logging("WARNING")
+        replica = ray.serve.get_replica_context().replica_id
+        self.process = replica.unique_id
+        configure_logging("WARNING", f"{replica.deployment_id.name} {self.process}")
         torch.set_num_threads(1)
         faiss.omp_set_num_threads(1)
         self.store = StoreClient()
@@ -143,8 +145,7 @@ class Gateway(Replica):
                 retriever.retrieve.remote, ranker.rank.remote, retriever.browse.remote, retriever.search.remote,
                 retriever.describe.remote,
             )  # fmt: skip
-        process = ray.serve.get_replica_context().replica_id.unique_id
-        settings = judged_share, judged_a_second, guard, decision_share, process
+        settings = judged_share, judged_a_second, guard, decision_share, self.process
         self.engine = Engine(self.bundle, self.follower, self.store, stages, *settings)
         self.limits = Limits(rates, self.engine.metrics.capped)
         self.releases = Releases(self.store.operations, roll_out, lambda name: find_actor(name) is not None)
@@ -161,7 +162,7 @@ def replica_api(origins: Sequence[str]) -> Callable[[], FastAPI]:
     def api() -> FastAPI:
         return make_api(
             lambda: here().engine, lambda: here().keyring, lambda: here().releases, lambda: here().limits,
-            cluster_mark(), origins,
+            cluster_mark(), origins, is_told=True,  # Serve puts request ids into answers
         )  # fmt: skip
 
     return api
@@ -199,11 +200,16 @@ def deploy(args: StartArgs) -> None:
         )
     try:
         ray.serve.start(http_options={"host": args.host, "port": args.port, "request_timeout_s": REQUEST_S})
-        ray.serve.run(build_app(args), name=NAME, logging_config={"enable_access_log": False})
+        ray.serve.run(build_app(args), name=NAME, logging_config=serves_logging())
         keep_settings(args)
     except (RayError, RayServeException, RuntimeError) as error:
         reason = str(error).strip().splitlines()[-1]  # of a traceback from another process
         raise RuntimeStartError(f"the server did not start: {reason}") from error
+
+
+def serves_logging() -> dict[str, Any]:
+    """Return how Serve writes the files of its own: like we do, and no line for each request."""
+    return {"enable_access_log": False, "encoding": "JSON" if are_json() else "TEXT"}
 
 
 def roll_out(operation: Operation, args: StartArgs) -> None:

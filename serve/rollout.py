@@ -27,7 +27,7 @@ class Rollout:
         self, deploy: Deploy, leave: Callable[[str], None], operation: Operation, args: StartArgs, store: Any
     ) -> None:
         """Carry an operation out and tell the actor behind the handle `store` how it ended."""
-        configure_logging("WARNING")
+        configure_logging("WARNING", "rollout")
         problem = None
         try:
             go_over(deploy, operation.target, args)

@@ -14,6 +14,7 @@ from ray.actor import ActorHandle
 from ray.exceptions import RayActorError, RayTaskError
 
 from cluster.errors import LiveshelfError, OverloadedError, UnavailableError
+from cluster.requests import carried
 from serve.state.decision_log import Record
 from serve.state.events import AppendResult, Event, MicroBatch, Position, Problem
 from serve.state.image import Image
@@ -115,11 +116,11 @@ class StoreClient:
         A store that is started again, or slow, gets the same ids for a while, which cannot count twice; one that says
         that too much waits already does not.
         """
-        return await _insisting(lambda: self._actor.append.remote(events, vectors, since))
+        return await _insisting(lambda: self._actor.append.remote(events, vectors, since, carried()))
 
     async def write(self, requests: Sequence[WriteRequest], vectors: np.ndarray, since: Position) -> AppendResult:
         """As Store.write; sent again like events."""
-        return await _insisting(lambda: self._actor.write.remote(requests, vectors, since))
+        return await _insisting(lambda: self._actor.write.remote(requests, vectors, since, carried()))
 
     async def changes(self, since: Position, timeout_s: float) -> list[MicroBatch]:
         """As Store.changes."""

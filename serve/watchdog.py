@@ -53,7 +53,7 @@ class WatchdogActor:
 
     def __init__(self, store: Any, data: str) -> None:
         """Watch the actor behind a handle, which has the log of the folder `data`."""
-        configure_logging("WARNING")
+        configure_logging("WARNING", "watchdog")
         self._watchdog = Watchdog(
             lambda: store.is_alive.remote().future().result(EVERY_S), lambda: opened_by(Path(data))
         )

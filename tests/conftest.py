@@ -1,5 +1,6 @@
 """What every test shares: a home of its own, one Ray cluster a session, reproducible generated cases, and Ctrl-C."""
 
+import logging
 import os
 import shutil
 import signal
@@ -21,6 +22,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 from cluster.environment import scratch  # noqa: E402
 from cluster.runtime import RuntimeConfig, connect, disconnect  # noqa: E402
+from tests.lines import Lines  # noqa: E402
 
 settings.register_profile("default", deadline=None, max_examples=50)
 settings.register_profile(
@@ -34,6 +36,18 @@ def ray_cluster() -> Iterator[str]:
     """A cluster of two cores on loopback, behind a token of its own; its address."""
     yield connect(RuntimeConfig(address="local", num_cpus=2))
     disconnect()
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    """What is logged from here on."""
+    root, lines = logging.getLogger(), Lines()
+    level = root.level
+    root.addHandler(lines)
+    root.setLevel(logging.INFO)
+    yield lines
+    root.removeHandler(lines)
+    root.setLevel(level)
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook

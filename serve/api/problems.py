@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, TypeVar
-from uuid import uuid4
 
 import orjson
 from fastapi import FastAPI, Request, Response
@@ -13,6 +12,8 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
 from cluster.errors import LiveshelfError, RequestError, TooManyError
+from cluster.requests import request_id
+from serve.api.identifying import told_of
 from train.data.ids import id_problem
 
 log = logging.getLogger(__name__)
@@ -109,9 +110,8 @@ def problem_response(
     headers: Mapping[str, str] | None = None,
 ) -> Response:  # fmt: skip
     """Return the answer that a request is refused with."""
-    request_id = request.headers.get("x-request-id", "")[:64] or uuid4().hex
-    body = problem(status, detail, errors, instance=request.url.path, requestId=request_id)
-    more = SAFE | ({"retry-after": RETRY_AFTER_S[status]} if status in RETRY_AFTER_S else {})
+    body = problem(status, detail, errors, instance=request.url.path, requestId=request_id())
+    more = SAFE | told_of(request.scope) | ({"retry-after": RETRY_AFTER_S[status]} if status in RETRY_AFTER_S else {})
     more |= CHALLENGE if status == HTTPStatus.UNAUTHORIZED else {}
     return Response(orjson.dumps(body), status, {**(headers or {}), **more}, media_type=PROBLEM_TYPE)
 

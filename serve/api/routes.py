@@ -10,6 +10,7 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
 
 from cluster.errors import ConflictError, LiveshelfError, RequestError, UnavailableError, UnprocessableError
+from cluster.front_door import REQUEST_ID
 from cluster.keys import Keyring
 from serve.api.access import access, caller_of
 from serve.api.bodies import as_json, read_json
@@ -19,6 +20,7 @@ from serve.api.decisions import decision_routes
 from serve.api.documents import describe, methods_of, named, refuses, takes
 from serve.api.evaluations import evaluation_routes
 from serve.api.guarding import Guarded, install_docs
+from serve.api.identifying import Identified
 from serve.api.incoming import Claim, answer, one_of_many, read_bodies, to_event
 from serve.api.item_schemas import ItemBody, ItemLine, LineAnswer
 from serve.api.lists import list_routes, personal, policy_of
@@ -62,12 +64,12 @@ def nobody_releases() -> Releases:
 def make_api(
     engine_of: Callable[[], Engine], keyring_of: Callable[[], Keyring] = lambda: OPEN,
     releases_of: Callable[[], Releases] = nobody_releases, limits_of: Callable[[], Limits] = lambda: UNLIMITED,
-    mark: str = "", origins: Sequence[str] = (),
+    mark: str = "", origins: Sequence[str] = (), is_told: bool = False,
 ) -> FastAPI:  # fmt: skip
     """Return the HTTP surface of the engine that `engine_of` names when a request comes, for holders of its keys.
 
     limits_of: how often they may ask; mark: of the cluster, whose requests alone are answered; origins: whose pages'
-    scripts may ask, too.
+    scripts may ask, too; is_told: of Identified.
     """
     api = FastAPI(
         title="liveshelf", version=version("liveshelf"), docs_url=None, redoc_url=None, redirect_slashes=False,
@@ -79,9 +81,10 @@ def make_api(
     if origins:
         api.add_middleware(
             CORSMiddleware, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=["authorization"],
-            expose_headers=["retry-after"],
+            expose_headers=["retry-after", REQUEST_ID],
         )  # fmt: skip
     api.add_middleware(Guarded, mark)
+    api.add_middleware(Identified, is_told)
     bodies = (EventBody, EventsBody, MergeBody, NextBody, ProblemBody, TokenBody, UserBody)
     describe(api, *ASKS, *bodies, *ITEM_BODIES, *DOCUMENT_BODIES)
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from cluster.errors import LogError, UnavailableError
 from cluster.processes import started_at
+from cluster.requests import NOBODYS, Carried, arriving
 from cluster.storage import write_whole
 from cluster.telemetry import configure_logging
 from serve.state.config import StoreConfig
@@ -61,19 +62,25 @@ class StoreActor:
     """
 
     def __init__(self, bundle: str, data: str, config: StoreConfig | None = None) -> None:
-        configure_logging("WARNING")
+        configure_logging("WARNING", "store")
         self._bundle, self._data, self._config = adopted(Path(data)) or bundle, data, config or StoreConfig()
         self._store = Store.open(Path(self._bundle), Path(data), config=self._config)
         write_whole(Path(data) / OPENED, json.dumps([os.getpid(), started_at(os.getpid()) or 0]))
         self._operations = Operations(Path(data), self._store.snapshot)
 
-    async def append(self, events: Sequence[Event], vectors: np.ndarray, since: Position) -> AppendResult:
-        """As Store.append."""
-        return await self._or_end(self._store.append(events, vectors, since))
+    async def append(
+        self, events: Sequence[Event], vectors: np.ndarray, since: Position, carried: Carried = NOBODYS
+    ) -> AppendResult:
+        """As Store.append; carried: of the request."""
+        with arriving([carried]):
+            return await self._or_end(self._store.append(events, vectors, since))
 
-    async def write(self, requests: Sequence[WriteRequest], vectors: np.ndarray, since: Position) -> AppendResult:
-        """As Store.write."""
-        return await self._or_end(self._store.write(requests, vectors, since))
+    async def write(
+        self, requests: Sequence[WriteRequest], vectors: np.ndarray, since: Position, carried: Carried = NOBODYS
+    ) -> AppendResult:
+        """As Store.write; carried: of the request."""
+        with arriving([carried]):
+            return await self._or_end(self._store.write(requests, vectors, since))
 
     async def changes(self, since: Position, timeout_s: float) -> list[MicroBatch]:
         """As Store.changes."""

@@ -1,7 +1,9 @@
 """Group commit: appends that arrive while the disk is busy share the next flush; beyond a bound they are refused."""
 
 import asyncio
+import logging
 import sys
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -10,8 +12,14 @@ from pydantic import Field
 
 from cluster.config import Config
 from cluster.errors import OverloadedError, RequestError
+from cluster.requests import Carried, arriving, carried
 from serve.state.events import Ack
 from serve.state.request import Request
+
+log = logging.getLogger(__name__)
+
+SLOW_S = 0.5  # a commit that takes longer is told
+TELL_S = 1.0  # between lines about refusals, of which there are many when there is one
 
 
 class QueueConfig(Config):
@@ -32,6 +40,7 @@ class QueueConfig(Config):
 class _Waiting:
     request: Request
     n_bytes: int
+    carried: Carried
     acks: asyncio.Future[list[Ack]]
 
 
@@ -47,6 +56,7 @@ class GroupCommit:
         self._config = config
         self._queue: deque[_Waiting] = deque()
         self._worker: asyncio.Task[None] | None = None
+        self._n_refused, self._told_at = 0, -TELL_S
         self.n_events = self.n_bytes = 0  # of all that wait for their acks, those on their way to the disk among them
 
     async def submit(self, request: Request) -> list[Ack]:
@@ -54,7 +64,7 @@ class GroupCommit:
 
         Raises OverloadedError at once when too much waits already; nothing of the request is queued then.
         """
-        waiting = _Waiting(request, size_of(request), asyncio.get_running_loop().create_future())
+        waiting = _Waiting(request, size_of(request), carried(), asyncio.get_running_loop().create_future())
         self._require_room(waiting)
         self._count(waiting, 1)
         self._queue.append(waiting)
@@ -76,9 +86,16 @@ class GroupCommit:
             if more > most:
                 raise RequestError(f"{more} {name} at once are more than the {most} that may ever wait; send fewer")
             if used + more > most:
+                self._tell_refused(name, used)
                 raise OverloadedError(
                     f"the store is busy: {used} of {most} {name} wait already; send the same events again in a second"
                 )
+
+    def _tell_refused(self, name: str, used: int) -> None:
+        self._n_refused += 1
+        if (now := time.monotonic()) - self._told_at >= TELL_S:
+            log.warning("refused requests=%d, this one among them: waiting=%d %s", self._n_refused, used, name)
+            self._n_refused, self._told_at = 0, now
 
     def _count(self, waiting: _Waiting, sign: int) -> None:
         self.n_events += sign * len(waiting.request.events)
@@ -87,12 +104,19 @@ class GroupCommit:
     async def _work(self) -> None:
         while self._queue:
             group = self._take()
-            try:
-                acks = await self._commit([waiting.request for waiting in group])
-            except Exception as error:
-                self._settle(group, [error] * len(group))
-            else:
-                self._settle(group, acks)
+            with arriving([waiting.carried for waiting in group]):
+                await self._commit_and_settle(group)
+
+    async def _commit_and_settle(self, group: list[_Waiting]) -> None:
+        began = time.monotonic()
+        try:
+            acks = await self._commit([waiting.request for waiting in group])
+        except Exception as error:
+            self._settle(group, [error] * len(group))
+        else:
+            self._settle(group, acks)
+        if (took := time.monotonic() - began) > SLOW_S:
+            log.warning("slow commit seconds=%.3f requests=%d", took, len(group))
 
     def _take(self) -> list[_Waiting]:
         group, n_events = [], 0

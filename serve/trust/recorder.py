@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
 from cluster.errors import NotFoundError
+from cluster.requests import begin
 from serve.slates import Ask, Slate
 from serve.stages.query import Ranked
 from serve.state.catalogue import LiveCatalogue
@@ -157,6 +158,7 @@ class Recorder:
         return bool(recommendation_id) and int(first_of(recommendation_id)[-8:], 16) < self._share * SCALE
 
     async def _send(self) -> None:
+        begin("")  # whoever came first has no more to do with it than others
         pause_s = GATHER_S
         while self._waiting:
             await asyncio.sleep(pause_s)

@@ -132,6 +132,13 @@ def test_no_replica_hears_of_a_switched_off_limit(port: int, name: str) -> None:
     assert name.lower() not in {header.lower() for header in heard}
 
 
+@pytest.mark.parametrize(("given", "heard"), [("order-17", True), ("a b", False), ("x" * 129, False), ("é", False)])
+def test_a_request_id_that_is_not_safe_to_repeat_goes_no_further(port: int, given: str, heard: bool) -> None:
+    _, _, told = ask(port, "/shop/200/text", x_request_id=given)
+    assert (told.get("x-request-id") == given) is heard
+    assert ("x-request-id" in told) is heard
+
+
 def test_a_configuration_is_completed_once(tmp_path: Path) -> None:
     install_haproxy(tmp_path, "")
     config = tmp_path / "haproxy.cfg"

@@ -7,6 +7,7 @@ import pytest
 from ray.exceptions import RayTaskError
 
 from cluster.errors import OverloadedError, UnavailableError
+from cluster.requests import Carried, arriving
 from serve.state.events import AppendResult, Position
 from serve.store_client import StoreClient
 from tests.serve.shop import Shop
@@ -20,10 +21,12 @@ class Actor:
 
     def __init__(self, *errors: Exception) -> None:
         self.errors, self.calls = list(errors), 0
+        self.carried: set[Carried] = set()
         self.append = self
 
-    async def remote(self, *_: Any) -> AppendResult:
+    async def remote(self, *given: Any) -> AppendResult:
         self.calls += 1
+        self.carried.add(given[-1])
         if self.errors:
             raise RayTaskError("append", "", self.errors.pop(0))
         return TAKEN
@@ -36,8 +39,10 @@ async def sent(actor: Actor) -> AppendResult:
 
 def test_events_are_sent_again_to_a_store_that_is_away() -> None:
     actor = Actor(UnavailableError("closing"), UnavailableError("closing"))
-    assert run(sent(actor)) == TAKEN
+    with arriving([Carried("r1")]):
+        assert run(sent(actor)) == TAKEN
     assert actor.calls == 3
+    assert actor.carried == {Carried("r1")}
 
 
 def test_events_are_not_sent_again_to_a_store_that_is_busy() -> None:

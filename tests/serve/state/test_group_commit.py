@@ -9,10 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.errors import OverloadedError, RequestError, StorageError
+from cluster.requests import Carried, arriving, request_id
+from serve.state import group_commit
 from serve.state.config import StoreConfig
 from serve.state.events import Ack
 from serve.state.group_commit import GroupCommit, QueueConfig, size_of
 from serve.state.request import Request
+from tests.lines import Lines
 from tests.serve.state.state_world import FAST, event, opened, random_events, run, send
 
 ROOMY = 1 << 30
@@ -30,8 +33,10 @@ class Disk:
         self.free = asyncio.Event()
         self.written: list[str] = []
         self.error: Exception | None = None
+        self.worked_for: list[str] = []  # request ids of each commit
 
     async def commit(self, requests: list[Request]) -> list[list[Ack]]:
+        self.worked_for.append(request_id())
         await self.free.wait()
         if self.error is not None:
             raise self.error
@@ -130,3 +135,32 @@ def test_an_overloaded_store_takes_nothing_of_what_it_refuses(bundle: Path, data
         await store.close()
 
     run(work())
+
+
+def test_a_commit_names_the_requests_that_share_it_and_a_refusal_its_own(
+    monkeypatch: pytest.MonkeyPatch, lines: Lines
+) -> None:
+    monkeypatch.setattr(group_commit, "SLOW_S", 0.0)
+
+    async def asked(queue: GroupCommit, name: str) -> None:
+        with arriving([Carried(name)]):
+            await queue.submit(request(2, name=name))
+
+    async def work() -> list[str]:
+        disk = Disk()
+        queue = queue_over(disk, queue_events=8)
+        sending = [asyncio.create_task(asked(queue, name)) for name in ("r1", "r2", "r3", "r4")]
+        await asyncio.sleep(0)
+        with pytest.raises(OverloadedError):
+            await asked(queue, "r5")
+        with pytest.raises(OverloadedError):
+            await asked(queue, "r6")  # within the same second: counted, and not told
+        disk.free.set()
+        await asyncio.gather(*sending)
+        return disk.worked_for
+
+    groups = run(work())
+    assert ",".join(groups) == "r1,r2,r3,r4"
+    [refusal] = [line for line in lines.written if line["message"].startswith("refused")]
+    assert (refusal["requestId"], refusal["facts"]) == ("r5", {"requests": 1, "waiting": 8})
+    assert [line["requestId"] for line in lines.written if line["message"].startswith("slow commit")] == groups

@@ -1,0 +1,54 @@
+"""The request at hand, in whichever process it is worked on: its id, which each line of a log about it names."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import NamedTuple
+from uuid import uuid4
+
+SAFE_ID = re.compile(r"[A-Za-z0-9._:=+/-]{1,128}")  # in a header and in a line of a log
+MOST_NAMED = 8  # of those that are worked on together
+
+_request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+
+class Carried(NamedTuple):
+    """What goes along with a request from one process to the next."""
+
+    request_id: str = ""
+
+
+NOBODYS = Carried()
+
+
+def request_id() -> str:
+    """Return the id of the request at hand, empty where there is none."""
+    return _request_id.get()
+
+
+def accepted(given: str) -> str:
+    """Return the id that a client gave, or one of our own where it gave none or one that is not safe to repeat."""
+    return given if SAFE_ID.fullmatch(given) else uuid4().hex
+
+
+def begin(request_id: str) -> None:
+    """Work on a request from here to the end of the task, its failure included."""
+    _request_id.set(request_id)
+
+
+def carried() -> Carried:
+    """Return what another process needs to go on with the request at hand."""
+    return Carried(_request_id.get())
+
+
+@contextmanager
+def arriving(several: Sequence[Carried]) -> Iterator[None]:
+    """Work on what came from elsewhere, one request or several together, until the block ends."""
+    ids = list(dict.fromkeys(one.request_id for one in several if one.request_id))
+    more = [f"+{len(ids) - MOST_NAMED}"] if len(ids) > MOST_NAMED else []
+    token = _request_id.set(",".join(ids[:MOST_NAMED] + more))
+    try:
+        yield
+    finally:
+        _request_id.reset(token)
