@@ -8,7 +8,8 @@ from pathlib import Path
 from cluster.processes import descendants
 
 STORE, WATCHDOG, CONTROLLER, BALANCER = "ray::StoreActor", "ray::WatchdogActor", "ray::ServeController", "haproxy"
-GATEWAY, RETRIEVER, RANKER = (f"ray::ServeReplica:liveshelf:{room}" for room in ("Gateway", "Retriever", "Ranker"))
+GATEWAY = "ray::ServeReplica:liveshelf:Gateway"
+RETRIEVER, RANKER = (f"ray::ServeReplica:liveshelf-{stage}" for stage in ("retriever", "ranker"))
 
 
 def named(title: str, root: int) -> list[int]:

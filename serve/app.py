@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ import ray.serve
 import torch
 from fastapi import FastAPI
 from ray.exceptions import RayError
+from ray.serve.api import RunTarget
 from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
@@ -49,8 +51,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-NAME = "liveshelf"  # of the application
+NAME = "liveshelf"  # of the application, and what the names of its stages begin with
 REQUEST_S = 5.0
+DRAIN_S, POLL_S = 30.0, 0.2
 
 
 class Replica:
@@ -179,29 +182,53 @@ def gateway_settings(folder: str, args: AppArgs) -> tuple[Any, ...]:
 
 def build_app(args: AppArgs) -> ray.serve.Application:
     """Bind the deployments of the wanted topology and start the store's actor."""
+    folder = stored_bundle(args)
+    return bound_gateway(folder, args, bound_stages(folder, args).values())
+
+
+def stored_bundle(args: AppArgs) -> str:
+    """Return the wanted bundle's folder when the store serves it."""
     folder = str(Registry(args.registry).find(args.bundle).absolute())
     ensure_store(folder, args)
+    return folder
+
+
+def bound_stages(folder: str, args: AppArgs) -> dict[str, ray.serve.Application]:
+    """Return the stages that are deployments of their own, by what they are called; none in the fused topology."""
+    if not _staged(args):
+        return {}
+    retriever = _deployed(RetrieverReplica, args, {"num_replicas": args.retriever_replicas})
+    ranker = _deployed(RankerReplica, args, {"num_replicas": args.ranker_replicas})
+    return {"retriever": retriever.bind(folder, args.index), "ranker": ranker.bind(folder)}
+
+
+def bound_gateway(folder: str, args: AppArgs, stages: Iterable[Any]) -> ray.serve.Application:
+    """Return the deployment that answers; stages: in the order of `bound_stages`, bound or as handles."""
     how_many = args.scaling.options(args.replicas, args.max_replicas)
     how_many["max_replicas_per_node"] = args.max_replicas_per_node
     gateway = _deployed(ray.serve.ingress(replica_api(args.allowed_origins()))(Gateway), args, how_many)
-    own = gateway_settings(folder, args)
-    if not _staged(args):
-        return gateway.bind(*own)
-    retriever = _deployed(RetrieverReplica, args, {"num_replicas": args.retriever_replicas})
-    ranker = _deployed(RankerReplica, args, {"num_replicas": args.ranker_replicas})
-    return gateway.bind(*own, retriever.bind(folder, args.index), ranker.bind(folder))
+    return gateway.bind(*gateway_settings(folder, args), *stages)
 
 
 def deploy(args: StartArgs) -> None:
-    """Serve `args` on the connected cluster, changing what runs there already."""
+    """Serve `args` on the connected cluster, changing what runs there already.
+
+    The stages of each bundle are applications of their own, so that gateways of the old one find theirs until the last
+    of them is gone.
+    """
     if args.is_local and (nodes := n_nodes()) > 1:
         raise ConfigError(
             f"host={args.host} is each node's own, and the cluster has {nodes}; make keys and give host=0.0.0.0"
         )
     try:
         ray.serve.start(http_options={"host": args.host, "port": args.port, "request_timeout_s": REQUEST_S})
-        ray.serve.run(build_app(args), name=NAME, logging_config=serves_logging())
+        folder = stored_bundle(args)
+        stages = {f"{NAME}-{kind}-{Path(folder).name}": app for kind, app in bound_stages(folder, args).items()}
+        apart = [RunTarget(app, name, None, serves_logging()) for name, app in stages.items()]
+        handles = ray.serve.run_many(apart) if apart else []
+        ray.serve.run(bound_gateway(folder, args, handles), name=NAME, logging_config=serves_logging())
         keep_settings(args)
+        end_stages(kept=stages.keys())
     except (RayError, RayServeException, RuntimeError) as error:
         reason = str(error).strip().splitlines()[-1]  # of a traceback from another process
         raise RuntimeStartError(f"the server did not start: {reason}") from error
@@ -210,6 +237,16 @@ def deploy(args: StartArgs) -> None:
 def serves_logging() -> dict[str, Any]:
     """Return how Serve writes the files of its own: like we do, and no line for each request."""
     return {"enable_access_log": False, "encoding": "JSON" if are_json() else "TEXT"}
+
+
+def end_stages(kept: Collection[str] = ()) -> None:
+    """End the stages that no gateway asks any more, which is when those that are on their way out have gone."""
+    old = [name for name in ray.serve.status().applications if name.startswith(f"{NAME}-") and name not in kept]
+    deadline = time.monotonic() + DRAIN_S
+    while old and _leaving_gateways() and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+    for name in old:
+        ray.serve.delete(name)
 
 
 def roll_out(operation: Operation, args: StartArgs) -> None:
@@ -221,10 +258,18 @@ def withdraw() -> bool:
     """End what `deploy` started on the connected cluster, the store last and in order; tell whether there was any."""
     served = find_store() is not None
     ray.serve.delete(NAME)
+    end_stages()
     if not ray.serve.status().applications:  # nobody else's either: another start may choose another port
         ray.serve.shutdown()
     close_store()
     return served
+
+
+def _leaving_gateways() -> int:
+    if (found := ray.serve.status().applications.get(NAME)) is None:
+        return 0
+    states = found.deployments[Gateway.__name__].replica_states
+    return sum(n for state, n in states.items() if state.value == "STOPPING")
 
 
 def _deployed(room: Any, args: AppArgs, how_many: dict[str, Any]) -> Any:

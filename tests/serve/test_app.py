@@ -20,7 +20,18 @@ from ray import cloudpickle
 
 from bench.client import Client
 from bench.ledger import Ledger, audit, load
-from bench.processes import BALANCER, CONTROLLER, GATEWAY, STORE, WATCHDOG, kill_one, named, signal_one
+from bench.processes import (
+    BALANCER,
+    CONTROLLER,
+    GATEWAY,
+    RANKER,
+    RETRIEVER,
+    STORE,
+    WATCHDOG,
+    kill_one,
+    named,
+    signal_one,
+)
 from cluster.errors import RuntimeStartError
 from cluster.haproxy import free_port
 from serve.api.routes import make_api
@@ -108,12 +119,12 @@ def test_a_running_server_keeps_its_log_and_its_settings(server: Server, change:
     assert server.answers()
 
 
-def test_another_bundle_is_promoted_and_taken_back_without_a_failed_request(server: Server) -> None:
+def promoted_and_taken_back(server: Server, name: int) -> None:
+    """Fail unless another bundle and then the old one are served without a failed request."""
     registry = Registry(server.registry)
     old = registry.find("current")
-    copied(old, server.registry / "promoted")
     ledger, answers = Ledger(ITEMS), Answers(server)
-    with load(server.port, ledger, callers=2), answers:
+    with load(server.port, ledger, callers=2, name=name), answers:
         for verb, served in (("promote", "promoted"), ("rollback", old.name)):
             assert ledger.wait_for_more(20, timeout_s=30) < 30
             assert server.work(f"/v1/models/promoted:{verb}") == {"version": served}
@@ -124,6 +135,11 @@ def test_another_bundle_is_promoted_and_taken_back_without_a_failed_request(serv
     assert {old.name, "promoted"} == answers.versions
     assert audit(server.port, ledger) == (0, 0)
     wait_until(lambda: named("ray::op_", os.getpid()) == [])
+
+
+def test_another_bundle_is_promoted_and_taken_back_without_a_failed_request(server: Server) -> None:
+    copied(Registry(server.registry).find("current"), server.registry / "promoted")
+    promoted_and_taken_back(server, name=0)
 
 
 def test_a_snapshot_holds_the_state_as_it_is(server: Server) -> None:
@@ -144,6 +160,12 @@ def test_staged_replicas_answer_as_fused_ones_did(server: Server) -> None:
     assert before["stateVersion"] == after["stateVersion"] == version
     assert after["items"] == before["items"]
     seen_by_all(server, "other clicker")
+
+
+@pytest.mark.slow
+def test_another_bundle_and_its_stages_are_promoted_and_taken_back_too(server: Server) -> None:
+    promoted_and_taken_back(server, name=3)
+    assert len(named(RETRIEVER, os.getpid())) == len(named(RANKER, os.getpid())) == 1
 
 
 def test_a_killed_store_loses_nothing_that_was_acknowledged(server: Server) -> None:

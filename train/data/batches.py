@@ -9,7 +9,7 @@ from scipy.sparse import csr_matrix
 
 from cluster.errors import DataError
 from train.data.schema import NO_ITEM, Interactions
-from train.data.told import NO_MOMENT, Told, moments_of
+from train.data.told import NO_MOMENT, NOTHING, Told, moments_of
 
 Targets = Literal["next_item", "next_order"]
 
@@ -33,7 +33,7 @@ class Batch:
     target: np.ndarray  # (B, L) int64, NO_ITEM where nothing is to be predicted
     weight: np.ndarray  # (B, L) float32, what the target is worth
     total_weight: float  # of the targets of all workers in this step
-    told: Told[np.ndarray]  # of each row's shopper, and of each target's time
+    told: Told[np.ndarray] = NOTHING  # of each row's shopper, and of each target's time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
