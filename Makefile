@@ -21,7 +21,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv .venv
 	@echo "installing liveshelf[$(ACCELERATOR)] into .venv; the first time takes a few minutes"
 	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off \
-		-c constraints.txt -e '.[$(ACCELERATOR),demo,dev,postgres]' 2> >(grep -v '^WARNING: Location' >&2 || true) \
+		-c constraints.txt -e '.[$(ACCELERATOR),demo,dev,postgres,tracing]' 2> >(grep -v '^WARNING: Location' >&2 || true) \
 		| sed -unE 's/^ *Downloading ([^ ]*\/)?([^ /]+) (\([0-9.]{2,} [MG]B\)).*/  \2 \3/p; s/^(Installing) .*/  unpacking/p'
 	@touch $@
 

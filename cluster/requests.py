@@ -1,4 +1,4 @@
-"""The request at hand, in whichever process it is worked on: its id, which each line of a log about it names."""
+"""The request at hand, in whichever process it is worked on: its id, which each line of a log names, and its trace."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple
 from uuid import uuid4
+
+from cluster.tracing import traceparent, within
 
 SAFE_ID = re.compile(r"[A-Za-z0-9._:=+/-]{1,128}")  # in a header and in a line of a log
 MOST_NAMED = 8  # of those that are worked on together
@@ -17,6 +19,7 @@ class Carried(NamedTuple):
     """What goes along with a request from one process to the next."""
 
     request_id: str = ""
+    traceparent: str = ""
 
 
 NOBODYS = Carried()
@@ -39,16 +42,20 @@ def begin(request_id: str) -> None:
 
 def carried() -> Carried:
     """Return what another process needs to go on with the request at hand."""
-    return Carried(_request_id.get())
+    return Carried(_request_id.get(), traceparent())
 
 
 @contextmanager
 def arriving(several: Sequence[Carried]) -> Iterator[None]:
-    """Work on what came from elsewhere, one request or several together, until the block ends."""
+    """Work on what came from elsewhere, one request or several together, until the block ends.
+
+    Spans belong to the first of several.
+    """
     ids = list(dict.fromkeys(one.request_id for one in several if one.request_id))
     more = [f"+{len(ids) - MOST_NAMED}"] if len(ids) > MOST_NAMED else []
     token = _request_id.set(",".join(ids[:MOST_NAMED] + more))
     try:
-        yield
+        with within(several[0].traceparent if several else ""):
+            yield
     finally:
         _request_id.reset(token)

@@ -11,6 +11,7 @@ from typing import Any
 
 from cluster.errors import ConfigError
 from cluster.requests import request_id
+from cluster.tracing import trace_id
 
 VARIABLE = "LIVESHELF_LOGS"  # in the environment: processes that Ray starts write before they have any setting
 KINDS = ("text", "json")
@@ -68,6 +69,8 @@ class JsonLines(logging.Formatter):
         }  # fmt: skip
         if asked := request_id():
             line["requestId"] = asked
+        if trace := trace_id():
+            line["traceId"] = trace
         if facts := facts_of(record):
             line["facts"] = facts
         if record.exc_info:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,7 +23,9 @@ from ray.serve.handle import DeploymentHandle
 from cluster.environment import cluster_mark
 from cluster.errors import ConfigError, RuntimeStartError, UnavailableError
 from cluster.keys import Keyring
+from cluster.requests import Carried, arriving, carried
 from cluster.telemetry import are_json, configure_logging
+from cluster.tracing import configure_tracing, traced
 from serve.api.routes import make_api
 from serve.config import AppArgs, StartArgs
 from serve.engine import Engine
@@ -63,7 +65,9 @@ class Replica:
         """Load the bundle and begin to follow the store."""
         replica = ray.serve.get_replica_context().replica_id
         self.process = replica.unique_id
-        configure_logging("WARNING", f"{replica.deployment_id.name} {self.process}")
+        name = f"{replica.deployment_id.name} {self.process}"
+        configure_logging("WARNING", name)
+        configure_tracing(name)
         torch.set_num_threads(1)
         faiss.omp_set_num_threads(1)
         self.store = StoreClient()
@@ -72,6 +76,14 @@ class Replica:
         self.view = View(self.bundle, await self.store.image(), max_shoppers)
         self.follower = Follower(self.view, self.store)
         self._following = asyncio.create_task(self.follower.run())
+
+    async def answer(
+        self, room: Callable[..., Awaitable[T]], carried: Carried, query: Query | Browse | Search | Describe, *more: Any
+    ) -> T:
+        """Return what a room says of a query; carried: of the request that it belongs to."""
+        with arriving([carried]):
+            self.require(query)
+            return await room(query, *more)
 
     def require(self, query: Query | Browse | Search | Describe) -> None:
         """Raise where a query speaks of another bundle: while one is replaced by another, stages of both live."""
@@ -93,27 +105,23 @@ class RetrieverReplica(Replica):
 
     async def __init__(self, folder: str, index: IndexConfig) -> None:
         await self.start(folder, max_shoppers=1)
-        self._rooms = self.stages(index)
+        self._rooms = self.stages(index).traced()
 
-    async def browse(self, ask: Browse) -> Browsed:
+    async def browse(self, carried: Carried, ask: Browse) -> Browsed:
         """As Browsing.browse."""
-        self.require(ask)
-        return await self._rooms.browse(ask)
+        return await self.answer(self._rooms.browse, carried, ask)
 
-    async def search(self, ask: Search) -> Hits:
+    async def search(self, carried: Carried, ask: Search) -> Hits:
         """As Searching.search."""
-        self.require(ask)
-        return await self._rooms.search(ask)
+        return await self.answer(self._rooms.search, carried, ask)
 
-    async def describe(self, ask: Describe) -> Described:
+    async def describe(self, carried: Carried, ask: Describe) -> Described:
         """As Describing.describe."""
-        self.require(ask)
-        return await self._rooms.describe(ask)
+        return await self.answer(self._rooms.describe, carried, ask)
 
-    async def retrieve(self, query: Query) -> Found:
+    async def retrieve(self, carried: Carried, query: Query) -> Found:
         """As Retriever.retrieve."""
-        self.require(query)
-        return await self._rooms.retrieve(query)
+        return await self.answer(self._rooms.retrieve, carried, query)
 
 
 class RankerReplica(Replica):
@@ -121,12 +129,11 @@ class RankerReplica(Replica):
 
     async def __init__(self, folder: str) -> None:
         await self.start(folder, max_shoppers=1)
-        self._room = Ranking(self.view, self.bundle.ranker)
+        self._rank = traced("rank", Ranking(self.view, self.bundle.ranker).rank)
 
-    async def rank(self, query: Query, found: Found) -> Ranked:
+    async def rank(self, carried: Carried, query: Query, found: Found) -> Ranked:
         """As Ranking.rank."""
-        self.require(query)
-        return await self._room.rank(query, found)
+        return await self.answer(self._rank, carried, query, found)
 
 
 class Gateway(Replica):
@@ -145,8 +152,8 @@ class Gateway(Replica):
             stages = self.stages(index)
         else:
             stages = Stages(
-                retriever.retrieve.remote, ranker.rank.remote, retriever.browse.remote, retriever.search.remote,
-                retriever.describe.remote,
+                _carrying(retriever.retrieve), _carrying(ranker.rank), _carrying(retriever.browse),
+                _carrying(retriever.search), _carrying(retriever.describe),
             )  # fmt: skip
         settings = judged_share, judged_a_second, guard, decision_share, self.process
         self.engine = Engine(self.bundle, self.follower, self.store, stages, *settings)
@@ -279,6 +286,11 @@ def _deployed(room: Any, args: AppArgs, how_many: dict[str, Any]) -> Any:
         health_check_period_s=2, health_check_timeout_s=5, graceful_shutdown_timeout_s=5,
         ray_actor_options={"num_cpus": 0}, **how_many,
     )(room)  # fmt: skip
+
+
+def _carrying(method: DeploymentHandle) -> Callable[..., Awaitable[Any]]:
+    """Return a call to another deployment with which the request at hand goes along."""
+    return lambda *asked: method.remote(carried(), *asked)
 
 
 def _staged(args: AppArgs) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 import orjson
 
 from cluster.errors import OutOfStepError, UnavailableError
+from cluster.tracing import span, traced
 from serve.assortment import Assortment, query_vector
 from serve.backing import Store
 from serve.judge import Judge
@@ -52,10 +53,11 @@ class Engine:
         process: str = "gateway",
     ) -> None:  # fmt: skip
         self.bundle, self.follower, self.view, self.store = bundle, follower, follower.view, store
-        self._encode = Encoding(bundle.model)
+        self._encode, stages = traced("encode", Encoding(bundle.model)), stages.traced()
         self._retrieve, self._rank, self._browse, self._search, _, self._turn = stages
         self.assortment = Assortment(bundle, self.view, store)
         self.arranging = Arranging(self.view, Knowledge(bundle, self.view, stages.describe))
+        self._arrange = traced("arrange", self.arranging.arrange)
         self._policies, self._rulebook = Policies(self.view.documents), Rulebook(self.view.documents)
         self._judge = Judge(self._ranked, self._vector, bundle.manifest, judged_share, judged_a_second)
         self.metrics = Metrics(process)
@@ -94,7 +96,7 @@ class Engine:
         if ranked.version < ask.min_version:
             degraded = (*degraded, "stale")
         known = await self._known_here(ranked.candidates.item_idx, ranked.version)
-        arranged = await self.arranging.arrange(ranked.candidates.keep(known), ask.order(history.is_stranger))
+        arranged = await self._arrange(ranked.candidates.keep(known), ask.order(history.is_stranger))
         reasons = self._reasons(arranged, history, ask, still) if ask.reasons else []
         slate = Slate(
             arranged=arranged, reasons=reasons, policy=ask.policy, state_version=ranked.version,
@@ -150,7 +152,8 @@ class Engine:
         histories = await self._before(events)
         vectors = await self._vectors(histories)
         events = await self._judge.judged(events, histories, vectors)
-        result = await self.store.append(events, vectors, self.view.position)
+        with span("append"):
+            result = await self.store.append(events, vectors, self.view.position)
         self.view.apply(result.batches)
         self.metrics.events(ack.status for ack in result.acks)
         return result.acks
@@ -196,7 +199,8 @@ class Engine:
         history, degraded = NO_HISTORY, ()
         if ask.user_id is not None:
             try:
-                history = await self.view.fetch(ask.user_id, self.store)
+                with span("history"):
+                    history = await self.view.fetch(ask.user_id, self.store)
             except UnavailableError:
                 degraded = ("history",)
         is_open = ask.user_id is not None and self.view.is_filling(ask.user_id, ask.order_key)

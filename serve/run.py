@@ -23,6 +23,7 @@ from cluster.health import SETTINGS
 from cluster.keys import Keyring
 from cluster.runtime import RuntimeConfig, connect, disconnect
 from cluster.storage import write_whole
+from cluster.tracing import wanted_tracing
 from serve.app import deploy, withdraw
 from serve.config import DeadLettersArgs, EventsArgs, LogArgs, RefreshArgs, ReplayArgs, StartArgs
 from serve.hindsight import slate_then
@@ -43,6 +44,7 @@ def start(args: StartArgs) -> dict[str, Any]:
     """Serve in the background and return what the first replica says of itself; a running server is changed instead."""
     check_bundle(Registry(args.registry).find(args.bundle))  # a missing or altered one is said before anything starts
     require_keys(args)
+    wanted_tracing()  # raises where spans have nowhere to go
     end_orphans()
     running = joins_a_cluster() or check_port(args)
     if not joins_a_cluster():

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 # Before cluster.runtime is imported: it prepares the environment that Ray reads once.
 HOME = Path(tempfile.mkdtemp(prefix="liveshelf-tests-"))
@@ -22,6 +24,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 
 from cluster.environment import scratch  # noqa: E402
 from cluster.runtime import RuntimeConfig, connect, disconnect  # noqa: E402
+from cluster.tracing import trace_to, trace_to_nobody  # noqa: E402
 from tests.lines import Lines  # noqa: E402
 
 settings.register_profile("default", deadline=None, max_examples=50)
@@ -48,6 +51,15 @@ def lines() -> Iterator[Lines]:
     yield lines
     root.removeHandler(lines)
     root.setLevel(level)
+
+
+@pytest.fixture
+def spans() -> Iterator[InMemorySpanExporter]:
+    """The spans of all that is made from here on."""
+    kept = InMemorySpanExporter()
+    trace_to(SimpleSpanProcessor(kept), "test")
+    yield kept
+    trace_to_nobody()
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook

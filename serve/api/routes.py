@@ -42,6 +42,7 @@ from serve.api.slate_schemas import (
     SimilarBody,
 )
 from serve.api.tokens import TokenBody, token_routes
+from serve.api.tracing import Traced
 from serve.api.traits import trait_routes
 from serve.engine import Engine
 from serve.limits import Limits, RatesConfig
@@ -84,6 +85,7 @@ def make_api(
             expose_headers=["retry-after", REQUEST_ID],
         )  # fmt: skip
     api.add_middleware(Guarded, mark)
+    api.add_middleware(Traced)
     api.add_middleware(Identified, is_told)
     bodies = (EventBody, EventsBody, MergeBody, NextBody, ProblemBody, TokenBody, UserBody)
     describe(api, *ASKS, *bodies, *ITEM_BODIES, *DOCUMENT_BODIES)

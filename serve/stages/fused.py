@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import NamedTuple
 
+from cluster.tracing import traced
 from serve.stages.browsing import Browse, Browsed, Browsing
 from serve.stages.describing import Describe, Described, Describing
 from serve.stages.index.exact import Index
@@ -25,6 +26,13 @@ class Stages(NamedTuple):
     search: Callable[[Search], Awaitable[Hits]]
     describe: Callable[[Describe], Awaitable[Described]]
     turn: AbstractAsyncContextManager[None] = nullcontext()  # in which a plain question goes from encoding to ranking
+
+    def traced(self) -> "Stages":
+        """Return the same, with a span around each call where spans are wanted."""
+        return Stages(
+            traced("retrieve", self.retrieve), traced("rank", self.rank), traced("browse", self.browse),
+            traced("search", self.search), traced("describe", self.describe), self.turn,
+        )  # fmt: skip
 
 
 def fused(bundle: Bundle, view: View, index: Index) -> Stages:

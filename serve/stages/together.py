@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
+from cluster.tracing import span
+
 A = TypeVar("A")
 B = TypeVar("B")
 
@@ -26,7 +28,8 @@ class Turnstile:
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:
-            await turn
+            with span("wait"):
+                await turn
         except asyncio.CancelledError:
             if not turn.cancelled():  # it was let in just before
                 self._leave()

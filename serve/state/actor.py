@@ -15,6 +15,7 @@ from cluster.processes import started_at
 from cluster.requests import NOBODYS, Carried, arriving
 from cluster.storage import write_whole
 from cluster.telemetry import configure_logging
+from cluster.tracing import configure_tracing, span
 from serve.state.config import StoreConfig
 from serve.state.dead_letters import DeadLetter
 from serve.state.decision_log import Record
@@ -63,6 +64,7 @@ class StoreActor:
 
     def __init__(self, bundle: str, data: str, config: StoreConfig | None = None) -> None:
         configure_logging("WARNING", "store")
+        configure_tracing("store")
         self._bundle, self._data, self._config = adopted(Path(data)) or bundle, data, config or StoreConfig()
         self._store = Store.open(Path(self._bundle), Path(data), config=self._config)
         write_whole(Path(data) / OPENED, json.dumps([os.getpid(), started_at(os.getpid()) or 0]))
@@ -72,14 +74,14 @@ class StoreActor:
         self, events: Sequence[Event], vectors: np.ndarray, since: Position, carried: Carried = NOBODYS
     ) -> AppendResult:
         """As Store.append; carried: of the request."""
-        with arriving([carried]):
+        with arriving([carried]), span("store.append", "SERVER"):
             return await self._or_end(self._store.append(events, vectors, since))
 
     async def write(
         self, requests: Sequence[WriteRequest], vectors: np.ndarray, since: Position, carried: Carried = NOBODYS
     ) -> AppendResult:
         """As Store.write; carried: of the request."""
-        with arriving([carried]):
+        with arriving([carried]), span("store.write", "SERVER"):
             return await self._or_end(self._store.write(requests, vectors, since))
 
     async def changes(self, since: Position, timeout_s: float) -> list[MicroBatch]:

@@ -13,6 +13,7 @@ from pydantic import Field
 from cluster.config import Config
 from cluster.errors import OverloadedError, RequestError
 from cluster.requests import Carried, arriving, carried
+from cluster.tracing import span
 from serve.state.events import Ack
 from serve.state.request import Request
 
@@ -104,7 +105,8 @@ class GroupCommit:
     async def _work(self) -> None:
         while self._queue:
             group = self._take()
-            with arriving([waiting.carried for waiting in group]):
+            came_with = [waiting.carried for waiting in group]
+            with arriving(came_with), span("commit", beside=[one.traceparent for one in came_with[1:]]):
                 await self._commit_and_settle(group)
 
     async def _commit_and_settle(self, group: list[_Waiting]) -> None:
