@@ -79,6 +79,7 @@ def local_environment() -> dict[str, str]:
 def cluster_variables() -> dict[str, str]:
     """Return what every node of a cluster needs, wherever it runs."""
     return ONE_THREAD | _auth_variables() | haproxy_variables(scratch()) | {
+        "FORWARDED_ALLOW_IPS": "",  # else uvicorn believes of a request through HAProxy what its client says of itself
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # else each report waits two seconds

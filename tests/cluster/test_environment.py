@@ -1,12 +1,15 @@
 """What a cluster finds in its environment."""
 
+import asyncio
 import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import uvicorn
 
 from cluster.environment import ROOT, cluster_mark, cluster_variables, local_environment, scratch, token_path
 from cluster.haproxy import install_haproxy
@@ -109,3 +112,23 @@ def test_clusters_are_told_apart_by_their_tokens(bare: pytest.MonkeyPatch, tmp_p
     bare.delenv("RAY_AUTH_TOKEN")
     bare.setenv("RAY_AUTH_MODE", "disabled")
     assert cluster_mark() == ""
+
+
+@pytest.mark.parametrize(("believed", "client"), [(None, "203.0.113.9"), ("ours", "127.0.0.1")])
+def test_uvicorn_believes_no_client_about_its_address(
+    monkeypatch: pytest.MonkeyPatch, believed: str | None, client: str
+) -> None:
+    monkeypatch.delenv("FORWARDED_ALLOW_IPS", raising=False)
+    if believed:
+        monkeypatch.setenv("FORWARDED_ALLOW_IPS", cluster_variables()["FORWARDED_ALLOW_IPS"])
+    seen = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(scope["client"][0])
+
+    config = uvicorn.Config(app)  # as Serve makes it, but for where it listens
+    config.load()
+    loaded: Any = config.loaded_app
+    headers = [(b"x-forwarded-for", b"203.0.113.9")]
+    asyncio.run(loaded({"type": "http", "client": ("127.0.0.1", 1), "headers": headers}, None, None))
+    assert seen == [client]

@@ -2,12 +2,9 @@
 
 import http.client
 import json
-import socket
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import closing
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,6 +14,7 @@ import pytest
 from cluster.front_door import MAX_BODY_BYTES, SAFE
 from cluster.haproxy import free_port, install_haproxy
 from serve.api import bodies, problems
+from tests.cluster.balanced import balancer, replica
 
 # What of Ray's template the lines are put beside; `nobody` is a server that does not listen.
 CONFIG = """global
@@ -44,52 +42,16 @@ backend gone
 """
 
 
-class Replica(BaseHTTPRequestHandler):
-    """Answers with the status that its path names, in plain text, and says which headers came."""
-
-    def do_GET(self) -> None:
-        _, _, status, kind = self.path.split("/")
-        body = json.dumps(dict(self.headers.items())).encode()
-        self.send_response(int(status))
-        self.send_header("content-type", f"{kind}/plain")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     folder, port = tmp_path_factory.mktemp("door"), free_port()
     install_haproxy(folder, "ours")
     (folder / "500.http").write_text("HTTP/1.1 500 Internal Server Error\r\n\r\n")
-    with ThreadingHTTPServer(("127.0.0.1", 0), Replica) as replica:
-        threading.Thread(target=replica.serve_forever, daemon=True).start()
-        places = {"folder": folder, "port": port, "replica": replica.server_port, "nobody": free_port()}
+    with replica() as ours:
+        places = {"folder": folder, "port": port, "replica": ours, "nobody": free_port()}
         (folder / "haproxy.cfg").write_text(CONFIG.format(**places))
-        command = [folder / "ha" / "haproxy", "-db", "-f", folder / "haproxy.cfg"]
-        running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        try:
-            yield listening(running, port)
-        finally:
-            running.terminate()
-            running.wait(timeout=10)
-            replica.shutdown()
-
-
-def listening(running: subprocess.Popen[str], port: int) -> int:
-    """Return a port when somebody listens there."""
-    for _ in range(1_000):
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-            return port
-        except ConnectionRefusedError:
-            if running.poll() is not None:
-                pytest.fail(running.stderr.read() if running.stderr else "HAProxy ended")
-            threading.Event().wait(0.02)
-    pytest.fail("HAProxy never listened")
+        with balancer([folder / "ha" / "haproxy", "-db", "-f", folder / "haproxy.cfg"], port):
+            yield port
 
 
 def ask(port: int, path: str, **headers: str) -> tuple[int, dict[str, str], Any]:
