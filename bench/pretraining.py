@@ -50,7 +50,7 @@ def training_set(config: FitRun) -> TrainingSet:
     keep_seen = buys_again(split.train) if config.keep_seen is None else config.keep_seen
     valid = ValidationSet.sample(split, config.training.valid_queries, not keep_seen, seed=0)
     content = describe(prepared, split.train, config.features).content
-    return TrainingSet.of(prepared.catalogue, split.train, valid, content)
+    return TrainingSet.of(prepared.catalogue, split.train, valid, content, split.wanted)
 
 
 def best_ndcg(config: FitRun, training: FitConfig, data: TrainingSet) -> tuple[float, float]:

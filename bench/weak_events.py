@@ -20,8 +20,7 @@ from bench.commands import print_rows, split_words
 from bench.report import keep
 from cluster.config import Config
 from train.config import FitRun
-from train.data.batches import Wanted
-from train.data.schema import Interactions, Split
+from train.data.schema import Interactions, Split, Wanted
 from train.data.source import prepare_data
 from train.data.split import make_split
 from train.pipeline import buys_again

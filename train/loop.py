@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Literal
 
@@ -17,8 +17,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from cluster.config import Config
 from train.checkpoint import TrainState, optimiser_tensors, restore_optimiser
-from train.data.batches import EVERY, Batch, Batches, Targets, Wanted
-from train.data.schema import Interactions
+from train.data.batches import Batch, Batches
+from train.data.schema import EVERY, Interactions, Targets, Wanted
 from train.losses import SOFTMAXES, LossName, Objective, named_loss
 from train.models.base import NeuralModel
 from train.models.neural.lora import LoraConfig
@@ -50,7 +50,9 @@ class FitConfig(Config):
     log_q: bool | None = Field(
         default=None, description="correct sampled scores for their chance of being drawn; empty: where it is a softmax"
     )
-    targets: Targets = Field(default="next_order", description="any item of the next order, or the next_item alone")
+    targets: Targets | None = Field(
+        default=None, description="any item of the next_order, or the next_item alone; empty: what the split asks for"
+    )
     batch_tokens: int = Field(default=1200, ge=1, description="inputs of one step, of all workers together")
     max_rows_per_epoch: int | None = Field(default=None, ge=1, description="rows drawn each epoch; empty: all")
     valid_queries: int = Field(default=2_000, ge=0, description="sample that is measured after each epoch")
@@ -129,8 +131,8 @@ class Trainer:
         )
         self.scaler = torch.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
         self.batches = Batches(
-            interactions, model.max_length, config.batch_tokens, config.seed, config.targets,
-            config.max_rows_per_epoch, wanted,
+            interactions, model.max_length, config.batch_tokens, config.seed, config.max_rows_per_epoch,
+            replace(wanted, targets=config.targets or wanted.targets),
         )  # fmt: skip
         self.epoch = self.step = 0
 

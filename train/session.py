@@ -116,8 +116,9 @@ def run_folder(folder: Path, model_config: ModelConfig, config: FitConfig, data:
 def fingerprint(model_config: ModelConfig, config: FitConfig, data: TrainingSet) -> str:
     """Return what is equal for runs that may go on with each other's checkpoints."""
     digest = hashlib.sha256(f"{model_config!r} {config!r} {data.n_items} {data.wanted!r}".encode())
-    digest.update(data.train.offsets.tobytes())
-    digest.update(data.train.item_idx.tobytes())
+    rows = data.train
+    for column in (rows.offsets, rows.item_idx, rows.timestamp_ms, rows.order_idx, rows.weight):
+        digest.update(column.tobytes())
     if data.train.traits is not None:
         digest.update(data.train.traits.indices.tobytes() + data.train.traits.data.tobytes())
     if data.content is not None:

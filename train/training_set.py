@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from train.data.batches import EVERY, Wanted
-from train.data.schema import Catalogue, Interactions
+from train.data.schema import EVERY, Catalogue, Interactions, Wanted
 from train.encoders.items import item_texts
 from train.models.neural.content_tower import ItemContent
 from train.validation import ValidationSet
@@ -27,10 +26,11 @@ class TrainingSet:
 
     @classmethod
     def of(
-        cls, catalogue: Catalogue, train: Interactions, valid: ValidationSet | None, content: ItemContent | None = None
+        cls, catalogue: Catalogue, train: Interactions, valid: ValidationSet | None, content: ItemContent | None = None,
+        wanted: Wanted = EVERY,
     ) -> "TrainingSet":  # fmt: skip
         """Return what a catalogue and a history teach."""
         return cls(
             train=train, n_items=catalogue.n_items, attributes=catalogue.attributes,
-            texts=tuple(item_texts(catalogue.frame)), content=content, valid=valid,
+            texts=tuple(item_texts(catalogue.frame)), content=content, valid=valid, wanted=wanted,
         )  # fmt: skip

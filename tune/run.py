@@ -76,7 +76,7 @@ def tuning_set(config: FitRun, prepared: Prepared) -> TrainingSet:
     if valid is None:
         raise ConfigError("nothing is held out to compare trials by; give more data or a larger valid_fraction")
     content = describe(prepared, split.train, config.features).content
-    return TrainingSet.of(prepared.catalogue, split.train, valid, content)
+    return TrainingSet.of(prepared.catalogue, split.train, valid, content, split.wanted)
 
 
 def draw(config: SweepConfig, trials: list[Trial], folder: Path) -> list[Path]:

@@ -52,7 +52,7 @@ def measure_family(row: FamilyRow, held: HeldOut) -> dict[str, Any]:
     if valid is None:
         raise DataError("nothing to choose by: no user has three events, or valid_queries=0")
     content = describe(held.visible, split.train, row.features).content
-    data = TrainingSet.of(held.visible.catalogue, split.train, valid, content)
+    data = TrainingSet.of(held.visible.catalogue, split.train, valid, content, split.wanted)
     with tempfile.TemporaryDirectory() as place:
         began = time.process_time()
         chosen = fit_and_choose(row, data, valid, Path(place))

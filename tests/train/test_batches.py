@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,8 +13,8 @@ from scipy.sparse import csr_matrix
 
 from cluster.errors import DataError
 from tests.train.histories import histories_of
-from train.data.batches import EVERY, Batch, Batches, Wanted, cut_windows, target_rows
-from train.data.schema import NO_ITEM, Interactions
+from train.data.batches import Batch, Batches, cut_windows, target_rows
+from train.data.schema import EVERY, NO_ITEM, Interactions, Targets, Wanted
 from train.data.told import HOUR_MS, NO_MOMENT, moments_of
 
 LENGTHS = (0, 1, 2, 3, 9, 25, 4, 2, 7)
@@ -101,10 +102,10 @@ def test_an_epoch_can_be_bounded_and_later_ones_bring_other_rows() -> None:
 
 def test_any_item_of_the_next_order_may_be_the_target() -> None:
     data = interactions((6, 5), order_size=2)
-    _, first, count = target_rows(data, "next_order")
+    _, first, count = target_rows(data)
     assert first[count > 0].tolist() == [2, 2, 4, 4, 8, 8, 10, 10]
     assert count.tolist() == [2, 2, 2, 2, 0, 0, 2, 2, 1, 1, 0]
-    drawn = pairs([b for epoch in range(20) for b in Batches(data, 8, 64, seed=0, targets="next_order").epoch(epoch)])
+    drawn = pairs([b for epoch in range(20) for b in Batches(data, 8, 64, seed=0).epoch(epoch)])
     assert {target for source, target in drawn if source == 0} == {2, 3}
     assert {target for source, target in drawn if source == 8} == {10}
 
@@ -131,7 +132,7 @@ def test_only_wanted_rows_are_targets_and_windows_without_any_are_skipped(
     weight = np.random.default_rng(seed).integers(1, 4, size=len(data)).astype(np.float32)
     data, wanted = replace(data, weight=weight), Wanted(min_weight=min_weight, after_ms=after_ms)
     expected = slow_targets(data, wanted)
-    rows, first, count = target_rows(data, "next_order", wanted)
+    rows, first, count = target_rows(data, wanted)
     assert {row: set(rows[first[row] : first[row] + count[row]]) for row in np.flatnonzero(count)} == expected
     if not expected:
         with pytest.raises(DataError, match="no event may be a target"):
@@ -147,7 +148,7 @@ def test_only_wanted_rows_are_targets_and_windows_without_any_are_skipped(
 
 def test_without_orders_the_next_order_is_the_next_item() -> None:
     (_, first, count), (_, next_row, one) = (
-        target_rows(interactions(), targets) for targets in ("next_order", "next_item")
+        target_rows(interactions(), Wanted(targets=targets)) for targets in get_args(Targets)
     )
     np.testing.assert_array_equal(count, one)
     np.testing.assert_array_equal(first[count > 0], next_row[one > 0])

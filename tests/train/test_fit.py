@@ -11,8 +11,7 @@ import pytest
 import torch
 from ray import cloudpickle
 
-from train.data.batches import Wanted
-from train.data.schema import Interactions
+from train.data.schema import Interactions, Wanted
 from train.fit import fit
 from train.loop import FitConfig
 from train.models.base import SequenceModel

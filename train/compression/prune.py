@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cluster.errors import ConfigError
-from train.data.batches import EVERY
-from train.data.schema import Interactions
+from train.data.schema import EVERY, Interactions
 from train.loop import FitConfig, Trainer
 from train.models.base import NeuralModel, VectorModel
 from train.models.ensemble import Ensemble

@@ -2,27 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from cluster.errors import DataError
-from train.data.schema import NO_ITEM, Interactions
+from train.data.schema import EVERY, NO_ITEM, Interactions, Wanted
 from train.data.told import NO_MOMENT, NOTHING, Told, moments_of
-
-Targets = Literal["next_item", "next_order"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """Which rows may be targets; the others are read and never asked for."""
-
-    min_weight: float = 0.0  # what a target is worth at least
-    after_ms: int | None = None  # targets happened later than this
-
-
-EVERY = Wanted()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,13 +45,13 @@ class Batches:
 
     def __init__(
         self, interactions: Interactions, max_length: int, batch_tokens: int, seed: int,
-        targets: Targets = "next_order", max_rows_per_epoch: int | None = None, wanted: Wanted = EVERY,
+        max_rows_per_epoch: int | None = None, wanted: Wanted = EVERY,
     ) -> None:  # fmt: skip
         self.interactions, self.seed, self.batch_tokens = interactions, seed, batch_tokens
         self.max_rows = max_rows_per_epoch
-        self.rows, self.first, self.count = target_rows(interactions, targets, wanted)
+        self.rows, self.first, self.count = target_rows(interactions, wanted)
         self.windows = cut_windows(interactions.offsets, max_length)
-        if wanted != EVERY:
+        if wanted.is_part:
             self.windows = _with_targets(self.windows, self.count)
 
     def epoch(self, epoch: int, rank: int = 0, world_size: int = 1) -> "Epoch":
@@ -125,9 +111,7 @@ class Epoch:
         return _fill(csr_matrix(interactions.traits[interactions.user_idx[rows]]).toarray(), missing, 0)
 
 
-def target_rows(
-    interactions: Interactions, targets: Targets, wanted: Wanted = EVERY
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+def target_rows(interactions: Interactions, wanted: Wanted = EVERY) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the rows that may be targets, (s,), and for each row which of them is its first and how many are, (n,).
 
     `next_item` is the first such row after it. `next_order` is any of those in the next order that has one: lines of
@@ -135,7 +119,7 @@ def target_rows(
     """
     n, user = len(interactions), interactions.user_idx
     rows = np.flatnonzero(interactions.weight >= wanted.min_weight)
-    stop = np.arange(n) + 1 if targets == "next_item" else _order_ends(interactions)
+    stop = np.arange(n) + 1 if wanted.targets == "next_item" else _order_ends(interactions)
     first = np.searchsorted(rows, stop)
     found = np.append(rows, n)[first]  # n: none
     known = np.flatnonzero(found < n)

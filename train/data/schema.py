@@ -19,6 +19,7 @@ ITEM_COLUMNS = (
 )  # fmt: skip
 USER_COLUMNS = ("user_id", "traits")
 
+Targets = Literal["next_item", "next_order"]
 Goal = Literal["click", "purchase"]  # what a shopper may do with an item; a click is any positive event
 NO_ITEM = -1  # pads item_idx arrays of unequal length, always on the left
 
@@ -176,6 +177,23 @@ class Queries:
         return slice(self.truth_offsets[query], self.truth_offsets[query + 1])
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which rows may be targets; the others are read and never asked for."""
+
+    targets: Targets = "next_order"
+    min_weight: float = 0.0  # what a target is worth at least
+    after_ms: int | None = None  # targets happened later than this
+
+    @property
+    def is_part(self) -> bool:
+        """Whether there may be rows that nobody aims at."""
+        return self.min_weight > 0 or self.after_ms is not None
+
+
+EVERY = Wanted()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Split:
     """What training may read, and what it is tested on; both point into `history`, the whole of it."""
@@ -185,4 +203,5 @@ class Split:
     counted: Interactions  # those before any reported query: what a live store would have counted by then
     valid: Queries
     test: Queries  # empty under leave-one-out, where the test items never were in the file
+    wanted: Wanted = EVERY  # what training aims at, so that it learns to answer such queries
     report: Report = NOTHING  # whom no query was made for, and why

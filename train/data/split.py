@@ -11,7 +11,7 @@ from cluster.errors import ConfigError, DataError
 from train.data.leakage import check_leakage
 from train.data.orders import no_queries, order_queries, order_starts
 from train.data.report import NOTHING
-from train.data.schema import Interactions, Queries, Split
+from train.data.schema import Interactions, Queries, Split, Wanted
 
 
 class SplitConfig(Config):
@@ -63,6 +63,7 @@ def _leave_one_out(interactions: Interactions, config: SplitConfig) -> Split:
     why = f"one query for each user; {alone} users have {what} and are only trained on"
     split = Split(
         history=interactions, train=train, counted=train, valid=_ask(interactions, held_out, config), test=no_queries(),
+        wanted=Wanted(targets="next_item", min_weight=config.target_weight),
         report=NOTHING.add("leave one out", len(interactions), len(train), why),
     )  # fmt: skip
     check_leakage(split)
@@ -108,6 +109,7 @@ def split_at(interactions: Interactions, config: SplitConfig, valid_from: int, t
         history=interactions, train=train,
         counted=interactions.where(interactions.timestamp_ms < test_from) if test_from and len(test) else train,
         valid=_ask(interactions, valid, config), test=_ask(interactions, test, config),
+        wanted=Wanted(min_weight=config.target_weight),
         report=NOTHING.add("global time", len(interactions), len(train), why),
     )  # fmt: skip
     check_leakage(split, valid_from)

@@ -9,8 +9,7 @@ from torch import nn
 
 from cluster.errors import ConfigError
 from train.compression.prune import channel_importance, prune
-from train.data.batches import EVERY
-from train.data.schema import Interactions
+from train.data.schema import EVERY, Interactions
 from train.loop import FitConfig, Trainer
 from train.models.base import NeuralVectorModel, VectorModel
 from train.models.ensemble import Ensemble, EnsembleConfig, MemberConfig

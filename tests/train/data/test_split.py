@@ -70,6 +70,12 @@ def test_leave_one_out_numbers_orders_without_gaps() -> None:
     assert [np.diff(history.order_idx)[a:b].tolist() for a, b in ((0, 6), (7, 9))] == [[0, 1, 1, 0, 0, 1], [1, 1]]
 
 
+def test_training_aims_at_what_the_split_asks_for() -> None:
+    history = interactions(TWO_USERS)
+    wanted = [make_split(history, config, has_clock=True).wanted.targets for config in (LEAVE_ONE_OUT, GLOBAL_TIME)]
+    assert wanted == ["next_item", "next_order"]
+
+
 def test_without_a_clock_the_last_item_is_held_out_unless_told_otherwise() -> None:
     history = interactions([[(0, [1]), (1, [2]), (2, [3])], [(0, [1])]])
     assert asked(make_split(history, SplitConfig.parse([]), has_clock=False).valid) == [(0, 2, [3])]
