@@ -7,9 +7,10 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 ACCELERATOR ?= $(shell nvidia-smi -L 2>/dev/null | grep -q GPU && echo gpu || echo cpu)
 BIN := .venv/bin
 READY := .venv/.ready-$(ACCELERATOR)
+QUIETLY := 2> >(grep -v '^WARNING: Location' >&2 || true)
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --maxprocesses=4 --dist=loadgroup
 
-.PHONY: help setup demo test test-all test-cluster check audit traps licences advisories format bench chaos serve client clean
+.PHONY: help setup demo test test-all test-cluster check audit traps licences advisories lock format bench chaos serve client clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | column -t -s '	'
@@ -20,8 +21,9 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "liveshelf needs Python 3.11 or newer; set PYTHON=<path>")'
 	@$(PYTHON) -m venv .venv
 	@echo "installing liveshelf[$(ACCELERATOR)] into .venv; the first time takes a few minutes"
-	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off \
-		-c constraints.txt -e '.[$(ACCELERATOR),demo,dev,postgres,tracing]' 2> >(grep -v '^WARNING: Location' >&2 || true) \
+	@$(if $(LOCKED),$(BIN)/python -m pip install -q --require-hashes --no-deps -r requirements.lock $(QUIETLY))
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off $(if $(LOCKED),--no-deps --no-build-isolation) \
+		-c constraints.txt -e '.[$(ACCELERATOR),demo,dev,postgres,tracing]' $(QUIETLY) \
 		| sed -unE 's/^ *Downloading ([^ ]*\/)?([^ /]+) (\([0-9.]{2,} [MG]B\)).*/  \2 \3/p; s/^(Installing) .*/  unpacking/p'
 	@touch $@
 
@@ -53,6 +55,9 @@ licences: $(READY)
 
 advisories: $(READY) # fails where they cannot be looked up, too
 	@$(BIN)/python -m tests.audit.advisories
+
+lock: $(READY) ## requirements.lock: the files that `make setup LOCKED=1` takes, by their hashes, and no others
+	@$(BIN)/python -m tests.audit.lock
 
 format: $(READY) ## put the code in its usual form
 	@$(BIN)/ruff check --fix .
