@@ -81,6 +81,7 @@ def test_requests_reach_the_server_and_browsers_are_told_to_stay_with_tls(
     assert (heard["authorization"], heard["x-request-id"]) == ("Bearer ls_x", "r1")
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion")  # which Python would have nobody use either
 def test_older_versions_are_refused_by_the_server(port: int, trusting: ssl.SSLContext) -> None:
     trusting.set_ciphers("ALL:@SECLEVEL=0")  # else this side would refuse them itself
     trusting.minimum_version, trusting.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
