@@ -20,7 +20,7 @@ from bench.processes import (
     signal_one,
 )
 from bench.server import Server
-from cluster.processes import descendants
+from cluster.processes import descendants, started_at
 
 ANOTHER = "another"  # bundle, beside the current one
 HELD_S = 3.0  # that a fault lasts which is taken back
@@ -73,6 +73,18 @@ def supervisor_killed(server: Server) -> None:
     server.start()
 
 
+def part_killed(title: str) -> Callable[[Server], None]:
+    """Return what kills a part of Ray itself, waits for all others to follow, and starts the server again."""
+
+    def strike(server: Server) -> None:
+        supervisor = server.head_pid
+        kill_one(title, supervisor)
+        await_gone(supervisor)
+        server.start()
+
+    return strike
+
+
 def disk_full(server: Server) -> None:
     """Fill the disk of the log to the last byte for a while."""
     ballast = server.data / "ballast"
@@ -98,6 +110,15 @@ def deployed_anew(server: Server) -> None:
         server.start(bundle=bundle)
 
 
+def await_gone(pid: int) -> None:
+    """Return when a process has ended."""
+    deadline = time.monotonic() + REPLACED_S
+    while started_at(pid) is not None:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"process {pid} still runs after {REPLACED_S:.0f} s")
+        time.sleep(0.05)
+
+
 def await_another(server: Server, title: str, before: set[int]) -> None:
     """Return when as many processes of that title are there as before, and one of them is new."""
     deadline = time.monotonic() + REPLACED_S
@@ -117,6 +138,8 @@ FAULTS = [
     Fault(name="balancer killed", strike=killed(BALANCER)),
     Fault(name="another bundle", strike=deployed_anew),
     Fault(name="disk full", strike=disk_full, disk="24m"),
+    Fault(name="raylet killed", strike=part_killed("raylet")),
+    Fault(name="GCS killed", strike=part_killed("gcs_server")),
     Fault(name="supervisor killed", strike=supervisor_killed),
     Fault(name="everything killed", strike=everything_killed),
     Fault(name="retriever killed", strike=killed(RETRIEVER), topology="staged"),

@@ -20,6 +20,7 @@ ITEMS = [f"i{index}" for index in range(200)]
 USERS = [f"u{index}" for index in range(50)]
 GATEWAY = "ray::ServeReplica:liveshelf:Gateway"
 HEALTH = f"{AT_HOME} python -m cluster.health nodes=3"
+CUT_S = 2.0  # less than a node may be silent before it counts as dead
 ENOUGH_READS = 3_000  # to tell one that failed from one in a thousand
 PATIENCE_S = 240  # until something is there, on a machine that is busy with other things too
 
@@ -107,6 +108,30 @@ def test_health_finds_nothing_wrong(cluster: Cluster, key: str) -> None:
     assert "WRONG" not in screen
     assert all(f"{node.address}:{PORT}" in screen for node in cluster.machines.nodes)
     assert "3 of 3" in screen
+
+
+def test_a_worker_cut_off_for_a_moment_takes_no_acknowledged_event_along(cluster: Cluster, key: str) -> None:
+    victim, head, ledger = cluster.workers[1], cluster.head, Ledger(ITEMS)
+    with (
+        load(PORT, ledger, 2, name=2, host=head.address, key=key),
+        load(PORT, ledger, 2, name=3, host=victim.address, key=key),
+        Readers([head.address], PORT, USERS, key) as reads,
+    ):
+        assert ledger.wait_for_more(50, timeout_s=PATIENCE_S) < PATIENCE_S
+        cluster.machines.cut(victim)
+        cut = time.monotonic()
+        while time.monotonic() < cut + CUT_S:
+            ledger.wait_for_more(1, timeout_s=CUT_S)
+        cluster.machines.mend(victim)
+        mended = wait_until(lambda: status(victim, key) == 200, PATIENCE_S)
+        assert ledger.wait_for_more(50, timeout_s=PATIENCE_S) < PATIENCE_S
+    lost, renumbered = audit(PORT, ledger, head.address, key)
+    tell(
+        f"a worker cut off for {CUT_S:.0f} s: {lost} of {len(ledger.acks)} acknowledged events lost; "
+        f"{reads.share_good:.3%} of {reads.good + len(reads.failed)} reads through the head were 200; "
+        f"it answers again {mended:.1f} s after it is back"
+    )
+    assert (lost, renumbered) == (0, 0)
 
 
 def test_a_killed_worker_takes_no_acknowledged_event_along(cluster: Cluster, key: str) -> None:
