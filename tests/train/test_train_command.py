@@ -150,7 +150,7 @@ def test_a_shop_of_one_item_is_fitted(tmp_path: Path) -> None:
     assert main(["fit", *small_words(text_file(EVENTS + rows)(tmp_path), tmp_path, "epochs=1")]) == 0
 
 
-def test_bad_numbers_and_long_or_doubled_items_stop_no_fit(tmp_path: Path, capsys: Capture) -> None:
+def test_bad_numbers_and_long_or_doubled_items_stop_no_fit(tmp_path: Path, capfd: Capture) -> None:
     rows = [
         'i1,inf,3,"infinite"', 'i2,nan,nan,"missing"', 'i3,2,inf,"infinite rating"', f'i4,1e300,5,"{"long " * 20_000}"',
         "i5,1,1,old", "i5,2,2,new",
@@ -159,7 +159,7 @@ def test_bad_numbers_and_long_or_doubled_items_stop_no_fit(tmp_path: Path, capsy
     text_file(SAME_DAY)(tmp_path / "shop")
     text_file("item_id,price,rating,title\n" + "\n".join(rows) + "\n", "items.csv")(tmp_path / "shop")
     assert main(["fit", *small_words(tmp_path / "shop", tmp_path, "epochs=1", "content=tfidf")]) == 0
-    printed = capsys.readouterr()
+    printed = capfd.readouterr()
     assert "cut texts column=title rows=1" in printed.err
     assert "price is not a number: 1" in " ".join(printed.out.replace("│", " ").split())
     bundle = read_bundle(Registry(tmp_path / "registry").find("current"))
@@ -200,11 +200,11 @@ def test_a_flipped_byte_is_noticed_before_anything_is_recommended(
     assert not (tmp_path / "recs.parquet").exists()
 
 
-def test_an_item_never_seen_is_left_out_with_a_warning(small: Small, tmp_path: Path, capsys: Capture) -> None:
+def test_an_item_never_seen_is_left_out_with_a_warning(small: Small, tmp_path: Path, capfd: Capture) -> None:
     path = text_file(EVENTS + "u1,i0001,2024-01-01\nu1,brand-new,2024-01-02\n")(tmp_path)
     words = ["recommend", f"data={path}", f"bundle={small.published.folder}", "out=recs.parquet", "k=5"]
     assert main(words) == 0
-    printed = capsys.readouterr()
+    printed = capfd.readouterr()
     assert "left out rows=1 of items unknown" in printed.err
     assert "recommendations: recs.parquet (5 rows, 1 users)" in printed.out
 
