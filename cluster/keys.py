@@ -1,7 +1,7 @@
 """API keys: who may call a server, and for what.
 
-    python -m cluster.keys create name=shop scopes=read,events [keys=var/keys.json]
-    python -m cluster.keys list | rotate name=shop | revoke id=1f0c… [keys=…]
+    python -m cluster.keys create name=shop scopes=read,events [tenant=acme keys=var/keys.json]
+    python -m cluster.keys list | rotate name=shop | revoke id=1f0c… [tenant=… keys=…]
 
 The file holds SHA-256 hashes alone; a key is shown once. A running server follows the file within a second.
 """
@@ -9,6 +9,7 @@ The file holds SHA-256 hashes alone; a key is shown once. A running server follo
 import hashlib
 import hmac
 import json
+import re
 import secrets
 import sys
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ Scope = Literal["read", "events", "catalogue", "admin"]  # admin may do everythi
 
 SCOPES: tuple[str, ...] = get_args(Scope)
 PREFIX = "ls"
+TENANT = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")  # what a tenant may be called: in a folder and in an actor's name
 ID_BYTES, SECRET_BYTES = 6, 32
 LIVE = 2  # keys of one name at a time: the old one and the new one of a rotation
 DEFAULT = "var/keys.json"
@@ -40,6 +42,7 @@ class KeysArgs(Config):
     name: str = Field("", max_length=64, description="of the client, such as `shop`")
     scopes: str = Field("read", description="with commas: read, events, catalogue, admin")
     id: str = Field("", description="of a key, as `list` shows it")
+    tenant: str = Field("", description="whose shop the key opens; empty: the one of a server without tenants")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,7 @@ class Key:
     scopes: list[str]
     sha256: str  # of the secret
     created: str
+    tenant: str = ""  # whose shop it opens
 
     def allows(self, scope: Scope) -> bool:
         """Tell whether its holder may do what needs a scope."""
@@ -95,27 +99,29 @@ class Keyring:
         self._look()
         return self._keys.get(key_id)
 
-    def create(self, name: str, scopes: Sequence[str]) -> str:
+    def create(self, name: str, scopes: Sequence[str], tenant: str = "") -> str:
         """Return a new key, which is kept as a hash alone."""
         if not name:
             raise ConfigError("give the key a name: name=shop")
+        if tenant:
+            require_tenant(tenant)
         unknown = [scope for scope in scopes if scope not in SCOPES]
         if unknown or not scopes:
             raise ConfigError(f"scopes={','.join(scopes)}: choose among {', '.join(SCOPES)}")
-        if sum(key.name == name for key in self.keys) >= LIVE:
+        if len(self._of(name, tenant)) >= LIVE:
             raise ConflictError(f"{name!r} has {LIVE} live keys; revoke one of them first")
         key_id, secret = secrets.token_hex(ID_BYTES), secrets.token_urlsafe(SECRET_BYTES)
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        key = Key(id=key_id, name=name, scopes=sorted(set(scopes)), sha256=digest(secret), created=now)
-        self._write([*self.keys, key])
+        self._write([*self.keys, Key(
+            id=key_id, name=name, scopes=sorted(set(scopes)), sha256=digest(secret), created=now, tenant=tenant
+        )])  # fmt: skip
         return f"{PREFIX}_{key_id}_{secret}"
 
-    def rotate(self, name: str) -> str:
+    def rotate(self, name: str, tenant: str = "") -> str:
         """Return a second key for a client that has one; the old one lives until it is revoked."""
-        own = [key for key in self.keys if key.name == name]
-        if not own:
-            raise NotFoundError(f"nobody called {name!r} has a key in {self.path}")
-        return self.create(name, own[-1].scopes)
+        if not (own := self._of(name, tenant)):
+            raise NotFoundError(f"nobody called {name!r} has a key{tenant and f' of {tenant}'} in {self.path}")
+        return self.create(name, own[-1].scopes, tenant)
 
     def revoke(self, key_id: str) -> None:
         """Let a key be none from now on."""
@@ -123,6 +129,9 @@ class Keyring:
         if len(left) == len(self._keys):
             raise NotFoundError(f"no key {key_id!r} in {self.path}; `list` shows them")
         self._write(left)
+
+    def _of(self, name: str, tenant: str) -> list[Key]:
+        return [key for key in self.keys if (key.name, key.tenant) == (name, tenant)]
 
     def _write(self, keys: Sequence[Key]) -> None:
         write_whole(self._marker, "Without this file and the keys, the server is open to everybody.\n")
@@ -157,6 +166,12 @@ class Keyring:
         self._keys, self._seen = {key.id: key for key in keys}, seen
 
 
+def require_tenant(name: str) -> None:
+    """Raise where no tenant may be called so."""
+    if not TENANT.fullmatch(name):
+        raise ConfigError(f"tenant={name!r}: give 1 to 32 of a-z, 0-9 and -, the first of them no -")
+
+
 def digest(secret: str) -> str:
     """Return what is kept of a secret. It is long and random, so that a fast hash is enough."""
     return hashlib.sha256(secret.encode()).hexdigest()
@@ -165,13 +180,13 @@ def digest(secret: str) -> str:
 def create_command(words: list[str]) -> None:
     """Print a new key, once."""
     args = KeysArgs.parse(words)
-    say(Keyring(Path(args.keys)).create(args.name, args.scopes.split(",")))
+    say(Keyring(Path(args.keys)).create(args.name, args.scopes.split(","), args.tenant))
 
 
 def rotate_command(words: list[str]) -> None:
     """Print a second key for a client; revoke the first when nobody uses it any more."""
     args = KeysArgs.parse(words)
-    say(Keyring(Path(args.keys)).rotate(args.name))
+    say(Keyring(Path(args.keys)).rotate(args.name, args.tenant))
 
 
 def revoke_command(words: list[str]) -> None:
@@ -187,7 +202,7 @@ def revoke_command(words: list[str]) -> None:
 def list_command(words: list[str]) -> None:
     """Print the live keys, without their secrets."""
     for key in Keyring(Path(KeysArgs.parse(words).keys)).keys:
-        say(f"{key.id}  {key.name:<16} {','.join(key.scopes):<32} {key.created}")
+        say(f"{key.id}  {key.name:<16} {','.join(key.scopes):<32} {key.created} {key.tenant}".rstrip())
 
 
 COMMANDS = {"create": create_command, "list": list_command, "rotate": rotate_command, "revoke": revoke_command}

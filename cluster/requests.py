@@ -1,18 +1,21 @@
-"""The request at hand, in whichever process it is worked on: its id, which each line of a log names, and its trace."""
+"""The request at hand, in whichever process: its id, which each line of a log names, its trace, and whose it is."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import NamedTuple
+from contextvars import ContextVar, copy_context
+from typing import NamedTuple, TypeVar
 from uuid import uuid4
 
 from cluster.tracing import traceparent, within
+
+T = TypeVar("T")
 
 SAFE_ID = re.compile(r"[A-Za-z0-9._:=+/-]{1,128}")  # in a header and in a line of a log
 MOST_NAMED = 8  # of those that are worked on together
 
 _request_id: ContextVar[str] = ContextVar("request_id", default="")
+_tenant: ContextVar[str] = ContextVar("tenant", default="")
 
 
 class Carried(NamedTuple):
@@ -36,8 +39,29 @@ def accepted(given: str) -> str:
 
 
 def begin(request_id: str) -> None:
-    """Work on a request from here to the end of the task, its failure included."""
+    """Work on a request from here to the end of the task, its failure included; nobody knows yet whose it is."""
     _request_id.set(request_id)
+    _tenant.set("")
+
+
+def current_tenant() -> str:
+    """Return the tenant that the request at hand is for, empty where it is none's."""
+    return _tenant.get()
+
+
+def enter(tenant: str) -> None:
+    """Work for a tenant from here to the end of the request."""
+    _tenant.set(tenant)
+
+
+def within_each(tenants: Iterable[str], ask: Callable[[], T]) -> dict[str, T]:
+    """Return what is answered to each of several tenants."""
+
+    def asked(tenant: str) -> T:
+        enter(tenant)
+        return ask()
+
+    return {tenant: copy_context().run(asked, tenant) for tenant in tenants}
 
 
 def carried() -> Carried:

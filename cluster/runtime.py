@@ -23,6 +23,11 @@ HEAD = "node:__internal_head__"  # the resource that Ray gives the head alone, a
 NOT_SHIPPED = ["/data", "/docs", "/tests", "/bench", "/var", "/dist"]
 
 
+def of_tenant(actor: str, tenant: str) -> str:
+    """Return what a tenant's own store or watchdog is called."""
+    return f"{actor}-{tenant}" if tenant else actor
+
+
 class RuntimeConfig(Config):
     """Which cluster this process joins, or how it starts its own."""
 

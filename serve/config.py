@@ -9,7 +9,8 @@ from typing import Any, Literal, Self
 from pydantic import AwareDatetime, Field, field_validator, model_validator
 
 from cluster.config import Config
-from cluster.keys import DEFAULT
+from cluster.errors import ConfigError
+from cluster.keys import DEFAULT, require_tenant
 from serve.limits import RatesConfig
 from serve.probation import ProbationConfig
 from serve.scaling import ScalingConfig
@@ -19,6 +20,7 @@ from serve.state.live import LearnerConfig
 from train.gate import GateConfig
 
 ORIGIN = re.compile(r"https?://[^/\s]+")
+ALONE = ("",)  # the one shop of a server without tenants, and the operator's own of one with some
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -29,6 +31,8 @@ class AppArgs(Config):
     bundle: str = Field("current", description="`current`, a version, or a bundle's folder")
     data: str = Field("var/store", description="folder of the event log; it must outlive the machine's temporary files")
     keys: str = Field(DEFAULT, description="file of API keys; where it holds none, anybody may call")
+    tenants: str = Field("", description="with commas: shops beside this one, each opened by keys of its own alone")
+    tenants_folder: str = Field("var/tenants", description="holds `<tenant>/registry` and `<tenant>/store` of each")
     bootstrap: bool = Field(True, description="whether an empty `data` folder begins a new log")
     topology: Literal["auto", "fused", "staged"] = Field(
         "auto", description="fused: everything in one replica; staged: a deployment per stage; auto: staged with GPUs"
@@ -67,6 +71,25 @@ class AppArgs(Config):
             )
         return self
 
+    @model_validator(mode="after")
+    def _tenants_are_fused(self) -> Self:
+        if self.tenants and self.topology == "staged":
+            raise ValueError("topology=staged serves one shop; leave out tenants=…, or give topology=fused")
+        return self
+
+    @field_validator("tenants")
+    @classmethod
+    def _are_tenants(cls, tenants: str) -> str:
+        names = _listed(tenants)
+        try:
+            for name in names:
+                require_tenant(name)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        if len(set(names)) < len(names):
+            raise ValueError(f"{tenants!r} names a tenant twice")
+        return tenants
+
     @field_validator("origins")
     @classmethod
     def _are_origins(cls, origins: str) -> str:
@@ -79,6 +102,18 @@ class AppArgs(Config):
         """Return whose pages' scripts may call."""
         return _listed(self.origins)
 
+    def shops(self) -> list[str]:
+        """Return the tenants of every shop that is served, `""` for the operator's own."""
+        return [*ALONE, *_listed(self.tenants)]
+
+    def of(self, tenant: str) -> Self:
+        """Return the settings of a tenant's shop."""
+        if not tenant:
+            return self
+        place = Path(self.tenants_folder) / tenant
+        own = {"registry": str(place / "registry"), "data": str(place / "store"), "bundle": "current"}
+        return self.model_copy(update=own)
+
 
 class StartArgs(AppArgs):
     """What `serve/run.py start` takes."""
@@ -89,7 +124,7 @@ class StartArgs(AppArgs):
 
     def located(self) -> Self:
         """Return the same settings for a process whose working directory is another one."""
-        places = {"data": self.data, "keys": self.keys}
+        places = {"data": self.data, "keys": self.keys, "tenants_folder": self.tenants_folder}
         if "://" not in self.registry:
             places["registry"] = self.registry
         if Path(self.bundle).is_dir():
@@ -103,8 +138,9 @@ class StartArgs(AppArgs):
 
 
 class LogArgs(Config):
-    """Where the log is, where no server runs that has it."""
+    """Where the log is: with the running server, else in a folder."""
 
+    tenant: str = Field("", description="of a running server: whose log; empty: the operator's own")
     registry: str = Field("var/registry", description="of a stopped server: folder or pyarrow.fs URL of bundles")
     bundle: str = Field("current", description="of a stopped server: `current`, a version, or a bundle's folder")
     data: str = Field("var/store", description="of a stopped server: folder of the event log")
@@ -127,6 +163,7 @@ class RefreshArgs(StartArgs):
     """What `serve/run.py refresh` takes, beside the settings of the server, which a running one tells by itself."""
 
     shop: str = Field(description="the shop's own folder of events and items, which `fit` reads; live.parquet joins it")
+    tenant: str = Field("", description="whose bundle; empty: the operator's own")
     promote: bool = Field(True, description="serve the new bundle where it is good enough; else only tell")
     every_hours: float | None = Field(None, gt=0, description="do it again and again, until interrupted")
     gate: GateConfig = GateConfig.parse([])

@@ -60,19 +60,20 @@ class Metrics:
 class _Told:
     """What several processes told, as one collector."""
 
-    def __init__(self, texts: Iterable[str]) -> None:
+    def __init__(self, texts: Iterable[tuple[str, str]]) -> None:
         self._families: dict[str, Metric] = {}
-        for text in texts:
+        for tenant, text in texts:
+            more = {"tenant": tenant} if tenant else {}
             for family in text_string_to_metric_families(text):
                 known = self._families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
-                known.samples += family.samples
+                known.samples += [sample._replace(labels=sample.labels | more) for sample in family.samples]
 
     def collect(self) -> Iterator[Metric]:
         yield from self._families.values()
 
 
-def together(texts: Iterable[str]) -> str:
-    """Return what `text` of several processes says, each metric said once."""
+def together(texts: Iterable[tuple[str, str]]) -> str:
+    """Return what `text` of several processes says, each with the tenant that it is of, each metric said once."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Told(texts))  # pyright: ignore[reportArgumentType]
     return generate_latest(registry).decode()

@@ -24,7 +24,7 @@ def pages_of(args: LogArgs, after: int = 0) -> Iterator[list[LoggedEvent]]:
         yield from logged_pages(_named(args), Path(args.data), after)
         return
     with on_the_server():
-        yield from served_pages(after)
+        yield from served_pages(after, args.tenant)
 
 
 def catalogue_of(args: LogArgs) -> LiveCatalogue:
@@ -35,7 +35,7 @@ def catalogue_of(args: LogArgs) -> LiveCatalogue:
         catalogue.restore(replay(folder, Path(args.data)).snapshot.arrays["catalogue"])
     else:
         with on_the_server():
-            catalogue.restore(served_image().arrays["catalogue"])
+            catalogue.restore(served_image(args.tenant).arrays["catalogue"])
     return catalogue
 
 
@@ -45,7 +45,7 @@ def letters_of(args: LogArgs) -> list[DeadLetter]:
         with opened_log(_named(args), Path(args.data)) as log:
             return log.letters.all()
     with on_the_server():
-        return served_letters()
+        return served_letters(args.tenant)
 
 
 def bundle_of(args: LogArgs) -> Path:
@@ -53,7 +53,7 @@ def bundle_of(args: LogArgs) -> Path:
     if not server_runs():
         return _named(args)
     with on_the_server():
-        return served_bundle()
+        return served_bundle(args.tenant)
 
 
 @contextmanager

@@ -57,29 +57,31 @@ class Releases:
     """What a gateway knows of bundles, and how it has them served."""
 
     def __init__(
-        self, work: LongWork, launch: Callable[[Operation, StartArgs], None], is_alive: Callable[[str], bool]
-    ) -> None:
+        self, work: LongWork, launch: Callable[[Operation, StartArgs], None], is_alive: Callable[[str], bool],
+        tenant: str = "",
+    ) -> None:  # fmt: skip
         """Begin.
 
-        launch: starts the process that carries an operation out; is_alive: whether there is such a process.
+        launch: starts the process that carries an operation out; is_alive: whether there is such a process; tenant:
+        whose registry it is.
         """
-        self.work, self._launch, self._is_alive = work, launch, is_alive
+        self.work, self._launch, self._is_alive, self._tenant = work, launch, is_alive, tenant
 
     async def models(self) -> Models:
         """Return the published bundles."""
-        return await asyncio.to_thread(models_of, registry_of(await self._serving()))
+        return await asyncio.to_thread(models_of, self._registry(await self._serving()))
 
     async def promote(self, version: str) -> Operation:
         """Begin to serve a published bundle."""
         serving = await self._serving()
-        if version not in (known := await asyncio.to_thread(registry_of(serving).versions)):
+        if version not in (known := await asyncio.to_thread(self._registry(serving).versions)):
             raise NotFoundError(f"no bundle {version[:128]!r} is published; there are {', '.join(known) or 'none'}")
         return await self._begin("promotion", version, serving)
 
     async def rollback(self, version: str) -> Operation:
         """Begin to serve what was served before the current bundle, which `version` must name."""
         serving = await self._serving()
-        found = await asyncio.to_thread(models_of, registry_of(serving))
+        found = await asyncio.to_thread(models_of, self._registry(serving))
         if version not in found.manifests:
             raise NotFoundError(f"no bundle {version[:128]!r} is published")
         if version != found.current:
@@ -105,6 +107,9 @@ class Releases:
             if one.kind != "snapshot" and is_old and not await asyncio.to_thread(self._is_alive, one.id):
                 lost = Problem(503, "its process is gone; read which bundle is current, and begin again")
                 await self.work.end(one.id, {}, lost)
+
+    def _registry(self, serving: StartArgs) -> Registry:
+        return registry_of(serving.of(self._tenant))
 
     async def _serving(self) -> StartArgs:
         if (settings := await self.work.serving()) is None:

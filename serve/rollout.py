@@ -18,19 +18,21 @@ log = logging.getLogger(__name__)
 CALL_S, RETRY_S = 10.0, 1.0
 
 Deploy = Callable[[StartArgs], None]
+DeployMoved = Callable[[StartArgs, str, str], None]  # how the server runs, who goes over, and to which bundle
 
 
 class Rollout:
     """An actor that does one thing and ends; Ray starts it again where it is killed before, and it does the same."""
 
     def __init__(
-        self, deploy: Deploy, leave: Callable[[str], None], operation: Operation, args: StartArgs, store: Any
-    ) -> None:
-        """Carry an operation out and tell the actor behind the handle `store` how it ended."""
+        self, deploy: DeployMoved, leave: Callable[[str], None], operation: Operation, args: StartArgs, store: Any,
+        tenant: str = "",
+    ) -> None:  # fmt: skip
+        """Carry a tenant's operation out and tell the actor behind the handle `store`, its own, how it ended."""
         configure_logging("WARNING", "rollout")
         problem = None
         try:
-            go_over(deploy, operation.target, args)
+            go_over(lambda own: deploy(args, tenant, own.bundle), operation.target, args.of(tenant))
         except Exception as error:  # whatever it is, who asks shall be told
             log.exception("operation=%s failed", operation.id)
             problem = problem_of(error)
@@ -43,7 +45,7 @@ class Rollout:
 def go_over(deploy: Deploy, version: str, args: StartArgs) -> None:
     """Serve a bundle and make it the current one; where that fails all is as it was, and the error is raised.
 
-    args: how the server runs now.
+    args: of the shop, as it is served now.
     """
     registry = Registry(args.registry)
     check_bundle(registry.folder(version))  # before anything is changed for one that is damaged

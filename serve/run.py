@@ -40,9 +40,13 @@ console = Console(highlight=False)
 POLL_S = 0.1
 
 
-def start(args: StartArgs) -> dict[str, Any]:
-    """Serve in the background and return what the first replica says of itself; a running server is changed instead."""
-    check_bundle(Registry(args.registry).find(args.bundle))  # a missing or altered one is said before anything starts
+def start(args: StartArgs, moved: str | None = None) -> dict[str, Any]:
+    """Serve in the background and return what the first replica says of itself; a running server is changed instead.
+
+    moved: the tenant that alone goes over to its current bundle; none: all do.
+    """
+    for own in (args.of(tenant) for tenant in args.shops() if moved in (None, tenant)):
+        check_bundle(Registry(own.registry).find(own.bundle))  # what is wrong is said before anything starts
     require_keys(args)
     wanted_tracing()  # raises where spans have nowhere to go
     end_orphans()
@@ -51,7 +55,7 @@ def start(args: StartArgs) -> dict[str, Any]:
         start_head()
     try:
         connect(RuntimeConfig(address="head"))
-        deploy(args)
+        deploy(args, moved, "current")
         ready = await_ready(args)
         write_whole(home() / SETTINGS, args.model_dump_json())
         return ready
@@ -161,8 +165,9 @@ def refresh_command(words: list[str]) -> None:
 
 def refresh_once(args: RefreshArgs) -> None:
     """Refresh the bundle that is served, and go over to the new one where a server runs."""
-    where = LogArgs(registry=args.registry, bundle=args.bundle, data=args.data)
-    version = refresh(args, bundle_of(where), pages_of(where), catalogue_of(where))
+    own = args.of(args.tenant)
+    where = LogArgs(registry=own.registry, bundle=own.bundle, data=own.data, tenant=args.tenant)
+    version = refresh(own, bundle_of(where), pages_of(where), catalogue_of(where))
     if version is None:
         return
     before = live_figure(url(args))
@@ -182,12 +187,13 @@ def refresh_once(args: RefreshArgs) -> None:
 
 def promote(args: RefreshArgs, version: str) -> None:
     """Make a bundle the current one, and let a running server go over to it."""
-    Registry(args.registry).promote(version)
+    Registry(args.of(args.tenant).registry).promote(version)
     if not server_runs():
         console.print(f"bundle {version} is the current one and served from the next start on", soft_wrap=True)
         return
-    wanted = args.model_dump(include=set(StartArgs.model_fields)) | {"bundle": "current"}
-    console.print(f"serving bundle {start(StartArgs.checked(wanted))['modelVersion']}", soft_wrap=True)
+    wanted = args.model_dump(include=set(StartArgs.model_fields)) | ({} if args.tenant else {"bundle": "current"})
+    start(StartArgs.checked(wanted), moved=args.tenant)
+    console.print(f"serving bundle {version}", soft_wrap=True)
 
 
 def started_with() -> dict[str, Any] | None:
@@ -212,8 +218,15 @@ def url(args: StartArgs) -> str:
 
 
 def require_keys(args: StartArgs) -> None:
-    """Refuse to let the network in without keys."""
-    if not args.is_local and Keyring(Path(args.keys)).is_open:
+    """Refuse to let the network in without keys, and to serve tenants, whom nothing else tells apart."""
+    if not Keyring(Path(args.keys)).is_open:
+        return
+    if args.tenants:
+        raise ConfigError(
+            f"tenants={args.tenants} are told apart by their keys, and {args.keys} holds none; make one for each with "
+            "`python -m cluster.keys create name=shop scopes=read,events tenant=…`"
+        )
+    if not args.is_local:
         raise ConfigError(
             f"host={args.host} lets the network in, and {args.keys} holds no keys; make one with "
             "`python -m cluster.keys create name=shop scopes=read,events`"

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
-from cluster.runtime import NAMESPACE, STORE  # before Ray, which reads its environment on import
+from cluster.runtime import NAMESPACE, STORE, of_tenant  # before Ray, which reads its environment on import
 
 # isort: split
 import numpy as np
@@ -105,8 +105,8 @@ class OperationClient:
 class StoreClient:
     """The store's actor, with a deadline on every call, and our own errors instead of Ray's."""
 
-    def __init__(self, actor: ActorHandle | None = None) -> None:
-        self._actor = actor or ray.get_actor(STORE, NAMESPACE)
+    def __init__(self, actor: ActorHandle | None = None, tenant: str = "") -> None:
+        self._actor = actor or ray.get_actor(of_tenant(STORE, tenant), NAMESPACE)
         self.decisions, self.reports = DecisionClient(self._actor), ReportClient(self._actor)
         self.operations = OperationClient(self._actor)
 
@@ -178,9 +178,16 @@ async def _answer(reference: Awaitable[T], timeout_s: float) -> T:
         raise (error.cause if isinstance(error.cause, LiveshelfError) else error) from None
 
 
-def find_store() -> ActorHandle | None:
-    """Return the store's actor, or None when there is none."""
-    return find_actor(STORE)
+def find_store(tenant: str = "") -> ActorHandle | None:
+    """Return the actor of a tenant's store, or None when there is none."""
+    return find_actor(of_tenant(STORE, tenant))
+
+
+def served_tenants() -> set[str]:
+    """Return whose stores there are, `""` for the one that is no tenant's."""
+    named: Any = ray.util.list_named_actors(all_namespaces=True)
+    names = [one["name"] for one in named if one["namespace"] == NAMESPACE]
+    return {name.removeprefix(STORE).removeprefix("-") for name in names if name.startswith(STORE)}
 
 
 def find_actor(name: str) -> ActorHandle | None:

@@ -21,6 +21,7 @@ EDGES = {
     "train/fit.py",
     "tune/sweep.py",
     "serve/app.py",
+    "serve/replicas.py",
     "serve/store_client.py",
     "serve/store_host.py",
 }

@@ -1,7 +1,7 @@
 """Access: who asks, whether it may, and how often."""
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
@@ -11,6 +11,7 @@ from fastapi import Request
 
 from cluster.errors import ConfigError, ForbiddenError, UnauthorizedError, UnavailableError
 from cluster.keys import Key, Keyring, Scope
+from cluster.requests import enter
 from cluster.tokens import PREFIX, shopper_of
 from serve.api.addresses import address_of
 from serve.api.problems import checked
@@ -65,19 +66,27 @@ class Caller:
 
 
 def access(
-    keyring_of: Callable[[], Keyring], limits_of: Callable[[], Limits], mark: str
+    keyring_of: Callable[[], Keyring], limits_of: Callable[[], Limits], mark: str, tenants: Collection[str]
 ) -> Callable[[Request], Awaitable[None]]:
-    """Return what lets a request pass, with its caller, or raises: 401 without a live key, 403, 429; mark: ours."""
+    """Return what lets a request pass, with its caller, or raises: 401 without a live key, 403, 429; mark: ours.
+
+    tenants: who has a shop here. From here on all that is done is done in the shop of the key's own.
+    """
 
     async def check(request: Request) -> None:
         tags = tags_of(request)
         scope = scope_of(tags, request.method)
         if scope is None:
             return
-        limits, is_counted = limits_of(), counts(tags)
+        everybodys, is_counted = limits_of(), counts(tags)
         if is_counted:
-            limits.take("address", address_of(request, mark, limits.proxies))
+            everybodys.take("address", address_of(request, mark, everybodys.proxies))
         key, shopper = holder(request, keyring_of)
+        if key is not None:
+            if key.tenant not in tenants:
+                raise UnauthorizedError("this key opens no shop of this server")
+            enter(key.tenant)
+        limits = limits_of()
         if key is not None and shopper is None and is_counted:
             limits.take("key", key.name)
         if shopper is not None and not is_for_shoppers(tags):

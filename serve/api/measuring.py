@@ -1,12 +1,15 @@
 """Measuring: how many requests came, how they ended and how long they took; and telling it to Prometheus."""
 
 import time
-from collections.abc import Callable
+from asyncio import gather
+from collections.abc import Callable, Sequence
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cluster.errors import UnavailableError
+from cluster.requests import current_tenant, within_each
+from serve.api.access import caller_of
 from serve.engine import Engine
 from serve.metrics import CONTENT_TYPE, Metrics, together
 
@@ -37,18 +40,28 @@ class Measured:
             self._metrics_of().request(scope["method"], route, status, time.perf_counter() - began)
 
 
-def metric_routes(engine_of: Callable[[], Engine]) -> APIRouter:
-    """Return the route that Prometheus reads."""
+def metric_routes(engine_of: Callable[[], Engine], tenants: Sequence[str]) -> APIRouter:
+    """Return the route that Prometheus reads; tenants: whose figures the operator's keys are told, beside its own."""
     routes = APIRouter(tags=["metrics"])
 
     @routes.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-    async def get_metrics() -> Response:
+    async def get_metrics(request: Request) -> Response:
         """Return what every process counted, this one and, as of some seconds ago, the others."""
-        engine = engine_of()
-        try:
-            others = await engine.store.reports.others(engine.metrics.process)
-        except UnavailableError:
-            others = []
-        return Response(together([engine.told(), *others]), media_type=CONTENT_TYPE)
+        key = caller_of(request).key
+        is_operator = key is not None and not key.tenant
+        engines = within_each(tenants if is_operator else [current_tenant()], engine_of)
+        told = await gather(*map(told_of, engines.values()))
+        names = engines if is_operator else [""]  # its own figures a shop is told like one without tenants
+        texts = [(name, text) for name, own in zip(names, told, strict=True) for text in own]
+        return Response(together(texts), media_type=CONTENT_TYPE)
 
     return routes
+
+
+async def told_of(engine: Engine) -> list[str]:
+    """Return what this process and others tell of one shop; this one alone while the store is away."""
+    try:
+        others = await engine.store.reports.others(engine.metrics.process)
+    except UnavailableError:
+        others = []
+    return [engine.told(), *others]

@@ -12,6 +12,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from cluster.errors import ConflictError, LiveshelfError, RequestError, UnavailableError, UnprocessableError
 from cluster.front_door import REQUEST_ID
 from cluster.keys import Keyring
+from cluster.requests import within_each
 from serve.api.access import access, caller_of
 from serve.api.bodies import as_json, read_json
 from serve.api.catalogue import catalogue_routes
@@ -44,6 +45,7 @@ from serve.api.slate_schemas import (
 from serve.api.tokens import TokenBody, token_routes
 from serve.api.tracing import Traced
 from serve.api.traits import trait_routes
+from serve.config import ALONE
 from serve.engine import Engine
 from serve.limits import Limits, RatesConfig
 from serve.releases import Releases
@@ -65,16 +67,17 @@ def nobody_releases() -> Releases:
 def make_api(
     engine_of: Callable[[], Engine], keyring_of: Callable[[], Keyring] = lambda: OPEN,
     releases_of: Callable[[], Releases] = nobody_releases, limits_of: Callable[[], Limits] = lambda: UNLIMITED,
-    mark: str = "", origins: Sequence[str] = (), is_told: bool = False,
+    mark: str = "", origins: Sequence[str] = (), is_told: bool = False, tenants: Sequence[str] = ALONE,
 ) -> FastAPI:  # fmt: skip
     """Return the HTTP surface of the engine that `engine_of` names when a request comes, for holders of its keys.
 
     limits_of: how often they may ask; mark: of the cluster, whose requests alone are answered; origins: whose pages'
-    scripts may ask, too; is_told: of Identified.
+    scripts may ask, too; is_told: of Identified; tenants: whose shops there are, of which engines, releases and limits
+    are named by `cluster.requests.current_tenant`.
     """
     api = FastAPI(
         title="liveshelf", version=version("liveshelf"), docs_url=None, redoc_url=None, redirect_slashes=False,
-        dependencies=[Depends(access(keyring_of, limits_of, mark))], generate_unique_id_function=named,
+        dependencies=[Depends(access(keyring_of, limits_of, mark, tenants))], generate_unique_id_function=named,
     )  # fmt: skip
     install_problems(api, lambda path: methods_of(api.openapi(), path))
     install_docs(api)
@@ -120,10 +123,11 @@ def make_api(
 
     @api.get("/readyz", tags=["health"])
     async def check_readiness() -> dict[str, Any]:
-        """Say whether this replica follows the store."""
+        """Say whether this replica follows the store, of every shop."""
+        for one in within_each(tenants, engine_of).values():
+            if one.follower.lost_at is not None:
+                raise UnavailableError(f"the store has not answered for {one.follower.lag_ms():.0f} ms; reads go on")
         engine = engine_of()
-        if engine.follower.lost_at is not None:
-            raise UnavailableError(f"the store has not answered for {engine.follower.lag_ms():.0f} ms; reads go on")
         return {
             "status": "ready",
             "modelVersion": engine.bundle.manifest.version,
@@ -139,7 +143,7 @@ def make_api(
     api.include_router(list_routes(engine_of))
     api.include_router(decision_routes(engine_of))
     api.include_router(preview_routes(engine_of))
-    api.include_router(metric_routes(engine_of))
+    api.include_router(metric_routes(engine_of, tenants))
     api.include_router(model_routes(engine_of, releases_of))
     api.include_router(operation_routes(releases_of))
     for kind in KINDS:

@@ -81,6 +81,36 @@ def test_a_key_that_means_nothing_is_not_made(ring: Keyring, name: str, scopes: 
     assert ring.is_open
 
 
+def test_clients_of_two_tenants_may_have_one_name_and_each_key_opens_its_own_shop(ring: Keyring) -> None:
+    made = {tenant: ring.create("shop", ["read"], tenant) for tenant in ("", "acme", "globex")}
+    ring.rotate("shop", "acme")
+    assert [key.tenant for key in ring.keys] == ["", "acme", "globex", "acme"]
+    for tenant, key in made.items():
+        holder = ring.holder(key)
+        assert holder is not None
+        assert holder.tenant == tenant
+    with pytest.raises(NotFoundError, match="of nobody"):
+        ring.rotate("shop", "nobody")
+
+
+def test_a_key_of_a_file_that_knows_no_tenants_is_the_operators_own(ring: Keyring) -> None:
+    made = ring.create("shop", ["read"])
+    kept = [
+        {name: value for name, value in key.items() if name != "tenant"} for key in json.loads(ring.path.read_text())
+    ]
+    ring.path.write_text(json.dumps(kept))
+    holder = Keyring(ring.path).holder(made)
+    assert holder is not None
+    assert holder.tenant == ""
+
+
+@pytest.mark.parametrize("tenant", ["Acme", "a/b", "..", "-a", "a" * 33, "a b"])
+def test_what_no_folder_may_be_called_is_no_tenant(ring: Keyring, tenant: str) -> None:
+    with pytest.raises(ConfigError, match="1 to 32 of a-z"):
+        ring.create("shop", ["read"], tenant)
+    assert ring.is_open
+
+
 @pytest.mark.parametrize("content", ["{", "[1]", '[{"id": "x"}]'])
 def test_a_file_that_cannot_be_read_opens_nothing(ring: Keyring, content: str) -> None:
     ring.path.write_text(content)
@@ -103,7 +133,11 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert second.split("_")[1] in listed
     assert "events,read" in listed
     assert "sha256" not in listed
+    assert main(["create", file, "name=shop", "tenant=acme"]) == 0
+    capsys.readouterr()
+    assert main(["list", file]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].endswith(" acme")
     ring = Keyring(tmp_path / "keys.json")
     assert ring.holder(first) is None
     assert ring.holder(second) is not None
-    assert len(json.loads(ring.path.read_text())) == 1
+    assert len(json.loads(ring.path.read_text())) == 2

@@ -4,7 +4,18 @@ import asyncio
 
 import pytest
 
-from cluster.requests import MOST_NAMED, Carried, accepted, arriving, begin, carried, request_id
+from cluster.requests import (
+    MOST_NAMED,
+    Carried,
+    accepted,
+    arriving,
+    begin,
+    carried,
+    current_tenant,
+    enter,
+    request_id,
+    within_each,
+)
 
 
 @pytest.mark.parametrize("given", ["r1", "4bf92f35-77b3", "Root=1-67891233-abc", "a/b+c:d_e.f", "x" * 128])
@@ -46,3 +57,12 @@ def test_what_is_done_for_several_names_them_until_it_is_done() -> None:
 def test_a_line_names_a_bounded_number_of_requests() -> None:
     with arriving([Carried(f"r{number}") for number in range(MOST_NAMED + 3)]):
         assert request_id().endswith(f",r{MOST_NAMED - 1},+3")
+
+
+def test_a_request_is_nobodys_until_its_tenant_is_known_and_the_next_one_is_nobodys_again() -> None:
+    begin("one")
+    enter("acme")
+    assert within_each(["", "globex"], current_tenant) == {"": "", "globex": "globex"}
+    assert current_tenant() == "acme"
+    begin("two")
+    assert current_tenant() == ""

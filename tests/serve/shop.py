@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -166,9 +166,10 @@ def build_engine(bundle: Bundle, store: "Away", image: Image, **settings: Any) -
 
 @contextmanager
 def open_shop(
-    registry: Path, data: Path, follow: bool = True, learner: LearnerConfig | None = None, **settings: Any
-) -> Iterator[Shop]:
-    """Serve the current bundle over a log in `data`; settings: of Engine."""
+    registry: Path, data: Path, follow: bool = True, learner: LearnerConfig | None = None,
+    beside: Shop | None = None, **settings: Any,
+) -> Iterator[Shop]:  # fmt: skip
+    """Serve the current bundle over a log in `data`; beside: whose event loop it runs in; settings: of Engine."""
     config = StoreConfig(learner=learner or LearnerConfig())
     folder = Registry(registry).find("current")
     bundle, store = read_bundle(folder), Away(Store.open(folder, data, bootstrap=True, config=config))
@@ -183,8 +184,9 @@ def open_shop(
         return engine
 
     releases = work.releases()
-    with TestClient(make_api(engine_of, releases_of=lambda: releases), raise_server_exceptions=False) as client:
-        portal = client.portal
+    client = TestClient(make_api(engine_of, releases_of=lambda: releases), raise_server_exceptions=False)
+    with client if beside is None else nullcontext():
+        portal = client.portal = client.portal if beside is None else beside.portal
         assert portal is not None
         following = portal.start_task_soon(engine.follower.run) if follow else None
         client.event_hooks = {"response": [Conformance(client)]}

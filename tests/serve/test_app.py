@@ -217,7 +217,7 @@ def test_lost_calls_and_lost_answers_lose_no_event_and_apply_none_twice(server: 
     ensure_store(folder, args)
     options = {"num_cpus": 0, "runtime_env": {"env_vars": {"RAY_testing_rpc_failure": json.dumps(LOSSES)}}}
     gateway = ray.serve.deployment(ray_actor_options=options)(ray.serve.ingress(replica_api([]))(Gateway))
-    ray.serve.run(gateway.bind(*gateway_settings(folder, args)), name="liveshelf")
+    ray.serve.run(gateway.bind(*gateway_settings({"": folder}, args)), name="liveshelf")
     until(server.answers, in_a_row=5)
     ledger, callers, (before, _) = Ledger(ITEMS), 3, live_state_hash()
     with load(server.port, ledger, callers, name=2):

@@ -96,7 +96,7 @@ def test_what_several_tell_is_summed_nowhere() -> None:
     for process in ("a", "b"):
         metrics = Metrics(process)
         metrics.request("GET", "/healthz", 200, 0.003)
-        texts.append(metrics.text({}))
+        texts.append(("", metrics.text({})))
     text = together(texts)
     assert text.count("liveshelf_request_seconds_sum{") == 2
     assert samples(text, "liveshelf_request_seconds_count") == {("GET", "/healthz", "200"): 1}

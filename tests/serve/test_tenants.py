@@ -1,0 +1,304 @@
+"""Tenants: shops that one server has side by side, and each key opens its own alone."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from cluster.keys import Keyring
+from cluster.requests import current_tenant
+from serve.api.routes import make_api
+from serve.config import StartArgs
+from serve.limits import Limits, RatesConfig
+from serve.run import main
+from tests.serve.shop import KNOWN, Shop, open_shop
+from tests.serve.test_access import OPEN, calls
+from tests.serve.test_metrics import samples
+from train.bundle_state import MANIFEST, read_manifest
+from train.registry import Registry
+
+ACME, GLOBEX = "acme", "globex"
+ITEM, USER, NAME, EVENT = "globex-item", "globex-user", "globex-name", "globex-event"  # ids that others may guess
+TITLE, NOTE, PAYLOAD, REFUSED = "globex title", "globex note", "globex text", "globex refusal"
+BUNDLE = "globex-bundle"
+EVERYBODYS = "i0003"  # an item of every shop
+
+
+@dataclass(kw_only=True)
+class Mall:
+    """One server, and the shops that it has."""
+
+    shops: dict[str, Shop]
+    client: TestClient
+    keys: dict[str, str]  # by tenant, each may do everything
+
+    def ask(self, tenant: str, method: str, path: str, **more: Any) -> Any:
+        """Return what a holder of a tenant's key is answered."""
+        return self.client.request(method, path, headers=bearer(self.keys[tenant]), **more)
+
+    def sent(self, tenant: str, method: str, path: str, **body: Any) -> dict[str, Any]:
+        """Return the JSON of a good answer."""
+        answer = self.ask(tenant, method, path, json=body)
+        assert answer.status_code in (200, 202), answer.text
+        return answer.json()
+
+
+@pytest.fixture
+def mall(registry: Path, tmp_path: Path, ring: Keyring) -> Iterator[Mall]:
+    """The operator's shop and two tenants', of the same items and shoppers."""
+    own = shutil.copytree(registry, tmp_path / "globex")
+    current = Registry(own).find("current").rename(own / BUNDLE)
+    manifest = read_manifest(current).model_copy(update={"version": BUNDLE})
+    (current / MANIFEST).write_text(manifest.sealed().model_dump_json())
+    Registry(own).promote(BUNDLE)
+    with ExitStack() as stack:
+        shops = dict[str, Shop]()
+        for tenant, where in (("", registry), (ACME, registry), (GLOBEX, own)):
+            beside = shops.get("")
+            data = tmp_path / f"data {tenant}"
+            shops[tenant] = stack.enter_context(open_shop(where, data, beside=beside, decision_share=1.0))
+        yield opened(shops, ring)
+
+
+def opened(shops: dict[str, Shop], ring: Keyring, **rates: float) -> Mall:
+    """Return the server of some shops; rates: of RatesConfig."""
+    limits = {tenant: Limits(RatesConfig.checked(rates), clock=lambda: 0.0) for tenant in shops}
+    releases = {tenant: shop.work.releases() for tenant, shop in shops.items()}
+    api = make_api(
+        lambda: shops[current_tenant()].engine, lambda: ring, lambda: releases[current_tenant()],
+        lambda: limits[current_tenant()], tenants=list(shops),
+    )  # fmt: skip
+    keys = {tenant: ring.create("owner", ["admin"], tenant) for tenant in shops}
+    return Mall(shops=shops, client=shops[""].client_of(api), keys=keys)
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+def lived_in(mall: Mall) -> dict[str, str]:
+    """Let one tenant's shop hold something of each kind, and return what nobody else may be told, by what it is."""
+    mall.sent(GLOBEX, "PUT", f"/v1/catalogues/products/items/{ITEM}", title=TITLE, price=7)
+    mall.sent(GLOBEX, "PUT", f"/v1/users/{USER}", traits={"city": PAYLOAD})
+    mall.sent(GLOBEX, "PUT", f"/v1/scenarios/{NAME}", diversity=0.5)
+    mall.sent(GLOBEX, "PUT", f"/v1/rules/{NAME}", action="filter", filter="price < 1000", note=NOTE)
+    click = {"type": "click", "user": USER, "item": ITEM, "text": PAYLOAD, "id": EVENT}
+    refused = {"type": "click", "user": USER, "item": REFUSED}
+    mall.sent(GLOBEX, "POST", "/v1/events", events=[click, click | {"user": KNOWN, "id": f"{EVENT}-2"}, refused])
+    slate = mall.sent(GLOBEX, "POST", "/v1/recommendations", user=USER)
+    mall.shops[GLOBEX].portal.call(mall.shops[GLOBEX].engine.recorder.empty)
+    operation = mall.sent(GLOBEX, "POST", "/v1/snapshots")
+    mall.shops[GLOBEX].portal.call(mall.shops[GLOBEX].work.idle)
+    [snapshot] = mall.sent(GLOBEX, "GET", "/v1/snapshots")["snapshots"]
+    return {
+        "item_id": ITEM, "user_id": USER, "name": NAME, "recommendation_id": slate["recommendationId"],
+        "operation_id": operation["id"], "version": BUNDLE, "event": EVENT, "title": TITLE, "note": NOTE,
+        "payload": PAYLOAD, "state": snapshot["stateHash"],
+    }  # fmt: skip
+
+
+def bodies(user: str, item: str) -> dict[str, Any]:
+    """Return what is sent to each route that takes something, about a shopper and an item."""
+    document = {"note": "mine", "action": "bury", "filter": "price > 5", "factor": 0.5}
+    item_body, user_body, merge = {"title": "mine"}, {"traits": {"city": "Oslo"}}, {"source": user}
+    return {
+        "POST /v1/events": {"events": [{"type": "click", "user": user, "item": item, "id": EVENT}]},
+        "POST /v1/recommendations": {"user": user, "count": 100}, "POST /v1/rank": {"user": user, "candidates": [item]},
+        "POST /v1/basket": {"user": user, "items": [EVERYBODYS]}, "POST /v1/similar": {"items": [item]},
+        "POST /v1/search": {"query": "globex", "count": 100}, "POST /v1/users/{user_id}/tokens": {},
+        "PUT /v1/users/{user_id}": user_body, "PATCH /v1/users/{user_id}": user_body,
+        "POST /v1/users/{user_id}:merge": merge, "POST /v1/users/{user_id}:unmerge": merge,
+        "POST /v1/catalogues/{catalogue}/items:batch": {"id": item, **item_body},
+        "PUT /v1/catalogues/{catalogue}/items/{item_id}": item_body,
+        "PATCH /v1/catalogues/{catalogue}/items/{item_id}": item_body,
+        "POST /v1/recommendations/{recommendation_id}/next": {}, "POST /v1/rules/{name}:preview": document,
+        "PUT /v1/rules/{name}": document, "PUT /v1/scenarios/{name}": {"diversity": 0.1},
+    }  # fmt: skip
+
+
+def asked(mall: Mall, guessed: dict[str, str], readers_only: bool = False) -> Iterator[tuple[str, str, Any]]:
+    """Yield operation, path and body of requests to every route, about what everybody has and what is guessed.
+
+    Those that only read come first, before anything that was guessed is in the asking shop, too.
+    """
+    ids = {"catalogue": ["products"], "item_id": [EVERYBODYS], "user_id": [KNOWN, "other"], "name": ["home"]}
+    for method, path in sorted(calls(mall.client), key=lambda call: call[0] != "GET"):
+        if readers_only and method != "GET":
+            continue
+        names = [name for name in ("catalogue", *guessed) if f"{{{name}}}" in path]
+        for chosen in product(*([*ids.get(name, []), *([guessed[name]] if name in guessed else [])] for name in names)):
+            place = path.format(**dict(zip(names, chosen, strict=True)))
+            for user, item in ((KNOWN, EVERYBODYS), (guessed["user_id"], guessed["item_id"])):
+                yield f"{method} {path}", place, bodies(user, item).get(f"{method} {path}")
+
+
+def told(mall: Mall, tenant: str, requests: Iterator[tuple[str, str, Any]], words: set[str]) -> dict[str, set[str]]:
+    """Return, by word, which operations say it to its owner, or to another tenant who did not say it first."""
+    found, written = {word: set[str]() for word in words}, ""
+    for operation, place, body in requests:
+        said, answer = written + place + json.dumps(body), mall.ask(tenant, operation.split()[0], place, json=body)
+        written = written if operation.startswith("GET") else said
+        assert answer.status_code not in (401, 500), (operation, answer.text)
+        heard = answer.text + str(answer.headers)
+        for word in words:
+            if word in heard and (tenant == GLOBEX or word not in said):
+                found[word].add(operation)
+    return found
+
+
+def state(mall: Mall, tenant: str) -> dict[str, Any]:
+    """Return all that a shop holds."""
+    shop = mall.shops[tenant]
+
+    async def held() -> dict[str, Any]:
+        store = shop.store
+        return {
+            "state": await store.state_hash(), "decisions": await store.decisions.newest(1_000),
+            "letters": await store.dead_letters(), "operations": dict(shop.work._known),
+            "rolled out": list(shop.work.launched), "tokens": shop.engine.recorder.n_waiting,
+        }  # fmt: skip
+
+    return shop.portal.call(held)
+
+
+def test_every_route_that_takes_something_is_sent_something_below(mall: Mall) -> None:
+    paths = mall.client.get("/openapi.json").json()["paths"]
+    taking = {
+        f"{method.upper()} {path}" for path, operations in paths.items() for method, operation in operations.items()
+        if "requestBody" in operation
+    }  # fmt: skip
+    assert taking == set(bodies(KNOWN, EVERYBODYS))
+
+
+def test_what_one_tenant_has_no_route_tells_another_or_lets_another_change(mall: Mall) -> None:
+    held = lived_in(mall)
+    words, before = set(held.values()), state(mall, GLOBEX)
+    openly = told(mall, GLOBEX, asked(mall, held, readers_only=True), words)
+    assert all(openly.values()), openly  # to its owner each of it is told: the words below can be found
+    assert state(mall, GLOBEX) == before
+    for tenant in (ACME, ""):
+        found = told(mall, tenant, asked(mall, held), words)
+        assert not any(found.values()), {word: where for word, where in found.items() if where}
+    assert state(mall, GLOBEX) == before
+
+
+def test_an_id_of_another_tenant_is_answered_like_one_that_nobody_has(mall: Mall) -> None:
+    held = lived_in(mall)
+    nobodys = {name: value[:4] + "x" * (len(value) - 4) for name, value in held.items()}
+    seen = list[list[tuple[str, int]]]()
+    for guessed in (held, nobodys):
+        requests = [one for one in asked(mall, guessed) if not one[0].startswith(("PUT", "PATCH", "DELETE"))]
+        read = [one for one in requests if one[0] not in ("POST /v1/snapshots", "POST /v1/events")]
+        seen.append([
+            (operation, mall.ask(ACME, operation.split()[0], place, json=body).status_code)
+            for operation, place, body in read if "items:batch" not in operation
+        ])  # fmt: skip
+    assert seen[0] == seen[1]
+    assert 404 in {status for _, status in seen[0]}
+
+
+def test_the_same_event_of_two_tenants_is_two_events(mall: Mall) -> None:
+    lived_in(mall)
+    click = {"type": "click", "user": KNOWN, "item": EVERYBODYS, "id": EVENT}
+    [result] = mall.sent(ACME, "POST", "/v1/events", **click)["results"]
+    assert (result["status"], result["version"]) == ("applied", 1)
+    assert mall.shops[ACME].history(KNOWN)[-1] == EVERYBODYS
+    assert mall.shops[GLOBEX].history(KNOWN)[-1] == ITEM
+
+
+@pytest.mark.parametrize("key", ["revoked", "of nobody's shop", "missing"])
+def test_who_has_no_shop_here_gets_no_answer_from_any(mall: Mall, ring: Keyring, key: str) -> None:
+    headers = dict[str, str]()
+    if key == "revoked":
+        ring.revoke(mall.keys[ACME].split("_")[1])
+        headers = bearer(mall.keys[ACME])
+    elif key == "of nobody's shop":
+        headers = bearer(ring.create("owner", ["admin"], "initech"))
+    for method, path in calls(mall.client):
+        place = path.replace("{catalogue}", "products").replace("{item_id}", EVERYBODYS).replace("{user_id}", KNOWN)
+        answer = mall.client.request(method, place, json={}, headers=headers)
+        assert (answer.status_code == 401) == (path not in OPEN), (method, path)
+
+
+def test_the_token_of_a_shopper_opens_the_shop_of_its_key_alone(mall: Mall) -> None:
+    lived_in(mall)
+    token = mall.sent(ACME, "POST", f"/v1/users/{USER}/tokens")["token"]
+    slate = mall.client.post("/v1/recommendations", json={"count": 100}, headers=bearer(token)).json()
+    assert (slate["fallback"], slate["modelVersion"] == BUNDLE) == ("popular", False)
+    assert ITEM not in [item["id"] for item in slate["items"]]
+
+
+def test_a_promotion_is_of_the_own_shop_and_of_a_bundle_in_its_registry(mall: Mall) -> None:
+    refused = mall.ask(ACME, "POST", f"/v1/models/{BUNDLE}:promote")
+    assert refused.status_code == 404
+    mall.sent(GLOBEX, "POST", f"/v1/models/{BUNDLE}:promote")
+    assert [len(mall.shops[tenant].work.launched) for tenant in ("", ACME, GLOBEX)] == [0, 0, 1]
+
+
+def test_figures_are_the_own_shops_and_the_operator_sees_all(mall: Mall) -> None:
+    lived_in(mall)
+    mall.client.get("/v1/popular")  # of nobody: counted for the operator
+    names = "liveshelf_events_total", "liveshelf_items", "liveshelf_slates_total", "liveshelf_store_version"
+    acme = mall.ask(ACME, "GET", "/metrics").text
+    assert "tenant" not in acme
+    assert [samples(acme, name) for name in names] == [
+        {}, {(): len(mall.shops[ACME].engine.item_ids)}, {}, {(): 0.0},
+    ]  # fmt: skip
+    assert "/v1/" not in acme
+    operator = mall.ask("", "GET", "/metrics").text
+    assert samples(operator, "liveshelf_events_total")["applied", GLOBEX] == 2
+    assert set(samples(operator, "liveshelf_items")) == {(), (ACME,), (GLOBEX,)}
+    assert samples(operator, "liveshelf_request_seconds_count")["GET", "/v1/popular", "401"] == 1
+
+
+def test_what_one_tenant_asks_too_often_costs_no_other(mall: Mall, ring: Keyring, tmp_path: Path) -> None:
+    rated = opened(mall.shops, Keyring(tmp_path / "rated.json"), key=1, shopper=1, burst_s=2)
+    found = [rated.ask(ACME, "POST", "/v1/recommendations", json={"user": KNOWN}).status_code for _ in range(3)]
+    assert found == [200, 200, 429]
+    assert rated.ask(GLOBEX, "POST", "/v1/recommendations", json={"user": KNOWN}).status_code == 200
+    assert rated.ask("", "POST", "/v1/recommendations", json={"user": KNOWN}).status_code == 200
+
+
+def test_readiness_speaks_for_every_shop_and_names_none(mall: Mall) -> None:
+    ready = mall.client.get("/readyz")
+    assert (ready.status_code, GLOBEX in ready.text, ACME in ready.text) == (200, False, False)
+    mall.shops[GLOBEX].engine.follower.lost_at = 0.0
+    away = mall.client.get("/readyz")
+    assert (away.status_code, GLOBEX in away.text) == (503, False)
+
+
+def test_each_tenant_has_folders_of_its_own() -> None:
+    args = StartArgs.checked({"tenants": "acme, globex", "tenants_folder": "/shops"})
+    assert args.shops() == ["", "acme", "globex"]
+    assert args.of("") == args
+    own = args.of("acme")
+    assert (own.registry, own.data, own.bundle) == ("/shops/acme/registry", "/shops/acme/store", "current")
+    assert Path(StartArgs.checked({"tenants": "acme"}).located().of("acme").data).is_absolute()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["tenants=Acme"], "1 to 32 of a-z"), (["tenants=acme,acme"], "twice"),
+        (["tenants=acme", "topology=staged"], "topology=fused"), (["tenants=acme"], "told apart by their keys"),
+    ],
+)  # fmt: skip
+def test_tenants_that_cannot_be_served_are_refused_with_the_reason(
+    registry: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    shutil.copytree(registry, tmp_path / "acme/registry")
+    where = [
+        f"registry={registry}",
+        f"data={tmp_path / 'data'}",
+        f"keys={tmp_path / 'k'}",
+        f"tenants_folder={tmp_path}",
+    ]
+    assert main(["start", *where, *words]) == 1
+    assert said in capsys.readouterr().err
