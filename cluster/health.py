@@ -14,6 +14,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from pydantic import ConfigDict, Field
@@ -26,7 +27,18 @@ from cluster.environment import home
 from cluster.errors import LiveshelfError
 from cluster.head import server_runs
 from cluster.keys import Keyring
-from cluster.runtime import STORE, WATCHDOG, ActorSeen, NodeSeen, RuntimeConfig, actors, connect, disconnect, nodes
+from cluster.runtime import (
+    STORE,
+    WATCHDOG,
+    ActorSeen,
+    NodeSeen,
+    RuntimeConfig,
+    actors,
+    connect,
+    disconnect,
+    nodes,
+    of_tenant,
+)
 
 GATEWAY = "SERVE_REPLICA::liveshelf#Gateway#"
 LOG = "events.sqlite"
@@ -60,6 +72,7 @@ class Served(Config):
     bundle: str
     data: str
     keys: str
+    tenants: str = ""
     host: str
     port: int
     replicas: int
@@ -81,11 +94,11 @@ def node_findings(seen: Sequence[NodeSeen], wanted: int) -> Iterator[Finding]:
     yield Finding(what="nodes", well=len(alive) >= wanted, said=said)
 
 
-def actor_findings(seen: Sequence[ActorSeen]) -> Iterator[Finding]:
-    """Say where the store and its watchdog are."""
+def actor_findings(seen: Sequence[ActorSeen], tenants: Sequence[str] = ()) -> Iterator[Finding]:
+    """Say where the store and its watchdog are, and those of each tenant."""
     by_name = {actor.name: actor for actor in seen}
-    for what, name in (("store", STORE), ("watchdog", WATCHDOG)):
-        actor = by_name.get(name)
+    for tenant, (kind, name) in product(["", *tenants], (("store", STORE), ("watchdog", WATCHDOG))):
+        actor, what = by_name.get(of_tenant(name, tenant)), f"{kind} {tenant}".rstrip()
         if actor is None:
             yield Finding(what=what, well=False, said="not there; run `python serve/run.py start` again")
         else:
@@ -166,7 +179,7 @@ def cluster_findings(served: Served, wanted: int) -> Iterator[Finding]:
     finally:
         disconnect()
     yield from node_findings(seen, wanted)
-    yield from actor_findings(running)
+    yield from actor_findings(running, served.tenants.replace(",", " ").split())
     yield from gateway_findings(running, served.replicas)
     if served.is_local:
         addresses = [served.host]

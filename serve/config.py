@@ -24,15 +24,29 @@ ALONE = ("",)  # the one shop of a server without tenants, and the operator's ow
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-class AppArgs(Config):
-    """What `serve.app:build_app` builds; also the `args` of a Serve config file."""
+class Places(Config):
+    """Where a shop's bundles and its log are, and those of tenants beside it."""
 
     registry: str = Field("var/registry", description="folder or pyarrow.fs URL of bundles")
     bundle: str = Field("current", description="`current`, a version, or a bundle's folder")
     data: str = Field("var/store", description="folder of the event log; it must outlive the machine's temporary files")
+    tenants_folder: str = Field("var/tenants", description="holds `<tenant>/registry` and `<tenant>/store` of each")
+
+    def of(self, tenant: str) -> Self:
+        """Return the settings of a tenant's shop."""
+        if not tenant:
+            return self
+        require_tenant(tenant)
+        place = Path(self.tenants_folder) / tenant
+        own = {"registry": str(place / "registry"), "data": str(place / "store"), "bundle": "current"}
+        return self.model_copy(update=own)
+
+
+class AppArgs(Places):
+    """What `serve.app:build_app` builds; also the `args` of a Serve config file."""
+
     keys: str = Field(DEFAULT, description="file of API keys; where it holds none, anybody may call")
     tenants: str = Field("", description="with commas: shops beside this one, each opened by keys of its own alone")
-    tenants_folder: str = Field("var/tenants", description="holds `<tenant>/registry` and `<tenant>/store` of each")
     bootstrap: bool = Field(True, description="whether an empty `data` folder begins a new log")
     topology: Literal["auto", "fused", "staged"] = Field(
         "auto", description="fused: everything in one replica; staged: a deployment per stage; auto: staged with GPUs"
@@ -106,14 +120,6 @@ class AppArgs(Config):
         """Return the tenants of every shop that is served, `""` for the operator's own."""
         return [*ALONE, *_listed(self.tenants)]
 
-    def of(self, tenant: str) -> Self:
-        """Return the settings of a tenant's shop."""
-        if not tenant:
-            return self
-        place = Path(self.tenants_folder) / tenant
-        own = {"registry": str(place / "registry"), "data": str(place / "store"), "bundle": "current"}
-        return self.model_copy(update=own)
-
 
 class StartArgs(AppArgs):
     """What `serve/run.py start` takes."""
@@ -137,13 +143,10 @@ class StartArgs(AppArgs):
         return self.host in LOOPBACK
 
 
-class LogArgs(Config):
-    """Where the log is: with the running server, else in a folder."""
+class LogArgs(Places):
+    """Whose log it is, and where it lies when no server runs, which else knows that."""
 
-    tenant: str = Field("", description="of a running server: whose log; empty: the operator's own")
-    registry: str = Field("var/registry", description="of a stopped server: folder or pyarrow.fs URL of bundles")
-    bundle: str = Field("current", description="of a stopped server: `current`, a version, or a bundle's folder")
-    data: str = Field("var/store", description="of a stopped server: folder of the event log")
+    tenant: str = Field("", description="whose log; empty: the operator's own")
 
 
 class DeadLettersArgs(LogArgs):
@@ -183,12 +186,9 @@ class RefreshArgs(StartArgs):
         return [f"{name}={value}" for name, value in _flat(self.fit)]
 
 
-class ReplayArgs(Config):
+class ReplayArgs(LogArgs):
     """What `serve/run.py replay` takes."""
 
-    registry: str = Field("var/registry", description="folder or pyarrow.fs URL of bundles")
-    bundle: str = Field("current", description="`current`, a version, or a bundle's folder")
-    data: str = Field("var/store", description="folder of the event log")
     until: int | None = Field(None, ge=0, description="version to stop at; the newest when left out")
     as_of: AwareDatetime | None = Field(None, description="or a time to stop at, such as 2026-11-27T18:00:00Z")
     user: str = Field("", description="a shopper whose slate of that moment to show")

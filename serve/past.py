@@ -21,7 +21,7 @@ from train.registry import Registry
 def pages_of(args: LogArgs, after: int = 0) -> Iterator[list[LoggedEvent]]:
     """Yield the log's events after version `after`."""
     if not server_runs():
-        yield from logged_pages(_named(args), Path(args.data), after)
+        yield from logged_pages(_named(args), _data(args), after)
         return
     with on_the_server():
         yield from served_pages(after, args.tenant)
@@ -32,7 +32,7 @@ def catalogue_of(args: LogArgs) -> LiveCatalogue:
     folder = bundle_of(args)
     catalogue = LiveCatalogue(read_bundle_state(folder).items)
     if not server_runs():
-        catalogue.restore(replay(folder, Path(args.data)).snapshot.arrays["catalogue"])
+        catalogue.restore(replay(folder, _data(args)).snapshot.arrays["catalogue"])
     else:
         with on_the_server():
             catalogue.restore(served_image(args.tenant).arrays["catalogue"])
@@ -42,7 +42,7 @@ def catalogue_of(args: LogArgs) -> LiveCatalogue:
 def letters_of(args: LogArgs) -> list[DeadLetter]:
     """Return the refused events."""
     if not server_runs():
-        with opened_log(_named(args), Path(args.data)) as log:
+        with opened_log(_named(args), _data(args)) as log:
             return log.letters.all()
     with on_the_server():
         return served_letters(args.tenant)
@@ -67,4 +67,9 @@ def on_the_server() -> Iterator[None]:
 
 
 def _named(args: LogArgs) -> Path:
-    return Registry(args.registry).find(args.bundle)
+    own = args.of(args.tenant)
+    return Registry(own.registry).find(own.bundle)
+
+
+def _data(args: LogArgs) -> Path:
+    return Path(args.of(args.tenant).data)

@@ -111,6 +111,7 @@ def status_command(words: list[str]) -> None:
 def replay_command(words: list[str]) -> None:
     """Say what a stopped server's log comes to, up to any moment, without shoppers, and what one would have seen."""
     args = ReplayArgs.parse(words)
+    args = args.of(args.tenant)
     bundle = Registry(args.registry).find(args.bundle)
     found = replay(bundle, Path(args.data), args.end, args.excluded(), args.learner)
     header = found.snapshot.header
@@ -166,7 +167,7 @@ def refresh_command(words: list[str]) -> None:
 def refresh_once(args: RefreshArgs) -> None:
     """Refresh the bundle that is served, and go over to the new one where a server runs."""
     own = args.of(args.tenant)
-    where = LogArgs(registry=own.registry, bundle=own.bundle, data=own.data, tenant=args.tenant)
+    where = LogArgs.checked(args.model_dump(include=set(LogArgs.model_fields)))
     version = refresh(own, bundle_of(where), pages_of(where), catalogue_of(where))
     if version is None:
         return

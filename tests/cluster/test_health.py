@@ -22,7 +22,7 @@ from cluster.health import (
     node_findings,
 )
 from cluster.keys import Keyring
-from cluster.runtime import STORE, WATCHDOG, ActorSeen, NodeSeen
+from cluster.runtime import STORE, WATCHDOG, ActorSeen, NodeSeen, of_tenant
 
 
 @pytest.fixture
@@ -60,6 +60,14 @@ def test_a_store_without_its_watchdog_is_wrong() -> None:
     assert wrong(actor_findings([actor(STORE)])) == ["not there; run `python serve/run.py start` again"]
     [said] = wrong(actor_findings([actor(STORE, state="RESTARTING"), actor(WATCHDOG)]))
     assert said.startswith("restarting")
+
+
+def test_a_tenant_without_its_store_is_wrong() -> None:
+    there = [actor(of_tenant(name, tenant)) for name in (STORE, WATCHDOG) for tenant in ("", "acme")]
+    assert wrong(actor_findings(there, ["acme"])) == []
+    assert [found.what for found in actor_findings(there, ["acme", "globex"]) if not found.well] == [
+        "store globex", "watchdog globex",
+    ]  # fmt: skip
 
 
 def test_gateways_are_told_by_node_and_missing_ones_are_wrong() -> None:

@@ -26,6 +26,7 @@ class Server:
     port: int
     registry: Path
     data: Path
+    key: str = ""  # that is asked with; none where nobody needs one
 
     @property
     def args(self) -> dict[str, Any]:
@@ -39,7 +40,7 @@ class Server:
 
     def post(self, path: str, **body: Any) -> dict[str, Any]:
         """Return the JSON of a good answer, over a connection of its own."""
-        client = Client(self.port)
+        client = Client(self.port, key=self.key)
         answer = client.post(path, body)
         client.close()
         assert answer.status == 200, answer
@@ -47,11 +48,11 @@ class Server:
 
     def work(self, path: str) -> dict[str, Any]:
         """Return what came of long work."""
-        begun, told = Client(self.port).post(path, {}), list[dict[str, Any]]()
+        begun, told = Client(self.port, key=self.key).post(path, {}), list[dict[str, Any]]()
         assert begun.status == 202, begun
 
         def is_over() -> bool:
-            answer = Client(self.port).get(f"/v1/operations/{begun.body['id']}")
+            answer = Client(self.port, key=self.key).get(f"/v1/operations/{begun.body['id']}")
             told.append(answer.body if answer.status == 200 else begun.body)
             return told[-1]["status"] != "running"
 

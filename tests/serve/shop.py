@@ -1,6 +1,7 @@
 """A small shop on sale: a bundle fitted in seconds, and a server over it without Ray."""
 
 import asyncio
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ from serve.state.view import View
 from tests.serve.conformance import Conformance
 from tests.world import tiny_world
 from train.bundle import Bundle, read_bundle
+from train.bundle_state import MANIFEST, read_manifest
 from train.config import FitRun
 from train.data.prepare import PrepareConfig, prepare
 from train.pipeline import fit_bundle
@@ -50,6 +52,14 @@ def fit_small_bundle(folder: Path, keep_seen: bool) -> Path:
     prepared = prepare(tiny_world(), PrepareConfig.parse([]), datetime.now(UTC), folder / "rejects")
     fit_bundle(FitRun.parse(["data=tiny_world", *SMALL, *where]), prepared)
     return registry
+
+
+def copied(bundle: Path, folder: Path) -> Path:
+    """Return a bundle of another version that is else the same."""
+    shutil.copytree(bundle, folder)
+    manifest = read_manifest(folder).model_copy(update={"version": folder.name})
+    (folder / MANIFEST).write_text(manifest.sealed().model_dump_json())
+    return folder
 
 
 class Away:

@@ -39,9 +39,8 @@ from serve.app import Gateway, gateway_settings, replica_api
 from serve.config import AppArgs
 from serve.store_host import close_store, ensure_store
 from tests.serve.deployed import Answers, Server, live_state_hash, replayed, until, wait_until
-from tests.serve.shop import KNOWN, item_ids
+from tests.serve.shop import KNOWN, copied, item_ids
 from tests.serve.state.state_world import run
-from train.bundle_state import MANIFEST, read_manifest
 from train.registry import Registry
 
 pytestmark = pytest.mark.ray
@@ -61,14 +60,6 @@ def server(ray_cluster: str, registry: Path, tmp_path_factory: pytest.TempPathFa
     yield server
     ray.serve.shutdown()
     close_store()
-
-
-def copied(bundle: Path, folder: Path) -> Path:
-    """Return a bundle of another version that is else the same."""
-    shutil.copytree(bundle, folder)
-    manifest = read_manifest(folder).model_copy(update={"version": folder.name})
-    (folder / MANIFEST).write_text(manifest.sealed().model_dump_json())
-    return folder
 
 
 def seen_by_all(server: Server, user: str) -> None:

@@ -18,10 +18,9 @@ from serve.api.routes import make_api
 from serve.config import StartArgs
 from serve.limits import Limits, RatesConfig
 from serve.run import main
-from tests.serve.shop import KNOWN, Shop, open_shop
+from tests.serve.shop import KNOWN, Shop, copied, open_shop
 from tests.serve.test_access import OPEN, calls
 from tests.serve.test_metrics import samples
-from train.bundle_state import MANIFEST, read_manifest
 from train.registry import Registry
 
 ACME, GLOBEX = "acme", "globex"
@@ -53,10 +52,7 @@ class Mall:
 @pytest.fixture
 def mall(registry: Path, tmp_path: Path, ring: Keyring) -> Iterator[Mall]:
     """The operator's shop and two tenants', of the same items and shoppers."""
-    own = shutil.copytree(registry, tmp_path / "globex")
-    current = Registry(own).find("current").rename(own / BUNDLE)
-    manifest = read_manifest(current).model_copy(update={"version": BUNDLE})
-    (current / MANIFEST).write_text(manifest.sealed().model_dump_json())
+    own = copied(Registry(registry).find("current"), tmp_path / "globex" / BUNDLE).parent
     Registry(own).promote(BUNDLE)
     with ExitStack() as stack:
         shops = dict[str, Shop]()
