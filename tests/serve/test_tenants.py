@@ -279,6 +279,18 @@ def test_each_tenant_has_folders_of_its_own() -> None:
     assert Path(StartArgs.checked({"tenants": "acme"}).located().of("acme").data).is_absolute()
 
 
+def test_commands_that_read_a_log_read_the_tenants_own(
+    registry: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(registry, tmp_path / "acme/registry")
+    with open_shop(registry, tmp_path / "acme/store") as shop:
+        shop.click(KNOWN, EVERYBODYS)
+    for command, said in (("replay", "version 1,"), ("events", "wrote 1 events")):
+        words = [f"out={tmp_path / 'live.parquet'}"] if command == "events" else []
+        assert main([command, "tenant=acme", f"tenants_folder={tmp_path}", *words]) == 0
+        assert said in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
