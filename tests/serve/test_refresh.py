@@ -15,6 +15,7 @@ import pytest
 from bench.client import Client
 from cluster.environment import ROOT, scratch
 from cluster.haproxy import free_port
+from cluster.keys import Keyring
 from serve import refresh as room
 from serve.run import main
 from tests.serve.shop import SMALL, open_shop
@@ -111,16 +112,17 @@ def test_a_bundle_that_is_worse_or_not_wanted_is_not_made(
     assert shop.registry.versions() == [shop.first] == [shop.registry.current()]
 
 
+def command(*words: str) -> subprocess.CompletedProcess[str]:
+    """Return what became of a command, in a process of its own and another folder."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    line = [sys.executable, str(ROOT / "serve/run.py"), *words]
+    return subprocess.run(line, cwd="/", env=clean, capture_output=True, text=True, timeout=180)
+
+
 @pytest.mark.ray
 @pytest.mark.slow
 def test_a_running_server_goes_over_to_its_refreshed_bundle_with_its_settings(shop: Open) -> None:
     port = free_port()
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-
-    def command(*words: str) -> subprocess.CompletedProcess[str]:
-        line = [sys.executable, str(ROOT / "serve/run.py"), *words]
-        return subprocess.run(line, cwd="/", env=clean, capture_output=True, text=True, timeout=180)
-
     started = command("start", *shop.words, f"port={port}", "replicas=1", "queue_events=5000")
     assert started.returncode == 0, started.stderr
     before = json.loads(command("status", f"port={port}").stdout)
@@ -131,3 +133,24 @@ def test_a_running_server_goes_over_to_its_refreshed_bundle_with_its_settings(sh
     after = json.loads(command("status", f"port={port}").stdout)
     assert after["modelVersion"] == shop.registry.current() != shop.first
     assert after["stateVersion"] == before["stateVersion"]
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_tenant_is_refreshed_alone(shop: Open) -> None:
+    for own, tenants in (("registry", "acme/registry"), ("data", "acme/store")):
+        shutil.copytree(shop.folder / own, shop.folder / tenants)
+    ring, port = Keyring(shop.folder / "keys.json"), free_port()
+    keys = {tenant: ring.create("owner", ["admin"], tenant) for tenant in ("", "acme")}
+    where = [f"port={port}", "replicas=1", f"keys={ring.path}", "tenants=acme", f"tenants_folder={shop.folder}"]
+    started = command("start", *shop.words, *where)
+    assert started.returncode == 0, started.stderr
+    refreshed = command("refresh", "tenant=acme", *shop.settings[2:])
+    assert refreshed.returncode == 0, refreshed.stderr
+    newer = Registry(shop.folder / "acme/registry").current()
+    served = {
+        tenant: Client(port, key=key).post("/v1/recommendations", {"user": "u0001"}).body["modelVersion"]
+        for tenant, key in keys.items()
+    }
+    assert served == {"": shop.first, "acme": newer}
+    assert newer != shop.first == shop.registry.current()
