@@ -13,9 +13,9 @@ from cluster.runtime import n_nodes  # before Ray, which reads its environment o
 import ray
 import ray.serve
 from fastapi import FastAPI
-from ray.exceptions import RayError
+from ray.exceptions import RayActorError, RayError
 from ray.serve.api import RunTarget
-from ray.serve.exceptions import RayServeException
+from ray.serve.exceptions import DeploymentUnavailableError, RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from cluster.environment import cluster_mark
@@ -31,8 +31,10 @@ from serve.limits import Limits, RatesConfig
 from serve.releases import Releases
 from serve.replicas import Followed, RankerReplica, RetrieverReplica, prepare_replica
 from serve.rollout import Rollout
-from serve.stages.fused import Stages
+from serve.stages.fused import Stages, fused
 from serve.stages.index.config import IndexConfig
+from serve.stages.index.exact import FlatIndex
+from serve.stages.relay import relayed
 from serve.state.operations import Operation
 from serve.store_client import find_actor, find_store, let_go, served_tenants
 from serve.store_host import close_store, ensure_store, keep_settings, served_bundle, start_actor, whole_change
@@ -75,7 +77,9 @@ class Gateway:
         self.shops = dict[str, Shop]()
         for tenant, folder in folders.items():
             here = await Followed.begin(folder, max_shoppers, tenant)
-            stages = here.stages(index) if retriever is None or ranker is None else carrying_stages(retriever, ranker)
+            stages = (
+                here.stages(index) if retriever is None or ranker is None else stages_apart(retriever, ranker, here)
+            )
             self.shops[tenant] = Shop(
                 tenant, here, Engine(here.bundle, here.follower, here.store, stages, *settings), rates
             )
@@ -239,16 +243,15 @@ def _deployed(room: Any, args: AppArgs, how_many: dict[str, Any]) -> Any:
     )(room)  # fmt: skip
 
 
-def carrying_stages(retriever: DeploymentHandle, ranker: DeploymentHandle) -> Stages:
-    """Return stages that other deployments are, with which the request at hand goes along."""
+def stages_apart(retriever: DeploymentHandle, ranker: DeploymentHandle, here: Followed) -> Stages:
+    """Return stages that other deployments are, with which the request at hand goes along, and ours behind them."""
 
     def carrying(method: DeploymentHandle) -> Callable[..., Awaitable[Any]]:
         return lambda *asked: method.remote(carried(), *asked)
 
-    return Stages(
-        carrying(retriever.retrieve), carrying(ranker.rank), carrying(retriever.browse), carrying(retriever.search),
-        carrying(retriever.describe),
-    )  # fmt: skip
+    there = retriever.retrieve, ranker.rank, retriever.browse, retriever.search, retriever.describe
+    own = fused(here.bundle, here.view, FlatIndex(here.view.items))
+    return relayed(map(carrying, there), own, (RayActorError, DeploymentUnavailableError))
 
 
 def _staged(args: AppArgs) -> bool:

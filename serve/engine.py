@@ -100,7 +100,7 @@ class Engine:
         reasons = self._reasons(arranged, history, ask, still) if ask.reasons else []
         slate = Slate(
             arranged=arranged, reasons=reasons, policy=ask.policy, state_version=ranked.version,
-            lag_ms=self.follower.lag_ms(), degraded=(*degraded, *arranged.degraded),
+            lag_ms=self.follower.lag_ms(), degraded=(*degraded, *ranked.degraded, *arranged.degraded),
             fallback="popular" if history.is_stranger else "none",
         )  # fmt: skip
         self.recorder.note(ask, history, ranked, slate, self.view.catalogue, self.bundle.manifest.version)
@@ -225,7 +225,9 @@ class Engine:
             min_version=self.view.version, filter=ask.filter, only=ask.only, still=still,
             quotas=ask.policy.config.sources, marks=ask.in_force.marks(ask.count),
         )  # fmt: skip
-        return await self._rank(query, await self._retrieve(query))
+        found = await self._retrieve(query)
+        ranked = await self._rank(query, found)
+        return replace(ranked, degraded=(*found.degraded, *ranked.degraded)) if found.degraded else ranked
 
     def _reasons(self, arranged: Arranged, history: History, ask: Ask, still: bool) -> list[list[Reason]]:
         items = self.view.published if still else self.view.items

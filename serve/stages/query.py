@@ -42,6 +42,7 @@ class Found:
     followers: Followers
     candidates: Candidates
     version: int
+    degraded: tuple[str, ...] = ()  # stages that others stood in for
 
     def prospect(self, query: Query) -> Prospect:
         """Return the shopper with these candidates."""
@@ -57,3 +58,4 @@ class Ranked:
     candidates: Candidates
     features: np.ndarray  # (n, F) float32, what the ranker read of them; no rows where it was not asked
     version: int
+    degraded: tuple[str, ...] = ()  # stages that others stood in for

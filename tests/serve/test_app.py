@@ -154,6 +154,13 @@ def test_staged_replicas_answer_as_fused_ones_did(server: Server) -> None:
     seen_by_all(server, "other clicker")
 
 
+@pytest.mark.parametrize("stage", [RETRIEVER, RANKER])
+def test_the_gateways_do_the_work_of_a_killed_stage_until_it_is_back(server: Server, stage: str) -> None:
+    killed = kill_one(stage, os.getpid())
+    assert until(server.answers, in_a_row=30) <= 2
+    wait_until(lambda: named(stage, os.getpid()) not in ([], [killed]))
+
+
 @pytest.mark.slow
 def test_another_bundle_and_its_stages_are_promoted_and_taken_back_too(server: Server) -> None:
     promoted_and_taken_back(server, name=3)
