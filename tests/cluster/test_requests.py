@@ -1,6 +1,7 @@
 """Request ids go along with requests, and with nothing else."""
 
 import asyncio
+from contextvars import copy_context
 
 import pytest
 
@@ -60,9 +61,13 @@ def test_a_line_names_a_bounded_number_of_requests() -> None:
 
 
 def test_a_request_is_nobodys_until_its_tenant_is_known_and_the_next_one_is_nobodys_again() -> None:
-    begin("one")
-    enter("acme")
-    assert within_each(["", "globex"], current_tenant) == {"": "", "globex": "globex"}
-    assert current_tenant() == "acme"
-    begin("two")
-    assert current_tenant() == ""
+    def two_requests() -> None:
+        begin("one")
+        enter("acme")
+        assert within_each(["", "globex"], current_tenant) == {"": "", "globex": "globex"}
+        assert current_tenant() == "acme"
+        begin("two")
+        assert current_tenant() == ""
+
+    copy_context().run(two_requests)
+    assert request_id() == ""
