@@ -38,6 +38,7 @@ def haproxy_variables(scratch: Path) -> dict[str, str]:
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
         "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "20",  # on a busy machine 5 are not enough
         "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",  # it counts as gone after three; by default 10, half a minute
+        "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S": "7",  # a frozen replica cannot say that it takes too long, after 5
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",  # a replica that goes; by default 30
         "RAY_SERVE_HAPROXY_BINARY_PATH": str(folder / "haproxy"),
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
