@@ -1,4 +1,7 @@
-"""`python tune/run.py [config.yaml] data=… key=value …`: search for better settings, and publish what they train."""
+"""`python tune/run.py [config.yaml …] data=… key=value …`: search for better settings, and publish what they train.
+
+Several files, or a pattern such as `config=tune/configs/*.yaml`, are as many sweeps, one after the other.
+"""
 
 import sys
 from dataclasses import replace
@@ -94,9 +97,30 @@ def publish(config: FitRun, prepared: Prepared) -> None:
     console.print(f"bundle: {fitted.folder}", soft_wrap=True)
 
 
+def each_sweep(words: list[str]) -> list[list[str]]:
+    """Return the words of each sweep: one for every file of settings that the words name."""
+    files, others = list[str](), list[str]()
+    for word in words:
+        name = word.removeprefix("config=")
+        if word.startswith("config=") or ("=" not in word and word.endswith((".yaml", ".yml"))):
+            found = sorted(str(path) for path in Path(name).parent.glob(Path(name).name))
+            files += found or [name]  # who reads it says that it is not there
+        else:
+            others.append(word)
+    return [[f"config={file}", *others] for file in files] or [others]
+
+
+def run_all(words: list[str]) -> int:
+    """Run the sweeps that words ask for, none of them before all can be read; return the exit code of the last one."""
+    for config in [read_config(own) for own in each_sweep(words)]:
+        if code := run(config):
+            return code
+    return 0
+
+
 def main(words: list[str]) -> int:
     """Run the command; return the exit code."""
-    return run_command(lambda: run(read_config(words)))
+    return run_command(lambda: run_all(words))
 
 
 if __name__ == "__main__":

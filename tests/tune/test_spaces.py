@@ -8,7 +8,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from cluster.errors import ConfigError
 from train.config import FitRun
 from tune.config import SweepConfig
-from tune.run import QUICK, read_config
+from tune.run import QUICK, each_sweep, read_config
 from tune.spaces import Choice, Range, check_space, given_params, with_params
 
 FIT = FitRun.parse(["data=somewhere", "learning_rate=0.003"])
@@ -61,6 +61,19 @@ def test_a_named_file_replaces_the_quick_sweep() -> None:
     assert read_config([str(QUICK), "data=somewhere"]) == read_config(["data=somewhere"])
     with pytest.raises(ConfigError, match="nowhere.yaml"):
         read_config(["nowhere.yaml", "data=somewhere"])
+
+
+@pytest.mark.parametrize("pattern", ["config={}/*.yaml", "{}/*.yaml"])
+def test_a_pattern_is_a_sweep_for_each_file_that_it_names(pattern: str) -> None:
+    folder = QUICK.parent
+    sweeps = each_sweep([pattern.format(folder), "data=somewhere", "trials=3"])
+    assert [words[0] for words in sweeps] == [f"config={file}" for file in sorted(folder.glob("*.yaml"))]
+    assert all((config.fit.data, config.trials) == ("somewhere", 3) for config in map(read_config, sweeps))
+
+
+def test_without_a_file_there_is_one_sweep_and_a_missing_file_is_named() -> None:
+    assert each_sweep(["data=somewhere"]) == [["data=somewhere"]]
+    assert each_sweep(["nowhere.yaml"]) == [["config=nowhere.yaml"]]
 
 
 def test_data_is_required() -> None:
