@@ -1,10 +1,14 @@
 """What the log holds, from the store's process where a server runs here, else from the log itself."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from cluster.environment import home
 from cluster.head import server_runs
+from cluster.health import SETTINGS
 from cluster.runtime import RuntimeConfig, connect, disconnect
 from serve.config import LogArgs
 from serve.state.catalogue import LiveCatalogue
@@ -20,7 +24,7 @@ from train.registry import Registry
 
 def pages_of(args: LogArgs, after: int = 0) -> Iterator[list[LoggedEvent]]:
     """Yield the log's events after version `after`."""
-    if not server_runs():
+    if not is_served(args):
         yield from logged_pages(_named(args), _data(args), after)
         return
     with on_the_server():
@@ -31,7 +35,7 @@ def catalogue_of(args: LogArgs) -> LiveCatalogue:
     """Return who the items are, and what the shop wrote of them."""
     folder = bundle_of(args)
     catalogue = LiveCatalogue(read_bundle_state(folder).items)
-    if not server_runs():
+    if not is_served(args):
         catalogue.restore(replay(folder, _data(args)).snapshot.arrays["catalogue"])
     else:
         with on_the_server():
@@ -41,7 +45,7 @@ def catalogue_of(args: LogArgs) -> LiveCatalogue:
 
 def letters_of(args: LogArgs) -> list[DeadLetter]:
     """Return the refused events."""
-    if not server_runs():
+    if not is_served(args):
         with opened_log(_named(args), _data(args)) as log:
             return log.letters.all()
     with on_the_server():
@@ -50,10 +54,28 @@ def letters_of(args: LogArgs) -> list[DeadLetter]:
 
 def bundle_of(args: LogArgs) -> Path:
     """Return the folder of the bundle that is served, or would be."""
-    if not server_runs():
+    if not is_served(args):
         return _named(args)
     with on_the_server():
         return served_bundle(args.tenant)
+
+
+def is_served(args: LogArgs) -> bool:
+    """Tell whether a server runs here and what is asked for is its: a folder that is named may be another one."""
+    if not server_runs() or "data" not in args.model_fields_set:
+        return server_runs()
+    settings = started_with()
+    return settings is None or Path(settings["data"]).absolute() == Path(args.data).absolute()
+
+
+def started_with() -> dict[str, Any] | None:
+    """Return the settings of the running server, if there is one that told them."""
+    if not server_runs():
+        return None
+    try:
+        return json.loads((home() / SETTINGS).read_text())
+    except FileNotFoundError:
+        return None
 
 
 @contextmanager

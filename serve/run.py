@@ -27,7 +27,7 @@ from cluster.tracing import wanted_tracing
 from serve.app import deploy, withdraw
 from serve.config import DeadLettersArgs, EventsArgs, LogArgs, RefreshArgs, ReplayArgs, StartArgs
 from serve.hindsight import slate_then
-from serve.past import bundle_of, catalogue_of, letters_of, pages_of
+from serve.past import bundle_of, catalogue_of, letters_of, pages_of, started_with
 from serve.probation import fallen, live_figure
 from serve.refresh import refresh
 from serve.state.history_file import LIVE_ITEMS, write_events, write_items
@@ -48,6 +48,7 @@ def start(args: StartArgs, moved: str | None = None) -> dict[str, Any]:
     for own in (args.of(tenant) for tenant in args.shops() if moved in (None, tenant)):
         check_bundle(Registry(own.registry).find(own.bundle))  # what is wrong is said before anything starts
     require_keys(args)
+    require_same_keys(args)
     wanted_tracing()  # raises where spans have nowhere to go
     end_orphans()
     running = joins_a_cluster() or check_port(args)
@@ -102,7 +103,7 @@ def stop_command(words: list[str]) -> None:
 
 def status_command(words: list[str]) -> None:
     """Say whether the server runs, and what it serves."""
-    args = StartArgs.parse(words)
+    args = StartArgs.parse(words, started_with())
     if not server_runs():
         raise RuntimeStartError("nothing runs; start it with `python serve/run.py start`")
     console.print_json(json.dumps(ask_ready(args)))
@@ -197,16 +198,6 @@ def promote(args: RefreshArgs, version: str) -> None:
     console.print(f"serving bundle {version}", soft_wrap=True)
 
 
-def started_with() -> dict[str, Any] | None:
-    """Return the settings of the running server, if there is one that told them."""
-    if not server_runs():
-        return None
-    try:
-        return json.loads((home() / SETTINGS).read_text())
-    except FileNotFoundError:
-        return None
-
-
 COMMANDS = {
     "start": start_command, "stop": stop_command, "status": status_command, "replay": replay_command,
     "events": events_command, "dead_letters": dead_letters_command, "refresh": refresh_command,
@@ -231,6 +222,16 @@ def require_keys(args: StartArgs) -> None:
         raise ConfigError(
             f"host={args.host} lets the network in, and {args.keys} holds no keys; make one with "
             "`python -m cluster.keys create name=shop scopes=read,events`"
+        )
+
+
+def require_same_keys(args: StartArgs) -> None:
+    """Refuse to open a running server that has keys, only because nobody named them again."""
+    before = started_with()
+    if before and Keyring(Path(args.keys)).is_open and not Keyring(Path(before["keys"])).is_open:
+        raise ConfigError(
+            f"the running server's keys are in {before['keys']}, and {args.keys} holds none: name "
+            f"keys={before['keys']} again, or stop the server first"
         )
 
 
