@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,9 +24,12 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from cluster.environment import scratch  # noqa: E402
+from cluster.processes import descendants, end  # noqa: E402
 from cluster.runtime import RuntimeConfig, connect, disconnect  # noqa: E402
 from cluster.tracing import trace_to, trace_to_nobody  # noqa: E402
 from tests.lines import Lines  # noqa: E402
+
+LEAVE_S = 60
 
 settings.register_profile("default", deadline=None, max_examples=50)
 settings.register_profile(
@@ -38,7 +42,17 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 def ray_cluster() -> Iterator[str]:
     """A cluster of two cores on loopback, behind a token of its own; its address."""
     yield connect(RuntimeConfig(address="local", num_cpus=2))
-    disconnect()
+    leave()
+
+
+def leave() -> None:
+    """Leave the cluster; where Ray waits for an answer that never comes, end its processes, so that it need not."""
+    leaving = threading.Thread(target=disconnect, daemon=True)
+    leaving.start()
+    leaving.join(LEAVE_S)
+    if leaving.is_alive():
+        end(descendants(os.getpid()), grace_s=5)
+        leaving.join(LEAVE_S)
 
 
 @pytest.fixture
@@ -72,6 +86,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_unconfigure() -> None:
     """Leave nothing behind."""
-    disconnect()
+    leave()
     shutil.rmtree(scratch(), ignore_errors=True)
     shutil.rmtree(HOME, ignore_errors=True)
