@@ -1,11 +1,9 @@
 """The server as it is deployed: replicas, the store's own process, and what remains when one of them is killed."""
 
-import asyncio
 import json
 import os
 import shutil
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from http.client import HTTPConnection
@@ -15,8 +13,6 @@ from typing import Any
 import pytest
 import ray
 import ray.serve
-from fastapi import FastAPI
-from ray import cloudpickle
 
 from bench.client import Client
 from bench.ledger import Ledger, audit, load
@@ -34,7 +30,6 @@ from bench.processes import (
 )
 from cluster.errors import RuntimeStartError
 from cluster.haproxy import free_port
-from serve.api.routes import make_api
 from serve.app import Gateway, gateway_settings, replica_api
 from serve.config import AppArgs
 from serve.store_host import close_store, ensure_store
@@ -250,53 +245,3 @@ def test_a_deployed_server_holds_to_its_rates_and_origins_whatever_address_is_fo
             assert (answer.headers["retry-after"] is not None) == (answer.status == 429)
     assert set(found) == {200, 429}
     assert 4 <= found.count(200) <= 8  # a burst of each gateway that was asked
-
-
-class Stuck:
-    """A deployment that never answers."""
-
-
-def stuck_api() -> FastAPI:
-    api = FastAPI()
-
-    @api.get("/healthz")
-    async def wait() -> None:
-        await asyncio.Event().wait()
-
-    return api
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("headers", [{}, {"x-request-timeout-seconds": "0", "x-request-disconnect-disabled": "?1"}])
-def test_no_client_waits_longer_than_the_server_does(server: Server, headers: dict[str, str]) -> None:
-    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # replicas cannot import a test
-    ray.serve.delete("liveshelf")
-    app = ray.serve.deployment(ray_actor_options={"num_cpus": 0})(ray.serve.ingress(stuck_api)(Stuck)).bind()
-    ray.serve.run(app, name="stuck")
-    with closing(HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection:
-        connection.request("GET", "/healthz", headers=headers)
-        answer = connection.getresponse()
-        told = json.loads(answer.read())
-    ray.serve.delete("stuck")
-    assert (answer.status, told["status"], answer.headers["retry-after"]) == (503, 503, "1")
-
-
-class Broken:
-    """A deployment whose engine fails."""
-
-
-def broken_api() -> FastAPI:
-    return make_api(lambda: 1 // 0)  # pyright: ignore[reportArgumentType, reportReturnType]
-
-
-@pytest.mark.slow
-def test_an_internal_error_of_a_replica_is_a_problem_too(server: Server) -> None:
-    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # replicas cannot import a test
-    ray.serve.delete("liveshelf")
-    app = ray.serve.deployment(ray_actor_options={"num_cpus": 0})(ray.serve.ingress(broken_api)(Broken)).bind()
-    ray.serve.run(app, name="broken")
-    client = Client(server.port)
-    for _ in range(2):  # the connection is good for another request
-        answer = client.post("/v1/recommendations", {"user": KNOWN})
-        assert (answer.status, answer.body["status"], answer.body["title"]) == (500, 500, "Internal Server Error")
-        assert "division" not in str(answer.body)

@@ -1,7 +1,6 @@
 """Items that the shop writes while events go on: state = bundle + log holds for them, too."""
 
 import json
-from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +8,14 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serve.state.catalogue import LiveCatalogue, etag, written_content
+from serve.state.catalogue import LiveCatalogue, written_content
 from serve.state.config import StoreConfig
-from serve.state.events import ITEM, Ack, Event, Write
+from serve.state.events import ITEM, Event, Write
 from serve.state.replay import replay
 from serve.state.rooms import SPARE
 from serve.state.store import Store
 from serve.state.view import View
-from serve.state.writing import WriteRequest
 from tests.serve.state.state_world import (
-    DIM,
     FAST,
     N_ITEMS,
     closed_hash,
@@ -31,23 +28,9 @@ from tests.serve.state.state_world import (
     small_bundle,
     write_small_bundle,
 )
+from tests.serve.state.written_items import NOWHERE, put, somewhere, write
 from train.bundle_state import read_bundle_state
 from train.models.facets import fit_facets
-
-names = count()
-NOWHERE = np.zeros(DIM, np.float32)
-
-
-def write(item_id: str, content: str = '{"title":"x"}', expected: str | None = None) -> WriteRequest:
-    return WriteRequest(f"w{next(names)}", Write(ITEM, item_id, content), expected)
-
-
-def somewhere(seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=DIM).astype(np.float32)
-
-
-async def put(store: Store, request: WriteRequest, vector: np.ndarray = NOWHERE) -> Ack:
-    return (await store.write([request], vector[None], store.position)).acks[0]
 
 
 async def busy(store: Store, turns: int = 6) -> None:
@@ -192,60 +175,6 @@ def test_another_bundle_keeps_what_was_written_and_waits_for_vectors_in_its_own_
         assert catalogue.unplaced == {new1}
         hashed = await closed_hash(store)
         assert await closed_hash(Store.open(other, data, config=FAST)) == hashed
-
-    run(work())
-
-
-def test_a_vector_in_another_bundles_space_places_nothing(bundle: Path, data: Path) -> None:
-    async def work() -> None:
-        store = opened(bundle, data)
-        other = store.position._replace(lineage=store.position.lineage.replace("b1", "b0"))
-        result = await store.write([write("new")], np.ones((1, DIM + 5), np.float32), other)
-        assert [ack.status for ack in result.acks] == ["applied"]
-        assert not (await store.image()).arrays["vectors"][-1].any()
-        await store.close()
-
-    run(work())
-
-
-def test_the_same_write_sent_again_is_a_duplicate(bundle: Path, data: Path) -> None:
-    async def work() -> None:
-        store = opened(bundle, data)
-        first = write("new", '{"title":"first"}', expected="")
-        acks = [await put(store, first), await put(store, write("new", '{"title":"second"}')), await put(store, first)]
-        assert [(ack.status, ack.version) for ack in acks] == [("applied", 1), ("applied", 2), ("duplicate", 1)]
-        await store.close()
-
-    run(work())
-
-
-def test_writes_of_one_call_see_each_other(bundle: Path, data: Path) -> None:
-    async def work() -> None:
-        store = opened(bundle, data)
-        one, two = '{"title":"one"}', '{"title":"two"}'
-        requests = [
-            write("new", one, expected=""), write("new", two, expected=""), write("new", two, expected=etag(one)),
-            write("new", two), write("new", ""), write("new", ""), write("nothing", ""),
-        ]  # fmt: skip
-        result = await store.write(requests, np.zeros((7, DIM), np.float32), store.position)
-        assert [ack.status for ack in result.acks] == [
-            "applied", "rejected", "applied", "duplicate", "applied", "rejected", "rejected"
-        ]  # fmt: skip
-        assert [ack.problem.status for ack in result.acks if ack.problem] == [412, 404, 404]
-        assert [ack.version for ack in result.acks if ack.status == "applied"] == [1, 2, 3]
-        await store.close()
-
-    run(work())
-
-
-def test_what_is_not_finite_or_too_long_is_refused(bundle: Path, data: Path) -> None:
-    async def work() -> None:
-        store = opened(bundle, data)
-        bad = np.full(DIM, np.nan, np.float32)
-        assert (await put(store, write("new"), bad)).problem is not None
-        assert (await put(store, write("new", "x" * 70_000))).problem is not None
-        assert store.position.version == 0
-        await store.close()
 
     run(work())
 
