@@ -23,12 +23,12 @@ class Config(BaseModel):
         Without a file, `base` takes its place.
         `a.b=1` reaches into the group of settings `a`; plain `b=1` reaches into the first group that knows a `b`.
         """
-        files = [word.removeprefix("config=") for word in words if cls._names_file(word)]
+        files = [word.removeprefix("config=") for word in words if cls.names_file(word)]
         if len(files) > 1:
             raise ConfigError(f"one file of settings at a time, not {', '.join(files)}")
         values: dict[str, Any] = read_yaml(Path(files[0])) if files else dict(base or {})
         for word in words:
-            if cls._names_file(word):
+            if cls.names_file(word):
                 continue
             key, separator, text = word.partition("=")
             if not separator or not key:
@@ -38,7 +38,8 @@ class Config(BaseModel):
         return cls.checked(values)
 
     @classmethod
-    def _names_file(cls, word: str) -> bool:
+    def names_file(cls, word: str) -> bool:
+        """Tell whether a word is the name of a file of settings."""
         return word.startswith("config=") or ("=" not in word and word.endswith((".yaml", ".yml")))
 
     @classmethod
@@ -152,3 +153,8 @@ def _owner(cls: type[Config], location: tuple[int | str, ...]) -> tuple[type[Con
             cls = groups[0]
         kinds = {str(group.model_fields["kind"].default): group for group in groups if "kind" in group.model_fields}
     return cls, path
+
+
+def listed(text: str) -> list[str]:
+    """Return what stands between commas."""
+    return [one.strip() for one in text.split(",") if one.strip()]

@@ -23,6 +23,8 @@ QUICK_TO_NOTICE = {  # that a node died: within about two seconds, where Ray by 
 }
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")  # what this machine alone reaches
+
 
 def home() -> Path:
     """Return the folder of what outlives a cluster: the token, the running head's record, its log."""

@@ -2,8 +2,8 @@
 
     python -m cluster.health [nodes=3]
 
-Run it where `serve/run.py start` was run and in the same folder: on the head of the cluster that RAY_ADDRESS names, or
-on the one machine. It starts and changes nothing. The exit code is 1 when anything is wrong.
+Run it where `serve/run.py start` was run: on the head of the cluster that RAY_ADDRESS names, or on the one machine. It
+starts and changes nothing. The exit code is 1 when anything is wrong.
 """
 
 import json
@@ -22,8 +22,8 @@ from rich.console import Console
 from rich.text import Text
 
 from cluster.command import run_command
-from cluster.config import Config
-from cluster.environment import home
+from cluster.config import Config, listed
+from cluster.environment import LOCAL_HOSTS, home
 from cluster.errors import LiveshelfError
 from cluster.head import server_runs
 from cluster.keys import Keyring
@@ -80,7 +80,7 @@ class Served(Config):
     @property
     def is_local(self) -> bool:
         """Whether one machine alone reaches it."""
-        return self.host in ("127.0.0.1", "localhost", "::1")
+        return self.host in LOCAL_HOSTS
 
 
 Ask = Callable[[str, int], str]  # the version of the bundle that answers at an address; raises OSError
@@ -179,7 +179,7 @@ def cluster_findings(served: Served, wanted: int) -> Iterator[Finding]:
     finally:
         disconnect()
     yield from node_findings(seen, wanted)
-    yield from actor_findings(running, served.tenants.replace(",", " ").split())
+    yield from actor_findings(running, listed(served.tenants))
     yield from gateway_findings(running, served.replicas)
     if served.is_local:
         addresses = [served.host]

@@ -15,7 +15,7 @@ from cluster.tracing import trace_id
 
 VARIABLE = "LIVESHELF_LOGS"  # in the environment: processes that Ray starts write before they have any setting
 KINDS = ("text", "json")
-CHATTY = ("fsspec", "matplotlib", "urllib3", "pandera", "ray.serve")  # it comments on each step of a start
+CHATTY = ("fsspec", "matplotlib", "urllib3", "pandera", "ray.serve")  # Serve comments on each step of a start
 FACT = re.compile(r"%%|(?:([A-Za-z_][\w@.]*)=)?%[-#0 +]*\d*(?:\.\d+)?[a-z]")  # `name=%s` in a message not filled yet
 
 

@@ -17,7 +17,7 @@ PREFIX = "lst_"
 LABEL = b"liveshelf: tokens of shoppers, 1"  # nothing else that might ever be signed with a key can pass for one
 LONGEST_S = 86_400
 USUAL_S = 3_600
-LONGEST = 1_000  # characters, for the longest of ids takes 684 of them
+MAX_LENGTH = 1_000  # characters, for the longest of ids takes 684 of them
 SKEW_S = 60  # by which the clocks of gateways may differ
 
 
@@ -30,7 +30,7 @@ def issue(key: Key, user_id: str, life_s: int, now: datetime) -> str:
 
 def shopper_of(token: str, keyring: Keyring, now: datetime) -> tuple[Key, str]:
     """Return the key that a token was given with, and whose it is; raises UnauthorizedError."""
-    told, _, signature = token[:LONGEST].removeprefix(PREFIX).rpartition(".")
+    told, _, signature = token[:MAX_LENGTH].removeprefix(PREFIX).rpartition(".")
     key = keyring.named(told.partition(".")[0])
     if key is None or not hmac.compare_digest(_signature(key, told).encode(), signature.encode()):
         raise UnauthorizedError("this token is none of ours, or its key was revoked; ask the shop's server for another")

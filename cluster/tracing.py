@@ -20,7 +20,7 @@ VARIABLE = "LIVESHELF_TRACING"  # in the environment, as that of logs
 CONSOLE = "console"
 NO_SPAN = nullcontext[None](None)
 
-Kind = Literal["INTERNAL", "SERVER", "CLIENT"]
+Kind = Literal["INTERNAL", "SERVER"]
 P = ParamSpec("P")
 T = TypeVar("T")
 

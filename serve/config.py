@@ -8,7 +8,8 @@ from typing import Any, Literal, Self
 
 from pydantic import AwareDatetime, Field, field_validator, model_validator
 
-from cluster.config import Config
+from cluster.config import Config, listed
+from cluster.environment import LOCAL_HOSTS
 from cluster.errors import ConfigError
 from cluster.keys import DEFAULT, require_tenant
 from serve.limits import RatesConfig
@@ -21,7 +22,6 @@ from train.gate import GateConfig
 
 ORIGIN = re.compile(r"https?://[^/\s]+")
 ALONE = ("",)  # the one shop of a server without tenants, and the operator's own of one with some
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Places(Config):
@@ -94,7 +94,7 @@ class AppArgs(Places):
     @field_validator("tenants")
     @classmethod
     def _are_tenants(cls, tenants: str) -> str:
-        names = _listed(tenants)
+        names = listed(tenants)
         try:
             for name in names:
                 require_tenant(name)
@@ -107,18 +107,18 @@ class AppArgs(Places):
     @field_validator("origins")
     @classmethod
     def _are_origins(cls, origins: str) -> str:
-        wrong = [one for one in _listed(origins) if one != "*" and not ORIGIN.fullmatch(one)]
+        wrong = [one for one in listed(origins) if one != "*" and not ORIGIN.fullmatch(one)]
         if wrong:
             raise ValueError(f"{wrong[0]!r} is no origin; write scheme and host alone, such as https://shop.example")
         return origins
 
     def allowed_origins(self) -> list[str]:
         """Return whose pages' scripts may call."""
-        return _listed(self.origins)
+        return listed(self.origins)
 
     def shops(self) -> list[str]:
         """Return the tenants of every shop that is served, `""` for the operator's own."""
-        return [*ALONE, *_listed(self.tenants)]
+        return [*ALONE, *listed(self.tenants)]
 
 
 class StartArgs(AppArgs):
@@ -140,11 +140,11 @@ class StartArgs(AppArgs):
     @property
     def is_local(self) -> bool:
         """Whether this machine alone reaches the server."""
-        return self.host in LOOPBACK
+        return self.host in LOCAL_HOSTS
 
 
 class LogArgs(Places):
-    """Whose log it is, and where it lies when no server runs, which else knows that."""
+    """Whose log it is, and where it lies, unless it is the running server's own."""
 
     tenant: str = Field("", description="whose log; empty: the operator's own")
 
@@ -211,12 +211,7 @@ class ReplayArgs(LogArgs):
         """Return the ids."""
         if Path(self.exclude_users).is_file():
             return Path(self.exclude_users).read_text().splitlines()
-        return _listed(self.exclude_users)
-
-
-def _listed(text: str) -> list[str]:
-    """Return what stands between commas."""
-    return [one.strip() for one in text.split(",") if one.strip()]
+        return listed(self.exclude_users)
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -14,7 +14,7 @@ from typing import Literal, Self
 import numpy as np
 from pydantic import Field, field_validator
 
-from cluster.config import Config
+from cluster.config import Config, listed
 from cluster.errors import TooManyError
 
 Whose = Literal["key", "shopper", "address"]
@@ -42,10 +42,14 @@ class RatesConfig(Config):
         """Return where proxies are that say for whom they ask."""
         return _networks(self.proxies)
 
+    def given(self) -> dict[Whose, float]:
+        """Return the rates that there are."""
+        rates: dict[Whose, float | None] = {"key": self.key, "shopper": self.shopper, "address": self.address}
+        return {whose: rate for whose, rate in rates.items() if rate is not None}
+
     def among(self, gateways: int) -> Self:
         """Return what one of so many gateways holds to: its share of each rate, and the whole burst."""
-        rates = {"key": self.key, "shopper": self.shopper, "address": self.address}
-        shares = {whose: rate / gateways for whose, rate in rates.items() if rate is not None}
+        shares = {whose: rate / gateways for whose, rate in self.given().items()}
         return self.model_copy(update=shares | {"burst_s": self.burst_s * gateways}) if shares else self
 
 
@@ -84,8 +88,7 @@ class Limits:
         clock: Callable[[], float] = time.monotonic, rng: np.random.Generator | None = None,
     ) -> None:  # fmt: skip
         """Begin to count; rates: of this gateway alone; refused: told of every refusal; clock: seconds, never back."""
-        given: dict[Whose, float | None] = {"key": rates.key, "shopper": rates.shopper, "address": rates.address}
-        self._buckets = {whose: Buckets(rate, rates.burst_s) for whose, rate in given.items() if rate is not None}
+        self._buckets = {whose: Buckets(rate, rates.burst_s) for whose, rate in rates.given().items()}
         self._refused, self._clock, self._rng = refused, clock, rng or np.random.default_rng()
         self.proxies = rates.networks()
 
@@ -100,4 +103,4 @@ class Limits:
 
 
 def _networks(text: str) -> list[IPv4Network | IPv6Network]:
-    return [ip_network(one.strip()) for one in text.split(",") if one.strip()]
+    return [ip_network(one) for one in listed(text)]

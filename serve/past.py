@@ -62,10 +62,11 @@ def bundle_of(args: LogArgs) -> Path:
 
 def is_served(args: LogArgs) -> bool:
     """Tell whether a server runs here and what is asked for is its: a folder that is named may be another one."""
-    if not server_runs() or "data" not in args.model_fields_set:
+    place = "tenants_folder" if args.tenant else "data"
+    if not server_runs() or place not in args.model_fields_set:
         return server_runs()
     settings = started_with()
-    return settings is None or Path(settings["data"]).absolute() == Path(args.data).absolute()
+    return settings is None or Path(settings[place]) == Path(getattr(args, place)).absolute()
 
 
 def started_with() -> dict[str, Any] | None:

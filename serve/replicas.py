@@ -74,7 +74,7 @@ class StageReplica:
     async def start(self, folder: str) -> None:
         """Load the bundle and begin to follow the store."""
         prepare_replica()
-        self.shop = await Followed.begin(folder, max_shoppers=1)
+        self.followed = await Followed.begin(folder, max_shoppers=1)
 
     async def answer(
         self, room: Callable[..., Awaitable[T]], carried: Carried, query: Query | Browse | Search | Describe, *more: Any
@@ -86,12 +86,12 @@ class StageReplica:
 
     def require(self, query: Query | Browse | Search | Describe) -> None:
         """Raise where a query speaks of another bundle: while one is replaced by another, stages of both live."""
-        if query.bundle != self.shop.bundle.manifest.version:
+        if query.bundle != self.followed.bundle.manifest.version:
             raise UnavailableError("the server is going over to another bundle; send the same request in a second")
 
     def check_health(self) -> None:
         """As Followed.check_health."""
-        self.shop.check_health()
+        self.followed.check_health()
 
 
 class RetrieverReplica(StageReplica):
@@ -99,7 +99,7 @@ class RetrieverReplica(StageReplica):
 
     async def __init__(self, folder: str, index: IndexConfig) -> None:
         await self.start(folder)
-        self._rooms = self.shop.stages(index).traced()
+        self._rooms = self.followed.stages(index).traced()
 
     async def browse(self, carried: Carried, ask: Browse) -> Browsed:
         """As Browsing.browse."""
@@ -123,7 +123,7 @@ class RankerReplica(StageReplica):
 
     async def __init__(self, folder: str) -> None:
         await self.start(folder)
-        self._rank = traced("rank", Ranking(self.shop.view, self.shop.bundle.ranker).rank)
+        self._rank = traced("rank", Ranking(self.followed.view, self.followed.bundle.ranker).rank)
 
     async def rank(self, carried: Carried, query: Query, found: Found) -> Ranked:
         """As Ranking.rank."""

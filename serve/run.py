@@ -58,7 +58,7 @@ def start(args: StartArgs, moved: str | None = None) -> dict[str, Any]:
         connect(RuntimeConfig(address="head"))
         deploy(args, moved, "current")
         ready = await_ready(args)
-        write_whole(home() / SETTINGS, args.model_dump_json())
+        write_whole(home() / SETTINGS, args.located().model_dump_json())
         return ready
     except BaseException:
         if not running:

@@ -19,7 +19,7 @@ from train.critic import Critic, fit_critic
 from train.data.orders import inside_queries
 from train.data.prepared import Prepared
 from train.data.report import NOTHING, Report
-from train.data.schema import Interactions, Queries, Split
+from train.data.schema import Interactions, Queries, Split, Wanted
 from train.data.source import prepare_data
 from train.data.split import make_split
 from train.data.steps.catalogue import catalogue_of
@@ -95,14 +95,14 @@ def fit_bundle(config: FitRun, prepared: Prepared, split: Split | None = None) -
     choosing, reporting = chosen_and_reported(split, config)
     described = describe(prepared, split.train, config.features, parent.features if parent else None)
     valid = _validation(split, choosing, keep_seen, config)
-    chosen = _learn(prepared, split, split.train, described, valid, config, parent)
+    chosen = _learn(prepared, split.train, split.wanted, described, valid, config, parent)
     fused = _fuse(chosen.model, prepared, split, described, choosing, keep_seen, config)
     evaluation = measure(
         chosen.model, _state(chosen.model, split.counted, prepared, described, config), config.sources, fused.ranker,
         split.history, reporting, keep_seen, config.k, prepared.catalogue, fused.calibrated.calibration,
     )  # fmt: skip
     fixed = config.model_copy(update={"model": chosen.model.config})  # what validation chose needs no choice again
-    final = _learn(prepared, split, split.history, described, None, fixed, parent) if config.refit else chosen
+    final = _learn(prepared, split.history, split.wanted, described, None, fixed, parent) if config.refit else chosen
     bundle = Bundle(
         manifest=_manifest(config, prepared, split, keep_seen, summarise(evaluation, config.report), parent),
         model=final.model, items=prepared.catalogue.frame, ranker=fused.ranker, sources=config.sources,
@@ -187,11 +187,11 @@ def _validation(split: Split, choosing: Queries, keep_seen: bool, config: FitRun
 
 
 def _learn(
-    prepared: Prepared, split: Split, rows: Interactions, described: Described, valid: ValidationSet | None,
+    prepared: Prepared, rows: Interactions, wanted: Wanted, described: Described, valid: ValidationSet | None,
     config: FitRun, parent: Parent | None,
 ) -> Learned:  # fmt: skip
-    """Fit the model on some rows of a split."""
-    data = TrainingSet.of(prepared.catalogue, rows, valid, described.content, split.wanted)
+    """Fit the model on some rows, aiming at what is wanted of them."""
+    data = TrainingSet.of(prepared.catalogue, rows, valid, described.content, wanted)
     report = NOTHING
     if parent is not None:
         data, report = started(data, parent, prepared.catalogue, config)

@@ -101,12 +101,12 @@ def each_sweep(words: list[str]) -> list[list[str]]:
     """Return the words of each sweep: one for every file of settings that the words name."""
     files, others = list[str](), list[str]()
     for word in words:
-        name = word.removeprefix("config=")
-        if word.startswith("config=") or ("=" not in word and word.endswith((".yaml", ".yml"))):
-            found = sorted(str(path) for path in Path(name).parent.glob(Path(name).name))
-            files += found or [name]  # who reads it says that it is not there
-        else:
+        if not SweepConfig.names_file(word):
             others.append(word)
+            continue
+        path = Path(word.removeprefix("config="))
+        found = sorted(map(str, path.parent.glob(path.name))) if path.name else []
+        files += found or [str(path)]  # who reads it says that it is no file
     return [[f"config={file}", *others] for file in files] or [others]
 
 

@@ -26,7 +26,7 @@ from bench.report import keep, show
 from bench.server import Server, serving
 from bench.shop import publish_shop
 from cluster.command import run_command
-from cluster.config import Config
+from cluster.config import Config, listed
 from cluster.errors import ConfigError
 
 WARM_ACKS, CALM_S, PATIENCE_S = 100, 3.0, 120.0
@@ -59,9 +59,9 @@ def main(words: list[str]) -> int:
 
 def chosen(only: str) -> list[Fault]:
     """Return the wanted faults; raise ConfigError where a word means none."""
-    words = [word.strip() for word in only.split(",") if word.strip()]
-    if unknown := [word for word in words if not any(word in fault.name for fault in FAULTS)]:
-        raise ConfigError(f"only={only}: no fault is called {unknown[0]!r}; there are {', '.join(sorted(NAMES))}")
+    words, names = listed(only), sorted({fault.name for fault in FAULTS})
+    if unknown := [word for word in words if not any(word in name for name in names)]:
+        raise ConfigError(f"only={only}: no fault is called {unknown[0]!r}; there are {', '.join(names)}")
     return [fault for fault in FAULTS if not words or any(word in fault.name for word in words)]
 
 
@@ -109,8 +109,6 @@ def publish_two(registry: Path, config: ChaosBench) -> None:
     publish_shop(registry, config.items, config.users, seed=1, version=ANOTHER)
     publish_shop(registry, config.items, config.users)
 
-
-NAMES = {fault.name for fault in FAULTS}
 
 if __name__ == "__main__":
     sys.exit(run_command(lambda: main(sys.argv[1:])))

@@ -37,23 +37,12 @@ class Fault:
     disk: str = ""  # size of the one that the server's log needs for itself
 
 
-def killed(title: str) -> Callable[[Server], None]:
-    """Return what kills one process of a server and sees that another comes."""
+def struck(title: str, number: signal.Signals = signal.SIGKILL) -> Callable[[Server], None]:
+    """Return what sends a signal to one process of a server and sees that another comes."""
 
     def strike(server: Server) -> None:
         before = set(named(title, server.head_pid))
-        kill_one(title, server.head_pid)
-        await_another(server, title, before)
-
-    return strike
-
-
-def frozen(title: str) -> Callable[[Server], None]:
-    """Return what stops one process of a server, as a page that never comes would, and sees that another comes."""
-
-    def strike(server: Server) -> None:
-        before = set(named(title, server.head_pid))
-        signal_one(title, server.head_pid, signal.SIGSTOP)
+        signal_one(title, server.head_pid, number)
         await_another(server, title, before)
 
     return strike
@@ -129,21 +118,21 @@ def await_another(server: Server, title: str, before: set[int]) -> None:
 
 
 FAULTS = [
-    Fault(name="store killed", strike=killed(STORE)),
-    Fault(name="store frozen", strike=frozen(STORE)),
-    Fault(name="watchdog killed", strike=killed(WATCHDOG)),
-    Fault(name="gateway killed", strike=killed(GATEWAY)),
-    Fault(name="gateway frozen", strike=frozen(GATEWAY)),
-    Fault(name="controller killed", strike=killed(CONTROLLER)),
-    Fault(name="balancer killed", strike=killed(BALANCER)),
+    Fault(name="store killed", strike=struck(STORE)),
+    Fault(name="store frozen", strike=struck(STORE, signal.SIGSTOP)),
+    Fault(name="watchdog killed", strike=struck(WATCHDOG)),
+    Fault(name="gateway killed", strike=struck(GATEWAY)),
+    Fault(name="gateway frozen", strike=struck(GATEWAY, signal.SIGSTOP)),
+    Fault(name="controller killed", strike=struck(CONTROLLER)),
+    Fault(name="balancer killed", strike=struck(BALANCER)),
     Fault(name="another bundle", strike=deployed_anew),
     Fault(name="disk full", strike=disk_full, disk="24m"),
     Fault(name="raylet killed", strike=part_killed("raylet")),
     Fault(name="GCS killed", strike=part_killed("gcs_server")),
     Fault(name="supervisor killed", strike=supervisor_killed),
     Fault(name="everything killed", strike=everything_killed),
-    Fault(name="retriever killed", strike=killed(RETRIEVER), topology="staged"),
-    Fault(name="ranker killed", strike=killed(RANKER), topology="staged"),
-    Fault(name="store killed", strike=killed(STORE), topology="staged"),
+    Fault(name="retriever killed", strike=struck(RETRIEVER), topology="staged"),
+    Fault(name="ranker killed", strike=struck(RANKER), topology="staged"),
+    Fault(name="store killed", strike=struck(STORE), topology="staged"),
     Fault(name="another bundle", strike=deployed_anew, topology="staged"),
 ]

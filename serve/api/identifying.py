@@ -28,13 +28,13 @@ class Identified:
         async def telling(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in told_of(scope).items():
+                for name, value in id_headers(scope).items():
                     headers[name] = value
             await send(message)
 
         await self._app(scope, receive, telling)
 
 
-def told_of(scope: Scope) -> dict[str, str]:
+def id_headers(scope: Scope) -> dict[str, str]:
     """Return the headers by which an answer tells its request's id."""
     return scope.get(KEY, {})

@@ -50,7 +50,7 @@ def metric_routes(engine_of: Callable[[], Engine], tenants: Sequence[str]) -> AP
         key = caller_of(request).key
         is_operator = key is not None and not key.tenant
         engines = within_each(tenants if is_operator else [current_tenant()], engine_of)
-        told = await gather(*map(told_of, engines.values()))
+        told = await gather(*map(figures_of, engines.values()))
         names = engines if is_operator else [""]  # its own figures a shop is told like one without tenants
         texts = [(name, text) for name, own in zip(names, told, strict=True) for text in own]
         return Response(together(texts), media_type=CONTENT_TYPE)
@@ -58,7 +58,7 @@ def metric_routes(engine_of: Callable[[], Engine], tenants: Sequence[str]) -> AP
     return routes
 
 
-async def told_of(engine: Engine) -> list[str]:
+async def figures_of(engine: Engine) -> list[str]:
     """Return what this process and others tell of one shop; this one alone while the store is away."""
     try:
         others = await engine.store.reports.others(engine.metrics.process)

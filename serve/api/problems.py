@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from cluster.errors import LiveshelfError, RequestError, TooManyError
 from cluster.requests import request_id
-from serve.api.identifying import told_of
+from serve.api.identifying import id_headers
 from train.data.ids import id_problem
 
 log = logging.getLogger(__name__)
@@ -111,7 +111,8 @@ def problem_response(
 ) -> Response:  # fmt: skip
     """Return the answer that a request is refused with."""
     body = problem(status, detail, errors, instance=request.url.path, requestId=request_id())
-    more = SAFE | told_of(request.scope) | ({"retry-after": RETRY_AFTER_S[status]} if status in RETRY_AFTER_S else {})
+    more = SAFE | id_headers(request.scope)
+    more |= {"retry-after": RETRY_AFTER_S[status]} if status in RETRY_AFTER_S else {}
     more |= CHALLENGE if status == HTTPStatus.UNAUTHORIZED else {}
     return Response(orjson.dumps(body), status, {**(headers or {}), **more}, media_type=PROBLEM_TYPE)
 

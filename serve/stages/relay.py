@@ -16,7 +16,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 LIMIT_S = 0.5  # longest that an answer may take
-AGAIN_S = 1.0  # until one that was late or away is asked again; a request a second finds out, the others do not wait
+AGAIN_S = 1.0  # until one that was late or away is asked again, by one request; the others do not wait for it
 
 
 class Relay(Generic[P, T]):
@@ -33,16 +33,22 @@ class Relay(Generic[P, T]):
         """
         self._name, self._there, self._here = name, there, here
         self._limit_s, self._away, self._marked = limit_s, (TimeoutError, UnavailableError, *away), marked
-        self._clock, self._back_at = clock, 0.0  # seconds
+        self._clock = clock
+        self._again_at: float | None = None  # in its seconds; None while the stage answers
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
         """Return the stage's answer."""
-        if self._clock() >= self._back_at:
+        now = self._clock()
+        if self._again_at is None or now >= self._again_at:
+            if self._again_at is not None:
+                self._again_at = now + AGAIN_S
             try:
                 async with asyncio.timeout(self._limit_s):
-                    return await self._there(*args, **kwargs)
+                    answer = await self._there(*args, **kwargs)
+                self._again_at = None
+                return answer
             except self._away as error:
-                self._back_at = self._clock() + AGAIN_S
+                self._again_at = self._clock() + AGAIN_S
                 log.warning("stage=%s stood in for error=%s", self._name, type(error).__name__)
         return self._marked(await self._here(*args, **kwargs))
 

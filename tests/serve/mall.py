@@ -136,7 +136,7 @@ def state(mall: Mall, tenant: str) -> dict[str, Any]:
         return {
             "state": await store.state_hash(), "decisions": await store.decisions.newest(1_000),
             "letters": await store.dead_letters(), "operations": dict(shop.work._known),
-            "rolled out": list(shop.work.launched), "tokens": shop.engine.recorder.n_waiting,
+            "rolled out": list(shop.work.launched), "waiting": shop.engine.recorder.n_waiting,
         }  # fmt: skip
 
     return shop.portal.call(held)

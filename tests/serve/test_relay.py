@@ -59,6 +59,19 @@ def test_a_stage_in_trouble_is_stood_in_for_and_asked_again_after_a_while(troubl
     assert room.asked == 2
 
 
+def test_one_request_finds_out_whether_a_stage_in_trouble_is_back_and_no_other_waits() -> None:
+    now, room = [1_000.0], Room()
+    asked, room.hangs = relay_of(room, lambda: now[0]), True
+    run(asked(0))
+    now[0] += AGAIN_S
+
+    async def several() -> list[str]:
+        return list(await asyncio.gather(*(asked(number) for number in range(1, 5))))
+
+    assert run(several()) == [f"here {number}, marked" for number in range(1, 5)]
+    assert room.asked == 2
+
+
 def test_a_stage_that_refuses_what_is_asked_is_not_in_trouble() -> None:
     room = Room()
     asked, room.error = relay_of(room), UnprocessableError("no such column")

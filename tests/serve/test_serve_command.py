@@ -14,6 +14,7 @@ from bench.client import Client
 from cluster.environment import ROOT
 from cluster.haproxy import free_port
 from cluster.head import running_head
+from cluster.health import SETTINGS
 from serve.run import main
 from tests.serve.shop import open_shop
 from train.registry import Registry
@@ -109,7 +110,8 @@ def test_what_was_acknowledged_is_there_after_stop_and_start(home: Path, registr
     started = command("start", *settings)
     assert started.returncode == 0, started.stderr
     assert f"http://127.0.0.1:{port}" in started.stdout
-    assert json.loads(command("status", *settings).stdout)["status"] == "ready"
+    assert json.loads((home / SETTINGS).read_text())["keys"] == "/var/keys.json"  # whoever reads it, and from where
+    assert json.loads(command("status").stdout)["status"] == "ready"
     assert Client(port).post("/v1/events", event).body["applied"] == 1
     elsewhere = command("start", *settings[:2], f"port={free_port()}")
     assert elsewhere.returncode == 1

@@ -74,6 +74,8 @@ def test_a_pattern_is_a_sweep_for_each_file_that_it_names(pattern: str) -> None:
 def test_without_a_file_there_is_one_sweep_and_a_missing_file_is_named() -> None:
     assert each_sweep(["data=somewhere"]) == [["data=somewhere"]]
     assert each_sweep(["nowhere.yaml"]) == [["config=nowhere.yaml"]]
+    with pytest.raises((ConfigError, OSError)):
+        read_config(*each_sweep(["config=", "data=somewhere"]))
 
 
 def test_data_is_required() -> None:

@@ -32,7 +32,7 @@ def require_servable(config: ModelConfig) -> None:
 
 
 def hears(config: ModelConfig) -> bool:
-    """Return whether a model of these settings, or a member of it, hears what is known of shoppers."""
+    """Return whether a model of these settings, or a member of it, listens to what questions say beside histories."""
     if isinstance(config, EnsembleConfig):
         return any(hears(member.model) for member in config.members)
     return model_class(config).hears
