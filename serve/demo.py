@@ -5,6 +5,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Sequence
+from os.path import relpath
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,7 @@ def examples(server: str, user_id: str, item_id: str) -> str:
         ("recommendations", {"user": "somebody new", "count": 5}),
     )
     lines = [f"curl -s {server}/v1/{path} -d '{json.dumps(body)}'" for path, body in calls]
-    return "\n".join([*lines, "python serve/run.py stop   # when you have seen enough"])
+    return "\n".join([*lines, f"{relpath(sys.executable)} serve/run.py stop   # when you have seen enough"])
 
 
 def _spans(offsets: np.ndarray) -> list[tuple[int, int]]:
