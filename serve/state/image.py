@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -125,11 +125,26 @@ def _copied(array: np.ndarray, room: np.ndarray | None) -> np.ndarray:
     return room
 
 
+def laid_out(arrays: Mapping[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:
+    """Return the arrays as a file has them, one behind the other: the widest numbers first, so that all lie aligned."""
+    ordered = sorted(arrays.items(), key=lambda named: (-named[1].itemsize, named[0]))
+    return [(name, np.ascontiguousarray(array)) for name, array in ordered]
+
+
+def kind_of(array: np.ndarray) -> str:
+    """Return the type of an array's numbers as safetensors spells it: F32, I64, U8."""
+    return f"{array.dtype.kind.upper()}{8 * array.itemsize}"
+
+
 def digest(arrays: Mapping[str, np.ndarray]) -> str:
     """Return the sha256 of arrays with their names, types and shapes."""
-    total = hashlib.sha256()
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        total.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+    ordered = laid_out(arrays)
+    total = begun([(name, kind_of(array), array.shape) for name, array in ordered])
+    for _, array in ordered:
         total.update(array.data)
     return total.hexdigest()
+
+
+def begun(table: Sequence[tuple[str, str, Sequence[int]]]) -> "hashlib._Hash":
+    """Return the digest of arrays with these names, types and shapes, before their numbers, which come as laid out."""
+    return hashlib.sha256(json.dumps(table).encode())

@@ -14,14 +14,14 @@ from safetensors.numpy import load_file
 
 from cluster.config import Config
 from cluster.errors import StorageError
-from cluster.storage import sha256, sync, whole_file
-from serve.state.image import digest
+from cluster.storage import CHUNK_BYTES, sync, whole_file
+from serve.state.image import begun, digest, kind_of, laid_out
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 KEEP = 3
-DIGITS = 16  # of the file's sha256, in its name
+DIGITS = 16  # of the header's sha256, in the file's name; the header holds the hash of the arrays
 
 
 class Header(Config):
@@ -46,17 +46,14 @@ class Snapshot(NamedTuple):
 
 
 def write_snapshot(folder: Path, snapshot: Snapshot) -> Path:
-    """Write a snapshot, whole or not at all, under a name that holds its checksum; keep the newest KEEP."""
-    total = hashlib.sha256()
-    for part in _parts(snapshot):
-        total.update(part)
-    digest = total.hexdigest()
-    path = folder / f"snapshot-{snapshot.header.version:015d}-{digest[:DIGITS]}.safetensors"
+    """Write a sealed snapshot, whole or not at all, read again what was written, and keep the newest KEEP."""
+    told = snapshot.header.model_dump_json()
+    path = folder / f"snapshot-{snapshot.header.version:015d}-{_checksum(told)}.safetensors"
     with whole_file(path) as aside:
         with aside.open("wb") as file:
-            file.writelines(_parts(snapshot))
+            file.writelines(_parts(snapshot, told))
         sync(aside)
-        if sha256(aside) != digest:
+        if _digest_in(aside) != snapshot.header.state_hash:
             raise StorageError(f"{folder} gives back other bytes than were written to it; move the log to a sound disk")
     for old in [*_paths(folder)[KEEP:], *folder.glob(".snapshot-*.part")]:  # parts are left by a killed process
         old.unlink()
@@ -65,9 +62,11 @@ def write_snapshot(folder: Path, snapshot: Snapshot) -> Path:
 
 def newest_snapshot(folder: Path, lineage: str, until: int | None = None) -> Snapshot | None:
     """Return the newest intact snapshot of a lineage, of version `until` at most, or None; damaged ones are no hit."""
-    for found in _intact(folder):
-        if found.header.lineage == lineage and (until is None or found.header.version <= until):
-            return found
+    for path in _paths(folder):
+        if (header := _header(path)) is None or header.lineage != lineage or header.format != FORMAT:
+            continue
+        if (until is None or header.version <= until) and (arrays := _arrays(path, header)) is not None:
+            return Snapshot(header, arrays)
     return None
 
 
@@ -80,7 +79,7 @@ class SnapshotFile(NamedTuple):
 
 
 def snapshot_files(folder: Path) -> list[SnapshotFile]:
-    """Return the snapshots that can be read, newest first; whether they are intact is not looked at."""
+    """Return the snapshots that can be read, newest first; whether their arrays are intact is not looked at."""
     found = [(path, header) for path in _paths(folder) if (header := _header(path)) is not None]
     return [SnapshotFile(header, path.stat().st_size, path.stat().st_mtime_ns // 1_000_000) for path, header in found]
 
@@ -101,42 +100,60 @@ def keep_snapshots(folder: Path, lineage: str) -> None:
     sync(folder)
 
 
-def _parts(snapshot: Snapshot) -> Iterator[bytes | memoryview]:
+def _parts(snapshot: Snapshot, header: str) -> Iterator[bytes | memoryview]:
     """Yield a snapshot as a file of safetensors holds it, the arrays as they lie: the package's `save` copies them."""
-    arrays = sorted(snapshot.arrays.items(), key=lambda named: (-named[1].itemsize, named[0]))
-    told: dict[str, Any] = {"__metadata__": {"header": snapshot.header.model_dump_json()}}
+    ordered = laid_out(snapshot.arrays)
+    told: dict[str, Any] = {"__metadata__": {"header": header}}
     end = 0
-    for name, array in arrays:
+    for name, array in ordered:
         start, end = end, end + array.nbytes
-        dtype = f"{array.dtype.kind.upper()}{8 * array.itemsize}"  # F32, I64, U8
-        told[name] = {"dtype": dtype, "shape": array.shape, "data_offsets": (start, end)}
-    header = json.dumps(told).encode()
-    header += b" " * (-len(header) % 8)  # so that the arrays lie aligned
-    yield len(header).to_bytes(8, "little") + header
-    for _, array in arrays:
-        yield np.ascontiguousarray(array).data
+        told[name] = {"dtype": kind_of(array), "shape": array.shape, "data_offsets": (start, end)}
+    head = json.dumps(told).encode()
+    head += b" " * (-len(head) % 8)  # so that the arrays lie aligned
+    yield len(head).to_bytes(8, "little") + head
+    for _, array in ordered:
+        yield array.data
 
 
-def _intact(folder: Path) -> Iterator[Snapshot]:
-    for path in _paths(folder):
-        try:
-            if not sha256(path).startswith(path.stem[-DIGITS:]):
-                log.warning("snapshot is damaged, trying an older one path=%s", path)
-                continue
-            if (header := _header(path)) is not None and header.format == FORMAT:
-                yield Snapshot(header, load_file(path))
-        except (OSError, SafetensorError) as error:
-            log.warning("snapshot is unreadable, trying an older one path=%s error=%s", path, error)
+def _digest_in(path: Path) -> str:
+    """Return the digest of the arrays in a file, read piece by piece."""
+    with path.open("rb") as file:
+        told = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        del told["__metadata__"]
+        total = begun([(name, array["dtype"], array["shape"]) for name, array in told.items()])
+        while piece := file.read(CHUNK_BYTES):
+            total.update(piece)
+    return total.hexdigest()
+
+
+def _checksum(header: str) -> str:
+    return hashlib.sha256(header.encode()).hexdigest()[:DIGITS]
 
 
 def _header(path: Path) -> Header | None:
     """Return what a snapshot is of, or None where that cannot be read."""
     try:
         with safe_open(path, framework="numpy") as file:
-            return Header.model_validate_json((file.metadata() or {}).get("header", ""))
+            told = (file.metadata() or {}).get("header", "")
+        if path.stem.endswith(_checksum(told)):
+            return Header.model_validate_json(told)
+        log.warning("snapshot is damaged, trying an older one path=%s", path)
     except (OSError, SafetensorError, ValidationError) as error:
-        log.warning("snapshot is unreadable path=%s error=%s", path, error)
+        log.warning("snapshot is unreadable, trying an older one path=%s error=%s", path, error)
+    return None
+
+
+def _arrays(path: Path, header: Header) -> dict[str, np.ndarray] | None:
+    """Return what a snapshot holds, or None where that is not what was written."""
+    try:
+        arrays = load_file(path)
+    except (OSError, SafetensorError) as error:
+        log.warning("snapshot is unreadable, trying an older one path=%s error=%s", path, error)
         return None
+    if digest(arrays) == header.state_hash:
+        return arrays
+    log.warning("snapshot is damaged, trying an older one path=%s", path)
+    return None
 
 
 def _paths(folder: Path) -> list[Path]:

@@ -143,7 +143,7 @@ def test_a_file_holds_the_arrays_to_the_bit(tmp_path: Path) -> None:
         "odd": np.arange(3, dtype=np.uint8), "none": np.empty(0, np.int64), "table": np.eye(3, 5),
         "single": np.array([[np.nan, -0.0]], np.float32), "turned": np.arange(6).reshape(2, 3).T,
     }  # fmt: skip
-    write_snapshot(tmp_path, Snapshot(Header(lineage="log/b1/5-é", epoch=1, version=7), arrays))
+    write_snapshot(tmp_path, Snapshot(Header(lineage="log/b1/5-é", epoch=1, version=7), arrays).sealed())
     found = newest_snapshot(tmp_path, "log/b1/5-é")
     assert found is not None
     assert found.header.version == 7
