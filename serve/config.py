@@ -66,7 +66,7 @@ class AppArgs(Places):
     judged_share: float = Field(
         0.05, ge=0, le=1, description="of events, to ask first how well answers foresee them; some ms each"
     )
-    judged_a_second: float = Field(10.0, ge=0, description="of them at most, in each gateway")
+    judged_a_second: float = Field(2.0, ge=0, description="of them at most, in each gateway")
     decision_share: float = Field(
         1.0, ge=0, le=1, description="of slates, to keep with all that they were made of; 5 to 8 KB each"
     )

@@ -109,6 +109,8 @@ class StoreClient:
         self._actor = actor or ray.get_actor(of_tenant(STORE, tenant), NAMESPACE)
         self.decisions, self.reports = DecisionClient(self._actor), ReportClient(self._actor)
         self.operations = OperationClient(self._actor)
+        self._wanted: dict[Position, list[tuple[str, asyncio.Future[Shopper]]]] = {}  # shoppers, until the next turn
+        self._asking: set[asyncio.Task[None]] = set()
 
     async def append(self, events: Sequence[Event], vectors: np.ndarray, since: Position) -> AppendResult:
         """As Store.append. An error means: nobody knows whether the events are durable, send the same ids again.
@@ -127,8 +129,14 @@ class StoreClient:
         return await _answer(self._actor.changes.remote(since, timeout_s), timeout_s + CALL_S)
 
     async def user(self, user_id: str, since: Position) -> Shopper:
-        """As Store.user."""
-        return await _answer(self._actor.user.remote(user_id, since), CALL_S)
+        """As Store.user; those asked for in one turn of the event loop are one call, and cost about what one does."""
+        answer: asyncio.Future[Shopper] = asyncio.get_running_loop().create_future()
+        wanted = self._wanted.setdefault(since, [])
+        wanted.append((user_id, answer))
+        if len(wanted) == 1:
+            self._asking.add(asking := asyncio.create_task(self._users(since)))
+            asking.add_done_callback(self._asking.discard)
+        return await answer
 
     async def merge(self, user_id: str, source: str) -> int:
         """As Store.merge."""
@@ -153,6 +161,19 @@ class StoreClient:
     async def file(self, path: str) -> bytes | None:
         """As StoreActor.file."""
         return await _answer(self._actor.file.remote(path), START_S)
+
+    async def _users(self, since: Position) -> None:
+        wanted = [(user_id, answer) for user_id, answer in self._wanted.pop(since) if not answer.done()]
+        try:
+            found = await _answer(self._actor.users.remote([user_id for user_id, _ in wanted], since), CALL_S)
+        except Exception as error:
+            for _, answer in wanted:
+                if not answer.done():
+                    answer.set_exception(error)
+            return
+        for (_, answer), shopper in zip(wanted, found, strict=True):
+            if not answer.done():  # whoever asked may have gone away
+                answer.set_result(shopper)
 
 
 async def _insisting(call: Callable[[], Awaitable[T]]) -> T:

@@ -88,9 +88,9 @@ class StoreActor:
         """As Store.changes."""
         return await self._or_end(self._store.changes(since, timeout_s))
 
-    async def user(self, user_id: str, since: Position) -> Shopper:
-        """As Store.user."""
-        return await self._store.user(user_id, since)
+    async def users(self, user_ids: Sequence[str], since: Position) -> list[Shopper]:
+        """As Store.user, of several."""
+        return [await self._store.user(user_id, since) for user_id in user_ids]
 
     async def merge(self, user_id: str, source: str) -> int:
         """As Store.merge."""
