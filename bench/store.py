@@ -1,11 +1,12 @@
 """What the store can do: the log's and the learner's speed, snapshots, recovery, erasure, memory; on one thread.
 
-    python -m bench.store [items=50000] [events=1000000] [rows=speed,recovery,snapshot,memory]
+    python -m bench.store [items=50000] [events=1000000] [rows=speed,apart,recovery,snapshot,memory]
 
 speed: events per second written to the log alone, beside a plain file flushed after each batch; applied by the learner
-alone; and through the whole store. recovery: of a log with `events` events and a snapshot of all but the last 10,000;
-then the erasure of a shopper who did a thousandth of them. snapshot: of 1M items while events arrive. memory: of ten
-times `events` over as many shoppers. Writes bench/results/store.json.
+alone; and through the whole store. apart: two stores at once, each a process with a log of its own, beside one: the
+most that parting a log in two could bring on as many cores. recovery: of a log with `events` events and a snapshot of
+all but the last 10,000; then the erasure of a shopper who did a thousandth of them. snapshot: of 1M items while events
+arrive. memory: of ten times `events` over as many shoppers. Writes bench/results/store.json.
 """
 
 import asyncio
@@ -15,6 +16,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from multiprocessing import get_context
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +42,7 @@ from serve.state.store import Store
 from train.bundle_state import BundleState, read_bundle_state
 
 DIM, SECONDS = 64, 2.0  # of each measurement of speed
+APART = 64  # events of a batch of stores side by side
 TAIL = 10_000  # events after the snapshot, as many as the store lets come together
 GIB, MIB = 2**30, 2**20
 
@@ -48,7 +53,7 @@ class StoreBench(Config):
     items: int = Field(default=50_000, ge=100, description="items while speed and recovery are measured")
     events: int = Field(default=1_000_000, ge=20_000, description="events of the log that is recovered")
     shoppers: int = Field(default=100_000, ge=100, description="of that log")
-    rows: str = Field(default="speed,recovery,snapshot,memory", description="names with commas")
+    rows: str = Field(default="speed,apart,recovery,snapshot,memory", description="names with commas")
     seed: int = Field(default=0, ge=0, description="of events and vectors")
 
 
@@ -56,7 +61,8 @@ class World:
     """Endless events over a bundle."""
 
     def __init__(self, folder: Path, n_items: int, config: StoreBench) -> None:
-        write_bundle(folder, n_items, DIM)
+        if not folder.exists():
+            write_bundle(folder, n_items, DIM)
         self.folder, self.n_items, self.config = folder, n_items, config
         self._rng, self._count = np.random.default_rng(config.seed), 0
 
@@ -143,9 +149,10 @@ def through_learner(world: World, size: int) -> int:
     return per_second(work, size, time.thread_time)
 
 
-async def through_store(world: World, data: Path, size: int) -> int:
-    """Return the events per second that the whole store takes from one caller."""
+async def through_store(world: World, data: Path, size: int, begin: Callable[[], object] = int) -> int:
+    """Return the events per second that the whole store takes from one caller, once `begin` returns."""
     store, given = Store.open(world.folder, data, bootstrap=True), world.batches(size)
+    begin()
     times, deadline = [], time.perf_counter() + SECONDS
     while time.perf_counter() < deadline:
         events, vectors = next(given)
@@ -154,6 +161,28 @@ async def through_store(world: World, data: Path, size: int) -> int:
         times.append(time.perf_counter() - started)
     await store.close()
     return int(size / np.median(times))
+
+
+def apart(bundle: Path, folder: Path, config: StoreBench) -> Iterator[dict[str, Any]]:
+    """Yield events per second of one store in a process, and of two side by side, each with its own log and callers."""
+    for n_stores in (1, 2):
+        context = get_context("spawn")
+        meeting, found = context.Barrier(n_stores), context.Queue()
+        stores = [
+            context.Process(target=one_of_some, args=(bundle, folder / f"{n_stores}-{place}", config, meeting, found))
+            for place in range(n_stores)
+        ]
+        for store in stores:
+            store.start()
+        yield {"stores": n_stores, "batch": APART, "events_s": sum(found.get() for _ in stores)}
+        for store in stores:
+            store.join()
+
+
+def one_of_some(bundle: Path, data: Path, config: StoreBench, meeting: Barrier, found: "Queue[int]") -> None:
+    """Put what a store takes a second, from when all others are there, too."""
+    world = World(bundle, config.items, config)
+    found.put(asyncio.run(through_store(world, data, APART, meeting.wait)))
 
 
 async def recovery(world: World, data: Path) -> dict[str, Any]:
@@ -253,6 +282,8 @@ def main(words: list[str]) -> int:
             found["memory"] = [memory(world)]
         if "speed" in wanted:
             found["speed"] = list(speed(world, Path(place)))
+        if "apart" in wanted:
+            found["apart"] = list(apart(world.folder, Path(place) / "apart", config))
         if "recovery" in wanted:
             found["recovery"] = [asyncio.run(recovery(world, Path(place) / "recovery"))]
         if "snapshot" in wanted:
