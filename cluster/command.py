@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from rich.console import Console
 
-from cluster.errors import LiveshelfError
+from cluster.errors import HelpWanted, LiveshelfError
 from cluster.telemetry import configure_logging
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
@@ -17,7 +17,8 @@ def run_one_of(commands: Mapping[str, Command], words: list[str], program: str) 
     if not words or words[0] not in commands:
         say(f"usage: {program} <command> key=value …")
         for name, command in commands.items():
-            say(f"  {name:<10} {command.__doc__}")
+            say(f"  {name:<12} {command.__doc__}")
+        say(f"what a command can be told: {program} <command> --help")
         return USAGE
     return run_command(lambda: commands[words[0]](words[1:]))
 
@@ -27,6 +28,9 @@ def run_command(work: Callable[[], int | None]) -> int:
     try:
         configure_logging("WARNING")
         return work() or 0
+    except HelpWanted as help:
+        say(str(help))
+        return 0
     except (LiveshelfError, OSError) as error:
         complain(f"error: {error}")
         return FAILED

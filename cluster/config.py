@@ -7,8 +7,12 @@ from typing import Any, Self, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 
-from cluster.errors import ConfigError
+from cluster.errors import ConfigError, HelpWanted
+
+HELP = frozenset({"help", "--help", "-h"})
+LONGEST_NAME = 40  # characters, beyond which what a setting means stands a little to the right
 
 
 class Config(BaseModel):
@@ -20,9 +24,11 @@ class Config(BaseModel):
     def parse(cls, words: list[str], base: dict[str, Any] | None = None) -> Self:
         """Return settings from a YAML file, named by `config=path` or its bare path, overridden by `key=value` words.
 
-        Without a file, `base` takes its place.
+        Without a file, `base` takes its place. Raises HelpWanted where a word asks for help.
         `a.b=1` reaches into the group of settings `a`; plain `b=1` reaches into the first group that knows a `b`.
         """
+        if HELP.intersection(words):
+            raise HelpWanted(cls.described())
         files = [word.removeprefix("config=") for word in words if cls.names_file(word)]
         if len(files) > 1:
             raise ConfigError(f"one file of settings at a time, not {', '.join(files)}")
@@ -46,21 +52,33 @@ class Config(BaseModel):
     def path_of(cls, key: str) -> list[str]:
         """Return where a setting lives: "epochs" may be short for ["training", "epochs"], "c.d" for ["b", "c", "d"]."""
         words = key.split(".")
-        for path, annotation in cls._single_settings():
+        for path, field in cls._single_settings():
             if path[-len(words) :] == words:
                 return path
-            if path[-1] == words[0] and get_origin(annotation) is dict:
+            if path[-1] == words[0] and get_origin(field.annotation) is dict:
                 return [*path, *words[1:]]
         return words
 
     @classmethod
-    def _holds_text(cls, path: list[str]) -> bool:
-        """Return whether a setting is text, which is taken as it stands: data=2024 names a folder, no number."""
-        return any(known == path and annotation is str for known, annotation in cls._single_settings())
+    def described(cls) -> str:
+        """Return a line for each setting: its name, what it is without a word of it, and what it means."""
+        told = [
+            (f"{'.'.join(path)}={_told(field)}", field.description or "", field.is_required())
+            for path, field in cls._single_settings()
+        ]
+        width = min(LONGEST_NAME, max(len(given) for given, _, _ in told))
+        return "\n".join(
+            f"  {given:<{width}}  {'required: ' if needed else ''}{means}" for given, means, needed in told
+        )
 
     @classmethod
-    def _single_settings(cls) -> Iterator[tuple[list[str], Any]]:
-        """Yield the path and type of every single setting, those of the whole before those of its groups.
+    def _holds_text(cls, path: list[str]) -> bool:
+        """Return whether a setting is text, which is taken as it stands: data=2024 names a folder, no number."""
+        return any(known == path and field.annotation is str for known, field in cls._single_settings())
+
+    @classmethod
+    def _single_settings(cls) -> Iterator[tuple[list[str], FieldInfo]]:
+        """Yield the path and field of every single setting, those of the whole before those of its groups.
 
         Where a group is one of several kinds, the first kind stands in its place and the others come last of all.
         """
@@ -68,11 +86,11 @@ class Config(BaseModel):
         for name, field in cls.model_fields.items():
             groups[name] = _single_groups_in(field.annotation)
             if not groups[name]:
-                yield [name], field.annotation
+                yield [name], field
         first = [(name, group) for name, kinds in groups.items() for group in kinds[:1]]
         others = [(name, group) for name, kinds in groups.items() for group in kinds[1:]]
         for name, group in first + others:
-            yield from (([name, *path], annotation) for path, annotation in group._single_settings())
+            yield from (([name, *path], field) for path, field in group._single_settings())
 
     @classmethod
     def checked(cls, values: dict[str, Any]) -> Self:
@@ -92,6 +110,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ConfigError(f"{path} must hold a mapping of settings, not {type(values).__name__}")
     return values
+
+
+def _told(field: FieldInfo) -> str:
+    """Return what a setting is by default, as one would write it; `…` where there is no default."""
+    if field.is_required():
+        return "…"
+    value = field.get_default(call_default_factory=True)
+    return "" if value is None or value == "" else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _plain(text: str, word: str) -> Any:
@@ -132,7 +158,7 @@ def _sentence(cls: type[Config], error: ValidationError) -> str:
         known = sorted(group.model_fields)
         near = get_close_matches(path[-1], [*known, *(path[-1] for path, _ in group._single_settings())], n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        return f"unknown setting {name!r}; {hint}{group.__name__} knows {', '.join(known)}"
+        return f"unknown setting {name!r}; {hint}there are {', '.join(known)}"
     if first["type"] == "missing":
         return f"setting {name!r} is required; give it as {name}=…"
     return f"setting {name}={first['input']!r} is wrong: {first['msg']}"

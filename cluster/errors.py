@@ -13,6 +13,10 @@ class ConfigError(LiveshelfError):
     status = 400
 
 
+class HelpWanted(Exception):
+    """A command's words ask what it can be told; it says that."""
+
+
 class DataError(LiveshelfError):
     """A file cannot be read, lacks a column, or holds no usable row."""
 

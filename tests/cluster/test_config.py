@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field
 
+from cluster.command import run_command
 from cluster.config import Config
-from cluster.errors import ConfigError
+from cluster.errors import ConfigError, HelpWanted
 
 
 class Engine(Config):
@@ -75,7 +76,7 @@ def test_an_empty_value_is_none() -> None:
 @pytest.mark.parametrize(
     ("word", "sentence"),
     [
-        ("wheels=4", "unknown setting 'wheels'; Car knows doors, engine, name, power"),
+        ("wheels=4", "unknown setting 'wheels'; there are doors, engine, name, power"),
         ("engine.wheels=4", "unknown setting 'engine.wheels'"),
         ("doors=0", "setting doors=0 is wrong: Input should be greater than or equal to 1"),
         ("engine.power=11", "setting engine.power=11 is wrong: Input should be less than or equal to 10"),
@@ -123,7 +124,7 @@ def test_a_short_name_reaches_into_whichever_kind_knows_it() -> None:
 
 
 def test_a_setting_of_another_kind_is_refused_by_the_name_that_was_written() -> None:
-    with pytest.raises(ConfigError, match="unknown setting 'drive.masts'.*Motor knows kind, power"):
+    with pytest.raises(ConfigError, match="unknown setting 'drive.masts'.*there are kind, power"):
         Boat.parse(["kind=motor", "masts=2"])
 
 
@@ -139,3 +140,19 @@ class Fleet(Config):
 
 def test_a_group_that_is_there_comes_before_kinds_that_are_not() -> None:
     assert Fleet.parse(["power=3"]) == Fleet(engine=Engine(power=3))
+
+
+@pytest.mark.parametrize("word", ["help", "--help", "-h"])
+def test_help_tells_each_setting_with_what_it_is_by_default_and_what_it_means(word: str) -> None:
+    with pytest.raises(HelpWanted) as told:
+        Car.parse(["wheels=4", word])
+    lines = [line.split(maxsplit=1) for line in str(told.value).splitlines()]
+    assert ["name=…", "required: what it is called"] in lines
+    assert ["doors=", "empty: any"] in lines
+    assert ["engine.power=1.0", "kW"] in lines
+    assert len(lines) == 6
+
+
+def test_a_command_asked_for_help_ends_well_and_does_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(lambda: Car.parse(["help"]) and pytest.fail("it went on")) == 0
+    assert "what it is called" in capsys.readouterr().out

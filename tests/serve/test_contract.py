@@ -27,7 +27,7 @@ PROMISES: list[CheckFunction] = [
     not_a_server_error, checks.status_code_conformance, checks.content_type_conformance,
     checks.response_schema_conformance,
 ]  # fmt: skip
-CASES = [pytest.param(50, id="50 cases"), pytest.param(2_000, id="2,000 cases", marks=pytest.mark.slow)]
+CASES = [pytest.param(100, id="100 cases"), pytest.param(2_000, id="2,000 cases", marks=pytest.mark.slow)]
 
 
 @schemathesis.serializer("application/x-ndjson")
