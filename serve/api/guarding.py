@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from importlib.resources import files
 from urllib.parse import unquote_to_bytes
 
 from fastapi import FastAPI, Request, Response
@@ -10,12 +11,12 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cluster.errors import RequestError, UnavailableError
+from cluster.errors import NotFoundError, RequestError, UnavailableError
 from cluster.front_door import CLUSTER
 from serve.api.problems import SAFE, problem_response
 
 ELSEWHERE = "this request was meant for another server; send it again"
-SWAGGER = "https://cdn.jsdelivr.net"
+SWAGGER = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "favicon-32x32.png": "image/png"}
 SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
@@ -65,16 +66,28 @@ def path_problem(path: str, raw_path: bytes) -> str | None:
 
 
 def install_docs(api: FastAPI) -> None:
-    """Serve the page that tries the API out, whose scripts are Swagger's and the one that it holds, and no others."""
-    page = bytes(get_swagger_ui_html(openapi_url="/openapi.json", title=api.title).body)
+    """Serve the page that tries the API out, with Swagger's files beside it: a browser asks nobody but this server."""
+    script, style, icon = (f"/docs/{name}" for name in SWAGGER)
+    page = bytes(get_swagger_ui_html(
+        openapi_url="/openapi.json", title=api.title, swagger_js_url=script, swagger_css_url=style,
+        swagger_favicon_url=icon,
+    ).body)  # fmt: skip
     digests = [hashlib.sha256(script.encode()).digest() for script in SCRIPT.findall(page.decode())]
     hashes = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
     policy = (
-        f"default-src 'none'; script-src {SWAGGER} {hashes}; style-src {SWAGGER} 'unsafe-inline'; "
-        "img-src 'self' data: https://fastapi.tiangolo.com; connect-src 'self'; frame-ancestors 'none'"
+        f"default-src 'none'; script-src 'self' {hashes}; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'"
     )
 
     async def docs(request: Request) -> Response:
         return Response(page, media_type="text/html", headers={"content-security-policy": policy})
 
+    async def file(request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in SWAGGER:
+            raise NotFoundError(f"/docs has no {name[:128]!r}")
+        content = files("fastapi_swagger.resources").joinpath(name).read_bytes()
+        return Response(content, media_type=SWAGGER[name], headers={"cache-control": "max-age=86400"})
+
     api.add_route("/docs", docs, include_in_schema=False)
+    api.add_route("/docs/{name}", file, include_in_schema=False)

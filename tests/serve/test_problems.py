@@ -1,5 +1,6 @@
 """Whatever goes wrong, the answer is a problem that says what, and never how we are built."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -147,8 +148,15 @@ def test_the_document_is_valid_openapi_3_1(shop: Shop) -> None:
     assert all(body["required"] for body in bodies.values())
 
 
-def test_the_documentation_page_is_served(shop: Shop) -> None:
-    assert shop.client.get("/docs").status_code == 200
+def test_the_documentation_page_needs_nothing_but_this_server(shop: Shop) -> None:
+    page = shop.client.get("/docs")
+    named = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len(named) == 3
+    answers = [shop.client.get(one) for one in named]
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    assert all(answer.headers["content-type"].startswith(("text/", "image/")) for answer in answers)
+    assert "http" not in page.headers["content-security-policy"]
+    assert shop.client.get("/docs/other.js").status_code == 404
 
 
 def test_no_file_of_ours_is_named_in_a_problem(shop: Shop) -> None:
