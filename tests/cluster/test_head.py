@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -89,7 +90,10 @@ def test_what_is_left_of_a_cluster_whose_supervisor_was_killed_is_ended(
     then: Callable[[], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LIVESHELF_HOME", str(tmp_path))
-    orphan = subprocess.Popen(["sleep", "60"], env={**os.environ, MARK: "a mark"})
+    orphan = subprocess.Popen(["cat"], stdin=PIPE, stdout=PIPE, bufsize=0, env={**os.environ, MARK: "a mark"})
+    assert orphan.stdin and orphan.stdout
+    orphan.stdin.write(b"\n")
+    assert orphan.stdout.readline()  # before, its environment may not be there to read yet
     record = Head(pid=orphan.pid, start_tick=1, address="127.0.0.1:1", mark="a mark")  # a pid that was given again
     (tmp_path / "head.json").write_text(json.dumps(asdict(record)))
     try:
