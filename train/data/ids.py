@@ -1,5 +1,6 @@
 """External ids: what they may be, and how a column of them becomes text."""
 
+import re
 import unicodedata
 from collections.abc import Callable
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 MAX_ID_LENGTH = 128
+CATALOGUE = "[a-z0-9_-]{1,64}"  # what a catalogue may be called
 
 
 def has_control_characters(text: str) -> bool:
@@ -20,6 +22,9 @@ ID_PROBLEMS: dict[str, Callable[[str], bool]] = {
     f"is longer than {MAX_ID_LENGTH} characters": lambda text: len(text) > MAX_ID_LENGTH,
     "holds control characters": has_control_characters,
     "is not in Unicode form NFC": lambda text: not unicodedata.is_normalized("NFC", text),
+}
+CATALOGUE_PROBLEMS: dict[str, Callable[[str], bool]] = {
+    "is not 1 to 64 of a-z, 0-9, - and _": lambda text: re.fullmatch(CATALOGUE, text) is None
 }
 
 

@@ -16,8 +16,10 @@ EVENT_COLUMNS = (
 )  # fmt: skip
 ITEM_COLUMNS = (
     "item_id", "title", "description", "category_path", "tags", "brand", "price", "rating", "image", "attributes",
+    "catalogue",
 )  # fmt: skip
 USER_COLUMNS = ("user_id", "traits")
+PRODUCTS = "products"  # the catalogue of items that name none
 
 Targets = Literal["next_item", "next_order"]
 Goal = Literal["click", "purchase"]  # what a shopper may do with an item; a click is any positive event

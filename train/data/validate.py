@@ -11,8 +11,8 @@ import pandera.pandas as pa
 
 from cluster.errors import DataError
 from cluster.storage import whole_file
-from train.data.columns import as_mapping, as_numbers, as_utc
-from train.data.ids import ID_PROBLEMS, as_ids, has_control_characters
+from train.data.columns import as_mapping, as_numbers, as_texts, as_utc
+from train.data.ids import CATALOGUE_PROBLEMS, ID_PROBLEMS, as_ids, has_control_characters
 from train.data.report import Report
 from train.data.schema import Tables
 
@@ -51,11 +51,12 @@ def validate(tables: Tables, now: datetime, rejects_folder: Path) -> Tables:
 
 
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return ids as text and numbers as floats, rows counted from 0."""
+    """Return ids and names as text and numbers as floats, rows counted from 0."""
     frame = frame.reset_index(drop=True)
     ids = {name: as_ids(frame[name]) for name in ("user_id", "item_id") if name in frame}
     numbers = {name: as_numbers(frame[name]) for name in ("value", "quantity", "price", "rating") if name in frame}
-    return frame.assign(**ids, **numbers)
+    texts = {name: as_texts(frame[name]) for name in ("catalogue",) if name in frame}
+    return frame.assign(**ids, **numbers, **texts)
 
 
 def _plain_users(users: pd.DataFrame) -> pd.DataFrame:
@@ -86,7 +87,12 @@ def _events_schema(now: datetime, has_clock: bool) -> pa.DataFrameSchema:
 
 
 def _items_schema() -> pa.DataFrameSchema:
-    return pa.DataFrameSchema({"item_id": _id_column("item_id"), "price": _price(), "rating": _number("rating")})
+    return pa.DataFrameSchema({
+        "item_id": _id_column("item_id"),
+        "price": _price(),
+        "rating": _number("rating"),
+        "catalogue": pa.Column(nullable=True, required=False, checks=_each(CATALOGUE_PROBLEMS, "catalogue")),
+    })  # fmt: skip
 
 
 def _users_schema() -> pa.DataFrameSchema:

@@ -37,6 +37,7 @@ ITEM_NAMES: Names = {
     "rating": ("rating", "average_rating", "stars"),
     "image": ("image", "image_url", "image_path"),
     "attributes": ("attributes", "attribute_ids"),
+    "catalogue": ("catalogue", "catalog"),
 }
 USER_NAMES: Names = {"user_id": EVENT_NAMES["user_id"], "traits": ("traits",)}
 

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 
 from train.data.columns import as_lists, as_numbers, as_paths, as_texts
-from train.data.schema import ITEM_COLUMNS, Catalogue
+from train.data.schema import ITEM_COLUMNS, PRODUCTS, Catalogue
 from train.data.steps.attributes import item_attributes
 
 log = logging.getLogger(__name__)
 
-TEXT_COLUMNS = ("title", "description", "brand", "image")
+TEXT_COLUMNS = ("title", "description", "brand", "image", "catalogue")
 NUMBER_COLUMNS = ("price", "rating")
 LIST_COLUMNS = ("tags", "attributes")
 LONGEST = {"title": 1_000, "brand": 1_000, "description": 10_000}  # characters; titles travel with every slate
@@ -50,6 +50,8 @@ def plain_items(items: pd.DataFrame) -> pd.DataFrame:
         "category_path": as_paths,
     }
     frame = frame.assign(**{name: convert(frame[name]) for name, convert in kinds.items() if name in frame})
+    if "catalogue" in frame:  # said in one way, so that writing again what an item says changes nothing
+        frame["catalogue"] = frame["catalogue"].mask(frame["catalogue"] == PRODUCTS)
     return frame.assign(**{name: _cut(frame[name], longest) for name, longest in LONGEST.items() if name in frame})
 
 
@@ -63,7 +65,8 @@ def normalised_price(price: pd.Series) -> pd.Series:
 
 def missing_values(frame: pd.DataFrame) -> str:
     """Return how many items lack what, in words."""
-    counts = {name: int(_lacks(frame[name]).sum()) for name in ITEM_COLUMNS if name in frame}
+    said = [name for name in ITEM_COLUMNS if name in frame and name != "catalogue"]  # none is one, too
+    counts = {name: int(_lacks(frame[name]).sum()) for name in said}
     absent = [f"no {name}: {count}" for name, count in counts.items() if count]
     return "; ".join(absent) or "nothing is missing"
 
