@@ -57,6 +57,19 @@ class ItemsAnswer(BaseModel):
     next: str | None = Field(description="the `cursor` of the next page; none after the last item")
 
 
+class CatalogueAnswer(BaseModel):
+    """A catalogue of the shop."""
+
+    name: str
+    items: int = Field(description="that it offers")
+
+
+class CataloguesAnswer(BaseModel):
+    """Every catalogue, in the order of names."""
+
+    catalogues: list[CatalogueAnswer]
+
+
 class DeletionAnswer(BaseModel):
     """An item that is offered no longer."""
 

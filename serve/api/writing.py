@@ -20,17 +20,17 @@ REFUSALS: dict[int, type[LiveshelfError]] = {
 PATCHES = 3  # tries of a PATCH without If-Match, when others write the same thing
 
 
-async def write(engine: Engine, write: Write, expected: str | None) -> int:
-    """Return the version that shows a write, or raise its refusal."""
-    [ack] = await engine.assortment.write([request_of(write, expected)])
+async def write(engine: Engine, write: Write, expected: str | None, catalogue: str | None = None) -> int:
+    """Return the version that shows a write, or raise its refusal; catalogue: as of WriteRequest."""
+    [ack] = await engine.assortment.write([request_of(write, expected, catalogue)])
     if ack.problem is not None:
         raise REFUSALS[ack.problem.status](ack.problem.detail)
     return ack.version or 0
 
 
-def request_of(write: Write, expected: str | None = None) -> WriteRequest:
-    """Return a write under an id of its own; expected: as WriteRequest."""
-    return WriteRequest(f"{write.kind}-{uuid4().hex}", write, expected)
+def request_of(write: Write, expected: str | None = None, catalogue: str | None = None) -> WriteRequest:
+    """Return a write under an id of its own; expected, catalogue: as of WriteRequest."""
+    return WriteRequest(f"{write.kind}-{uuid4().hex}", write, expected, catalogue)
 
 
 def expectation(request: Request, content: str) -> str | None:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from serve.state.events import Write
+from serve.state.membership import Membership, home_of
 from train.data.schema import ITEM_COLUMNS
 
 TOLD = tuple(name for name in ITEM_COLUMNS if name != "item_id")
@@ -16,7 +17,7 @@ DIGITS = 16  # of the sha256 of a content
 
 
 class LiveCatalogue:
-    """Who the items are; item_idx counts the bundle's first, then the others in the order in which they came."""
+    """Who the items are, of all the shop's catalogues; item_idx counts the bundle's first, then others as they came."""
 
     def __init__(self, frame: pd.DataFrame) -> None:
         """frame: the bundle's `items`."""
@@ -24,6 +25,7 @@ class LiveCatalogue:
         self.item_ids: list[str] = frame["item_id"].tolist()
         self.index = {item_id: item_idx for item_idx, item_id in enumerate(self.item_ids)}
         self.written: dict[int, str] = {}  # item_idx → content
+        self.membership = Membership(frame)
         self.changes: list[int] = []  # item_idx of all writes that this object saw, in order
         self.unplaced: set[int] = set()  # items that no h_i has come for since they were written
 
@@ -65,6 +67,7 @@ class LiveCatalogue:
         if item_idx == len(self.item_ids):
             self.item_ids.append(write.id)
         self.written[item_idx] = write.content
+        self.membership.put(item_idx, home_of(write.content))
         self.changes.append(item_idx)
         if is_placed or not write.content:
             self.unplaced.discard(item_idx)
@@ -75,18 +78,22 @@ class LiveCatalogue:
     def to_array(self) -> np.ndarray:
         """Return all that differs from the bundle's, as one JSON in bytes (m,) uint8."""
         later = self.item_ids[self.n_published :]
-        told = json.dumps([later, sorted(self.written.items()), sorted(self.unplaced)])
-        return np.frombuffer(told.encode(), dtype=np.uint8)
+        told = [later, sorted(self.written.items()), sorted(self.unplaced), *self.membership.begun]
+        return np.frombuffer(json.dumps(told).encode(), dtype=np.uint8)
 
     def restore(self, array: np.ndarray) -> None:
         """Go back to what `to_array` returned for the same bundle."""
-        later, written, unplaced = json.loads(array.tobytes())
+        later, written, unplaced, *begun = json.loads(array.tobytes())
         before = self._later(), self.written
         for item_id in self.item_ids[self.n_published :]:
             del self.index[item_id]
         self.item_ids[self.n_published :] = later
         self.index.update(zip(later, range(self.n_published, len(self.item_ids)), strict=True))
         self.written, self.unplaced = dict(written), set(unplaced)
+        self.membership = Membership(self.frame)
+        self.membership.begin(*begun)
+        for item_idx, content in written:
+            self.membership.put(item_idx, home_of(content))
         for old, new in zip(before, (self._later(), self.written), strict=True):
             self.changes += sorted(one for one in old.keys() | new.keys() if old.get(one) != new.get(one))
 

@@ -11,6 +11,8 @@ import pandas as pd
 
 from serve.stages.filters.expression import COMPARE, Facts, Operator, Scalar, Values
 from serve.stages.reading import Contents
+from serve.state.membership import homes
+from train.data.schema import PRODUCTS
 
 LEVELS = ">"  # between the levels of a category path
 NAMES = {
@@ -22,13 +24,14 @@ NAMES = {
 def facts_of(item_id: str, told: Mapping[str, Any]) -> Facts:
     """Return what filters may ask of an item; told: as serve.state.catalogue.LiveCatalogue.told.
 
-    `category` is any level of `categoryPath`; properties of the shop's own go by their names.
+    `category` is any level of `categoryPath`; properties of the shop's own go by their names, but for one that is
+    called `catalogue`: that of an item is where it was written.
     """
     facts = {name: values_of(value) for name, value in told.get("properties", {}).items()}
     facts |= {wire: values_of(told[name]) for name, wire in NAMES.items() if name in told}
     if path := told.get("category_path"):
         facts["category"] = _levels(path)
-    facts["id"] = (item_id,)
+    facts |= {"id": (item_id,), "catalogue": (told.get("catalogue", PRODUCTS),)}
     return {name: values for name, values in facts.items() if values}
 
 
@@ -137,7 +140,7 @@ def published_columns(frame: pd.DataFrame) -> dict[str, Column]:
         by_path = pd.DataFrame({"path": of_path.owner, "code": of_path.code})
         joined = pd.DataFrame({"owner": paths.owner, "path": paths.code}).merge(by_path, on="path")
         columns["category"] = Column(joined["owner"].to_numpy(), joined["code"].to_numpy(), of_path.values)
-    return columns | {"id": _published(rows["item_id"])}
+    return columns | {"id": _published(rows["item_id"]), "catalogue": _published(homes(rows))}
 
 
 def _published(said: pd.Series) -> Column:

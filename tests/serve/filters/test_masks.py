@@ -23,6 +23,7 @@ FRAME = pd.DataFrame({
     "price": [1.0, 2.5, np.nan, 9.0],
     "category_path": ["A > B", "A", None, "B>C"],
     "tags": [["a", "b"], [], None, ["it's"]],
+    "catalogue": [None, "a", None, "b"],
 })  # fmt: skip
 
 contents = st.fixed_dictionaries({}, optional={
@@ -30,8 +31,9 @@ contents = st.fixed_dictionaries({}, optional={
     "category_path": st.sampled_from(["A", "A > B > a"]), "tags": st.lists(st.sampled_from("ab"), max_size=2),
     "properties": st.fixed_dictionaries({}, optional={
         "inStock": st.booleans(), "colour": st.one_of(st.sampled_from("ab"), st.lists(st.integers(0, 3))),
-        "brand": st.just("never"),
+        "brand": st.just("never"), "catalogue": st.just("never"),
     }),
+    "catalogue": st.sampled_from("ab"),
 })  # fmt: skip
 writes = st.tuples(st.sampled_from(["p", "q", "new", "newer", "gone"]), st.one_of(st.none(), contents))
 

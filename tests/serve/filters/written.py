@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from serve.stages.filters.expression import Attribute, Compare, Every, Expression, Not, Scalar, Some, Term
 
-NAMES = ("price", "rating", "brand", "tags", "category", "categoryPath", "id", "inStock", "colour")
+NAMES = ("price", "rating", "brand", "tags", "category", "categoryPath", "id", "inStock", "colour", "catalogue")
 
 scalars = st.one_of(
     st.booleans(), st.sampled_from(["", "a", "b", "it's", "A > B", "\\"]), st.integers(-3, 9).map(float),

@@ -51,6 +51,28 @@ def test_writes_of_one_call_see_each_other(bundle: Path, data: Path) -> None:
     run(work())
 
 
+def test_an_item_is_written_to_and_taken_from_its_own_catalogue_alone(bundle: Path, data: Path) -> None:
+    ad, product = '{"catalogue":"ads","title":"x"}', '{"title":"x"}'
+    asked = [
+        ("ads", "new", ad), ("products", "new", product), ("products", "new", ""), ("ads", "new", ""),
+        ("products", "new", product), ("ads", "i3", ""), ("ads", "i3", ad),
+    ]  # fmt: skip
+
+    async def work() -> None:
+        store = opened(bundle, data)
+        requests = [write(item_id, content)._replace(catalogue=catalogue) for catalogue, item_id, content in asked]
+        result = await store.write(requests, np.zeros((len(asked), DIM), np.float32), store.position)
+        problems = [ack.problem for ack in result.acks]
+        assert [problem and problem.status for problem in problems] == [None, 409, 404, None, None, 404, 409]
+        assert [problem.detail.partition(";")[0] for problem in problems if problem] == [
+            *["item 'new' is in catalogue 'ads', not in 'products'"] * 2,
+            *["item 'i3' is in catalogue 'products', not in 'ads'"] * 2,
+        ]
+        await store.close()
+
+    run(work())
+
+
 def test_what_is_not_finite_or_too_long_is_refused(bundle: Path, data: Path) -> None:
     async def work() -> None:
         store = opened(bundle, data)
