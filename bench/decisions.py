@@ -77,7 +77,7 @@ async def slates(engine: Engine, recorder: Timed, user_ids: list[str], count: in
     engine.recorder, later, started = recorder, [], time.process_time()
     for user_id in user_ids:
         body = RecommendationsBody.model_validate({"user": user_id, "count": count})
-        ask = read_ask(body, engine.index, HOME)
+        ask = read_ask(body, engine.view.catalogue, HOME)
         await engine.recommend(ask)
         made, began = recorder._waiting[ask.recommendation_id], time.thread_time()
         made.record()

@@ -10,6 +10,8 @@ from cluster.errors import UnavailableError
 from serve.backing import Store
 from serve.engine import Engine
 from serve.slates import Ask
+from serve.stages.filters.catalogues import within
+from serve.stages.filters.expression import Expression
 from serve.stages.fused import fused
 from serve.stages.index.exact import FlatIndex
 from serve.state.events import MicroBatch, Position
@@ -20,6 +22,7 @@ from serve.state.replay import Replayed
 from serve.state.shoppers import AllShoppers, Shopper
 from serve.state.view import View
 from train.bundle import read_bundle
+from train.data.schema import PRODUCTS
 
 ALWAYS_ASKED = 1.0  # judged share that lets the guard hold where it did; nothing is judged in the past
 
@@ -53,10 +56,10 @@ def slate_then(bundle_folder: Path, replayed: Replayed, learner: LearnerConfig, 
 
     stages = fused(bundle, view, FlatIndex(view.items))
     engine = Engine(bundle, Follower(view, past), cast(Store, past), stages, ALWAYS_ASKED)
-    slate = asyncio.run(engine.recommend(_ask(user_id, count)))
+    slate = asyncio.run(engine.recommend(_ask(user_id, count, within(PRODUCTS, view.catalogue.membership))))
     return [engine.item_ids[item_idx] for item_idx in slate.candidates.item_idx.tolist()]
 
 
-def _ask(user_id: str, count: int) -> Ask:
+def _ask(user_id: str, count: int, filter: Expression | None) -> Ask:
     nothing = np.empty(0, np.int64)
-    return Ask(user_id=user_id, count=count, context=nothing, excluded=nothing, min_version=0)
+    return Ask(user_id=user_id, count=count, context=nothing, excluded=nothing, min_version=0, filter=filter)

@@ -96,7 +96,7 @@ def asked(decision: Decision, engine: Engine) -> Ask:
     )  # fmt: skip
     model, read_body = BODIES[decision.route]
     body = read(model, decision.sent | ({"user": decision.user_id} if decision.user_id else {}))
-    return read_body(body, engine.index, policy)
+    return read_body(body, engine.view.catalogue, policy)
 
 
 def summary(decision: Decision) -> dict[str, Any]:

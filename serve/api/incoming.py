@@ -60,8 +60,8 @@ def to_event(body: EventBody, index: dict[str, int], critic: Critic, now: dateti
     return Event(
         event_id=body.id or f"evt_{uuid4().hex}", user_id=user_id, event_type=body.type, weight=_weight(body),
         item_idx=NO_ITEM if body.item is None else index.get(body.item, UNKNOWN), item_id=body.item or "",
-        timestamp_ms=body.time_ms(now), order_key=body.order_id or "", value=body.value, payload=_payload(body),
-        opinion=critic.of(body.type, body.value, body.text),
+        catalogue=body.catalogue or "", timestamp_ms=body.time_ms(now), order_key=body.order_id or "",
+        value=body.value, payload=_payload(body), opinion=critic.of(body.type, body.value, body.text),
     )  # fmt: skip
 
 

@@ -15,7 +15,6 @@ from serve.api.slate_schemas import (
     BasketBody,
     ListAnswer,
     ListBody,
-    ListQuery,
     RankBody,
     RecommendationsAnswer,
     SearchAnswer,
@@ -27,7 +26,8 @@ from serve.engine import Engine
 from serve.slates import NOTHING, Ask
 from serve.stages.arranging.policy import Policy
 from serve.stages.browsing import Browse, Kind
-from serve.stages.filters.expression import bound
+from serve.stages.filters.catalogues import within
+from serve.stages.filters.expression import bound, every
 from serve.stages.filters.language import parse
 from serve.stages.retrieval import WAIT_S
 
@@ -41,7 +41,7 @@ def list_routes(engine_of: Callable[[], Engine]) -> APIRouter:
         """Put a given list in the shopper's order; what is no longer offered, or does not match, is left out."""
         body = caller_of(request).about(read(RankBody, await read_json(request)))
         engine = engine_of()
-        ask = read_rank(body, engine.index, await policy_of(engine, body))
+        ask = read_rank(body, engine.view.catalogue, await policy_of(engine, body))
         return await personal(engine, ask, body.return_)
 
     @routes.post("/basket", response_model=RecommendationsAnswer, openapi_extra=takes(BasketBody))
@@ -49,7 +49,7 @@ def list_routes(engine_of: Callable[[], Engine]) -> APIRouter:
         """Return what goes with a basket, for the shopper if one is named."""
         body = caller_of(request).about(read(BasketBody, await read_json(request)))
         engine = engine_of()
-        ask = read_basket(body, engine.index, await policy_of(engine, body))
+        ask = read_basket(body, engine.view.catalogue, await policy_of(engine, body))
         return await personal(engine, ask, body.return_)
 
     @routes.post("/similar", response_model=ListAnswer, openapi_extra=takes(SimilarBody))
@@ -63,21 +63,22 @@ def list_routes(engine_of: Callable[[], Engine]) -> APIRouter:
     async def search(request: Request) -> Response:
         """Return what says the words of a query or is near to what it means; the shopper has a say in the order."""
         body, engine = caller_of(request).about(read(SearchBody, await read_json(request))), engine_of()
-        hits, degraded = await engine.search(read_search(body, engine.index), body.query)
+        await engine.view.wait_for(body.min_version, WAIT_S)
+        hits, degraded = await engine.search(read_search(body, engine.view.catalogue), body.query)
         return as_json(show_hits(hits, body.return_, engine, degraded))
 
     @routes.get("/popular", response_model=ListAnswer, responses=refuses(422))
-    async def list_popular(request: Request, asked: Annotated[ListQuery, Query()]) -> Response:
+    async def list_popular(request: Request, asked: Annotated[ListBody, Query()]) -> Response:
         """Return what shoppers took most of late."""
         return await listed(request, engine_of(), "popular", asked)
 
     @routes.get("/trending", response_model=ListAnswer, responses=refuses(422))
-    async def list_trending(request: Request, asked: Annotated[ListQuery, Query()]) -> Response:
+    async def list_trending(request: Request, asked: Annotated[ListBody, Query()]) -> Response:
         """Return the items whose share of what is taken of late exceeds their usual one most."""
         return await listed(request, engine_of(), "trending", asked)
 
     @routes.get("/new", response_model=ListAnswer, responses=refuses(422))
-    async def list_new(request: Request, asked: Annotated[ListQuery, Query()]) -> Response:
+    async def list_new(request: Request, asked: Annotated[ListBody, Query()]) -> Response:
         """Return the items that came since the bundle was fitted, the latest first."""
         return await listed(request, engine_of(), "new", asked)
 
@@ -101,9 +102,11 @@ async def listed(
     """Return a list that everybody gets alike."""
     caller = caller_of(request)
     caller.count(caller.shopper)
-    expression = None if asked.filter is None else bound(parse(asked.filter), {})
+    await engine.view.wait_for(asked.min_version, WAIT_S)
+    theirs = within(asked.catalogue, engine.view.catalogue.membership)
+    filter = every(theirs, None if asked.filter is None else bound(parse(asked.filter), {}))
     found = await engine.browse(
-        Browse(kind=kind, count=asked.count, items=items, filter=expression, min_version=asked.min_version)
+        Browse(kind=kind, count=asked.count, items=items, filter=filter, min_version=asked.min_version)
     )
     degraded = ("stale",) if found.version < asked.min_version else ()
     return as_json(show_list(found, asked.return_, engine, degraded))

@@ -11,61 +11,78 @@ from serve.engine import Engine
 from serve.slates import NOTHING, Ask, Slate
 from serve.stages.arranging.policy import Policy
 from serve.stages.browsing import Browsed
+from serve.stages.filters.catalogues import within
 from serve.stages.filters.expression import bound, every
 from serve.stages.filters.facts import values_of
 from serve.stages.filters.language import parse
 from serve.stages.reasons import Reason
 from serve.stages.searching import LEXICAL, VECTOR, Hits
+from serve.state.catalogue import LiveCatalogue
 from serve.state.clock import now_ms
 from serve.state.decision_log import new_id
+from train.data.schema import PRODUCTS
 from train.models.candidates import Source
 
 FOUND_BY = {LEXICAL: "lexical", VECTOR: "vector"}
 SOURCE_NAMES = [Source(flags).names() for flags in range(2 ** len(Source))]
 
 
-def read_ask(body: RecommendationsBody, index: dict[str, int], policy: Policy) -> Ask:
-    """Return a request with its item ids as numbers; index: item_id → item_idx."""
-    excluded = np.array([index[item_id] for item_id in body.exclude_items if item_id in index], dtype=np.int64)
-    return replace(_slate_ask(body, index, policy), count=body.count, excluded=excluded)
+def read_ask(body: RecommendationsBody, known: LiveCatalogue, policy: Policy) -> Ask:
+    """Return a request with its item ids as numbers."""
+    excluded = [known.index[item_id] for item_id in body.exclude_items if item_id in known.index]
+    ask = _slate_ask(body, known, policy, _catalogue(body, policy) or PRODUCTS)
+    return replace(ask, count=body.count, excluded=np.array(excluded, dtype=np.int64))
 
 
-def read_basket(body: BasketBody, index: dict[str, int], policy: Policy) -> Ask:
+def read_basket(body: BasketBody, known: LiveCatalogue, policy: Policy) -> Ask:
     """Return the question what goes with a basket, which the slate does not hold."""
-    basket = known_items("items", body.items, index)
-    return replace(_slate_ask(body, index, policy), count=body.count, basket=basket, excluded=basket, route="basket")
+    basket = known_items("items", body.items, known.index)
+    ask = _slate_ask(body, known, policy, _catalogue(body, policy) or PRODUCTS)
+    return replace(ask, count=body.count, basket=basket, excluded=basket, route="basket")
 
 
-def read_rank(body: RankBody, index: dict[str, int], policy: Policy) -> Ask:
-    """Return the wish that a list be put in the shopper's order."""
-    candidates = np.unique(known_items("candidates", body.candidates, index))
-    return replace(_slate_ask(body, index, policy), count=len(candidates), only=candidates, route="rank")
+def read_rank(body: RankBody, known: LiveCatalogue, policy: Policy) -> Ask:
+    """Return the wish that a list be put in the shopper's order, all of it in the catalogue if one is named."""
+    candidates = np.unique(known_items("candidates", body.candidates, known.index))
+    catalogue = _catalogue(body, policy)
+    for one in candidates.tolist() if catalogue is not None else ():
+        if (home := known.membership.of(one)) not in (None, catalogue):
+            item_id = known.item_ids[one]
+            raise UnprocessableError(f"candidates: item {item_id!r} is in catalogue {home!r}, not in {catalogue!r}")
+    ask = _slate_ask(body, known, policy, catalogue)
+    return replace(ask, count=len(candidates), only=candidates, route="rank")
 
 
-def read_search(body: SearchBody, index: dict[str, int]) -> Ask:
+def read_search(body: SearchBody, known: LiveCatalogue) -> Ask:
     """Return who asks, and what the answer must be like."""
-    return replace(_ask(body, index), count=body.count)
+    return replace(_ask(body, known, body.catalogue or PRODUCTS), count=body.count)
 
 
-def _slate_ask(body: SlateBody, index: dict[str, int], policy: Policy) -> Ask:
-    """Return what all wishes for slates say alike."""
+def _catalogue(body: SlateBody, policy: Policy) -> str | None:
+    """Return whose items alone are wished for."""
+    return policy.config.catalogue if body.catalogue is None else body.catalogue
+
+
+def _slate_ask(body: SlateBody, known: LiveCatalogue, policy: Policy, catalogue: str | None) -> Ask:
+    """Return what all wishes for slates say alike; catalogue: whose items alone are wished for."""
     return replace(
-        _ask(body, index, policy.config.filter), policy=policy.changed(body.diversity, body.explore),
+        _ask(body, known, catalogue, policy.config.filter), policy=policy.changed(body.diversity, body.explore),
         min_score=body.min_score, seed=body.seed, recommendation_id=new_id(now_ms()), sent=body,
         reasons="reasons" in body.return_,
     )  # fmt: skip
 
 
-def _ask(body: AskBody, index: dict[str, int], usual_filter: str | None = None) -> Ask:
+def _ask(body: AskBody, known: LiveCatalogue, catalogue: str | None, usual_filter: str | None = None) -> Ask:
     said = {
         "context": {"device": values_of(body.context.device), "items": values_of(body.context.items)},
         "user": {name: values_of(told) for name, told in body.traits.items()},
     }
-    filter = every(*(bound(parse(text), said) for text in (usual_filter, body.filter) if text is not None))
+    theirs = None if catalogue is None else within(catalogue, known.membership)
+    filter = every(theirs, *(bound(parse(text), said) for text in (usual_filter, body.filter) if text is not None))
+    context = known_items("context.items", body.context.items, known.index)
     return Ask(
-        user_id=body.user or body.session, count=0, context=known_items("context.items", body.context.items, index),
-        excluded=NOTHING, min_version=body.min_version, filter=filter, said=said,
-        order_key=body.context.order_id or "", traits=body.traits,
+        user_id=body.user or body.session, count=0, context=context, excluded=NOTHING, min_version=body.min_version,
+        filter=filter, said=said, order_key=body.context.order_id or "", traits=body.traits,
     )  # fmt: skip
 
 

@@ -114,7 +114,8 @@ def make_api(
     async def recommend(request: Request) -> Response:
         """Return the items to show a shopper now."""
         body, engine = caller_of(request).about(read(RecommendationsBody, await read_json(request))), engine_of()
-        return await personal(engine, read_ask(body, engine.index, await policy_of(engine, body)), body.return_)
+        ask = read_ask(body, engine.view.catalogue, await policy_of(engine, body))
+        return await personal(engine, ask, body.return_)
 
     @api.get("/healthz", tags=["health"])
     async def check_health() -> dict[str, str]:

@@ -14,6 +14,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from serve.state.membership import CatalogueName
 from train.data.ids import id_problem
 
 MAX_EVENTS = 500
@@ -69,7 +70,7 @@ class EventBody(Wire):
     user: Id | None = Field(None, description="the shopper; `session` stands in for a guest")
     session: Id | None = None
     item: Id | None = None
-    catalogue: Id | None = None
+    catalogue: CatalogueName | None = Field(None, description="of the item; another one's is refused")
     time: Time | None = Field(None, description="RFC 3339 or epoch milliseconds; now when missing")
     value: Finite | None = None
     quantity: Finite | None = Field(None, ge=0)

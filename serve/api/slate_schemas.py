@@ -7,7 +7,9 @@ from pydantic import BaseModel, Field
 from serve.api.schemas import Finite, Id, Wire
 from serve.stages.reasons import Code
 from serve.state.documents import HOME
+from serve.state.membership import CatalogueName
 from serve.state.shoppers import MAX_TRAITS
+from train.data.schema import PRODUCTS
 
 
 class Context(Wire):
@@ -41,6 +43,9 @@ class AskBody(Wire):
     traits: Traits = Field(
         default_factory=dict, description="of the shopper; used where the model was told of such traits"
     )
+    catalogue: CatalogueName | None = Field(
+        None, description="whose items alone are shown; where it is left out the scenario's, else products"
+    )
     filter: Filter | None = None
     return_: Return = Field(default_factory=list, alias="return")
     min_version: int = Field(0, ge=0, le=2**62, description="the version of an event that the answer must reflect")
@@ -69,6 +74,9 @@ class RecommendationsBody(SlateBody):
 class RankBody(SlateBody):
     """A list to be put in the shopper's order."""
 
+    catalogue: CatalogueName | None = Field(
+        None, description="that all candidates are in; where neither it nor the scenario's is given they may be in any"
+    )
     candidates: list[Id] = Field(min_length=1, max_length=1_000)
 
 
@@ -87,9 +95,10 @@ class SearchBody(AskBody):
 
 
 class ListBody(Wire):
-    """A wish for a list that is the same for everybody."""
+    """A wish for a list that is the same for everybody, such as one of a catalogue's own."""
 
     count: int = Field(20, ge=1, le=100)
+    catalogue: CatalogueName = Field(PRODUCTS, description="whose items alone are shown")
     filter: Filter | None = None
     return_: Return = Field(default_factory=list, alias="return")
     min_version: int = Field(0, ge=0, le=2**62, description="the version of a write that the answer must reflect")
@@ -99,12 +108,6 @@ class SimilarBody(ListBody):
     """Items that others shall be like."""
 
     items: list[Id] = Field(min_length=1, max_length=50)
-
-
-class ListQuery(ListBody):
-    """A wish for one of a catalogue's own lists."""
-
-    catalogue: Literal["products"] = "products"
 
 
 class ReasonAnswer(BaseModel):

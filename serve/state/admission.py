@@ -25,6 +25,10 @@ def admitted(event: Event, is_finite: bool, state: LiveState, latest_ms: int) ->
     if problem := event_problem(event, is_finite, len(item_ids), latest_ms):
         return problem
     item_id = None if event.item_idx == NO_ITEM else item_ids[event.item_idx]
+    if item_id is not None and event.catalogue:
+        home = state.catalogue.membership.of(event.item_idx)
+        if home not in (None, event.catalogue):
+            return Problem(422, f"item {item_id!r} is in catalogue {home!r}, not in {event.catalogue!r}")
     return LogEntry(event, item_id, fingerprint(event, item_id))
 
 

@@ -41,6 +41,7 @@ class Event:
     weight: float  # what the type says about liking the item: > 0 is learned from, < 0 pushes away, 0 is only logged
     timestamp_ms: int  # the client's time, clamped, or the gateway's
     item_id: str = ""  # as the sender says it; a store that serves another bundle goes by it
+    catalogue: str = ""  # of the item, as the sender says it; another one's is refused; empty where nothing is said
     order_key: str = ""  # lines of one order share it; empty where there is none
     value: float | None = None
     payload: str = "{}"  # JSON: the rest of what the client sent, its `time` among it

@@ -9,6 +9,7 @@ from cluster.config import Config
 from serve.stages.arranging.objective import MAX_LENGTH as MAX_OBJECTIVE
 from serve.stages.arranging.objective import parse_objective
 from serve.stages.filters.language import MAX_LENGTH, parse
+from serve.state.membership import CatalogueName
 from train.models.candidates import SourcesConfig
 
 Attribute = Annotated[str, Field(min_length=1, max_length=64)]
@@ -40,6 +41,9 @@ class Exploration(Document):
 class ScenarioConfig(Document):
     """What a kind of list is made of; as it stands, the ranker's own order."""
 
+    catalogue: CatalogueName | None = Field(
+        default=None, description="whose items alone are shown, where a request names none; products"
+    )
     sources: dict[str, int] = Field(
         default={}, description="items that a source may propose, where not as the bundle says"
     )
