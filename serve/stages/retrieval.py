@@ -144,6 +144,6 @@ def _most_popular(items: ItemState) -> np.ndarray:
 
 
 def _kind(query: Query, place: int) -> Hashable:
-    """Return what queries have in common that are answered side by side; a filter or a given list stands alone."""
-    is_common = query.filter is None and query.only is None
-    return query.still, tuple(sorted((query.quotas or {}).items())), is_common or place
+    """Return what queries have in common that are answered side by side, their filter too; a given list is alone."""
+    alone = None if query.only is None else place
+    return query.still, tuple(sorted((query.quotas or {}).items())), id(query.filter), alone
