@@ -25,7 +25,7 @@ from serve.api.writing import expectation, patched, request_of, tagged, write
 from serve.engine import Engine
 from serve.state.catalogue import etag, written_content
 from serve.state.events import ITEM, Ack, Problem, Write
-from serve.state.membership import CatalogueName, home_of
+from serve.state.membership import CatalogueName, home_of, misplaced
 from serve.state.writing import WriteRequest
 from train.data.schema import PRODUCTS
 
@@ -172,10 +172,10 @@ def current(engine: Engine, catalogue: str, item_id: str) -> str:
     """Return what an item says of itself; raises NotFoundError where it is not in the catalogue."""
     require_begun(engine, catalogue)
     content = engine.view.catalogue.content_of(item_id)
-    if (home := home_of(content)) is None:
+    if not content:
         raise NotFoundError(f"item {item_id!r} is not in catalogue {catalogue!r}; PUT it there")
-    if home != catalogue:
-        raise NotFoundError(f"item {item_id!r} is in catalogue {home!r}, not in {catalogue!r}")
+    if wrong := misplaced(f"item {item_id!r}", home_of(content), catalogue):
+        raise NotFoundError(wrong)
     return content
 
 

@@ -20,6 +20,7 @@ from serve.stages.searching import LEXICAL, VECTOR, Hits
 from serve.state.catalogue import LiveCatalogue
 from serve.state.clock import now_ms
 from serve.state.decision_log import new_id
+from serve.state.membership import misplaced
 from train.data.schema import PRODUCTS
 from train.models.candidates import Source
 
@@ -45,11 +46,11 @@ def read_rank(body: RankBody, known: LiveCatalogue, policy: Policy) -> Ask:
     """Return the wish that a list be put in the shopper's order, all of it in the catalogue if one is named."""
     candidates = np.unique(known_items("candidates", body.candidates, known.index))
     catalogue = _catalogue(body, policy)
-    for one in candidates.tolist() if catalogue is not None else ():
-        if (home := known.membership.of(one)) not in (None, catalogue):
-            item_id = known.item_ids[one]
-            raise UnprocessableError(f"candidates: item {item_id!r} is in catalogue {home!r}, not in {catalogue!r}")
     ask = _slate_ask(body, known, policy, catalogue)
+    for one in candidates.tolist():
+        wrong = catalogue and misplaced(f"item {known.item_ids[one]!r}", known.membership.of(one), catalogue)
+        if wrong:
+            raise UnprocessableError(f"candidates: {wrong}")
     return replace(ask, count=len(candidates), only=candidates, route="rank")
 
 

@@ -9,6 +9,7 @@ from json.encoder import encode_basestring_ascii as quoted
 from serve.state.event_log import LogEntry
 from serve.state.events import RESERVED, UNKNOWN, Ack, Event, Problem
 from serve.state.live import LiveState
+from serve.state.membership import misplaced
 from train.data.ids import id_problem
 from train.data.schema import NO_ITEM
 
@@ -27,8 +28,8 @@ def admitted(event: Event, is_finite: bool, state: LiveState, latest_ms: int) ->
     item_id = None if event.item_idx == NO_ITEM else item_ids[event.item_idx]
     if item_id is not None and event.catalogue:
         home = state.catalogue.membership.of(event.item_idx)
-        if home not in (None, event.catalogue):
-            return Problem(422, f"item {item_id!r} is in catalogue {home!r}, not in {event.catalogue!r}")
+        if wrong := misplaced(f"item {item_id!r}", home, event.catalogue):
+            return Problem(422, wrong)
     return LogEntry(event, item_id, fingerprint(event, item_id))
 
 

@@ -91,6 +91,11 @@ def homes(frame: pd.DataFrame) -> pd.Series:
     return frame["catalogue"].fillna(PRODUCTS) if "catalogue" in frame else pd.Series(PRODUCTS, frame.index)
 
 
+def misplaced(what: str, home: str | None, catalogue: str) -> str | None:
+    """Return, in words, that an item is in another catalogue than the one that somebody says; None where it is not."""
+    return None if home in (None, catalogue) else f"{what} is in catalogue {home!r}, not in {catalogue!r}"
+
+
 def home_of(content: str) -> str | None:
     """Return the catalogue of an item that says this of itself, None where it is offered no longer."""
     if not content:

@@ -11,7 +11,7 @@ from serve.state.documents import ALWAYS
 from serve.state.event_log import LogEntry
 from serve.state.events import TRAITS, Ack, Event, Problem, Write
 from serve.state.live import LiveState
-from serve.state.membership import home_of
+from serve.state.membership import home_of, misplaced
 from serve.state.shoppers import AllShoppers
 from train.data.schema import NO_ITEM
 
@@ -63,9 +63,8 @@ def entry_of(request: WriteRequest, now_ms: int) -> LogEntry:
 def _problem(request: WriteRequest, vector: np.ndarray, current: str) -> Problem | None:
     write, size = request.write, len(request.write.content.encode())
     what = f"{write.noun} {write.id!r}"
-    if request.catalogue is not None and (home := home_of(current)) not in (None, request.catalogue):
-        there = f"{what} is in catalogue {home!r}, not in {request.catalogue!r}"
-        return Problem(409, f"{there}; DELETE it there, or take another id") if write.content else Problem(404, there)
+    if request.catalogue is not None and (wrong := misplaced(what, home_of(current), request.catalogue)):
+        return Problem(409, f"{wrong}; DELETE it there, or take another id") if write.content else Problem(404, wrong)
     if request.expected is not None and request.expected != (etag(current) if current else ""):
         found = f"has ETag {etag(current)}" if current else "is not there"
         return Problem(412, f"{what} {found}; read it again, then write")

@@ -20,7 +20,7 @@ from serve import refresh as room
 from serve.run import main
 from tests.serve.shop import SMALL, open_shop
 from tests.world import tiny_world, write_world
-from train.bundle_state import read_manifest
+from train.bundle_state import read_bundle_state, read_manifest
 from train.config import FitRun
 from train.data.source import prepare_data
 from train.evaluation.bootstrap import Comparison, Interval
@@ -56,6 +56,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a shop, its registry and its log."""
     folder, world = tmp_path_factory.mktemp("refresh"), tiny_world(n_users=80, n_items=48, orders_per_user=9)
     day = (world.events["timestamp"] - pd.Timestamp("2024-01-01", tz="UTC")).dt.days
+    world.items["catalogue"] = ["ads", *["products"] * (len(world.items) - 1)]
     write_world(world, folder / "shop")
     world.events[day < DAYS].to_parquet(folder / "shop" / "events.parquet")
     config = FitRun.parse([
@@ -69,6 +70,8 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with open_shop(folder / "registry", folder / "data", follow=False) as shop:
         for start in range(0, len(bodies), 100):
             assert shop.post("/v1/events", events=bodies[start : start + 100])["rejected"] == 0
+        assert shop.client.put("/v1/catalogues/ads/items/ad", json={"title": "Ad"}).status_code == 200
+        assert shop.client.get("/v1/catalogues/ads/items/i0000").json()["title"] == "Thing 0 of ring 0"
     return folder
 
 
@@ -98,6 +101,8 @@ def test_the_next_bundle_is_made_of_the_log_and_promoted(shop: Open, capsys: pyt
     assert manifest.version in printed
     newest = pd.read_parquet(shop.folder / "shop" / "live.parquet")["timestamp"].max()
     assert manifest.data_cutoff_ms == manifest.learned_until_ms == newest.value // 1_000_000
+    items = read_bundle_state(shop.registry.find("current")).items.set_index("item_id")
+    assert items["catalogue"].dropna().to_dict() == {"ad": "ads", "i0000": "ads"}  # as the log says, and the file
     assert main(["refresh", *shop.settings]) == 1  # nothing happened since
     assert "nothing happened since" in capsys.readouterr().err
 

@@ -63,21 +63,27 @@ def test_what_the_shop_wrote_of_its_items_follows_what_its_file_says(tmp_path: P
     for write in (
         Write(ITEM, "new", '{"price":2.5,"properties":{"colour":"red"},"tags":["a","b"],"title":"New"}'),
         Write(ITEM, "i2", '{"image":"https://shop/2","title":"Second"}'), Write(ITEM, "i1", ""),
+        Write(ITEM, "ad", '{"catalogue":"ads","title":"Ad"}'),
     ):  # fmt: skip
         catalogue.write(write, is_placed=True)
-    assert write_items(catalogue, tmp_path / "live_items.parquet") == 2
+    assert write_items(catalogue, tmp_path / "live_items.parquet") == 3
     assert write_items(LiveCatalogue(pd.DataFrame({"item_id": ["i1"]})), tmp_path / "none.parquet") == 0
     assert not (tmp_path / "none.parquet").exists()
     (tmp_path / "events.csv").write_text(
         "user_id,item_id,timestamp\nu7,i1,2024-01-01\nu7,i2,2024-01-02\nu7,new,2024-01-03\n"
     )
-    (tmp_path / "items.csv").write_text("item_id,title,brand,image\ni1,One,Acme,1.png\ni2,Two,Acme,2.png\n")
+    (tmp_path / "items.csv").write_text(
+        "item_id,title,brand,image,catalogue\ni1,One,Acme,1.png,ads\ni2,Two,Acme,2.png,ads\n"
+    )
     prepared = prepare(load(str(tmp_path)), PrepareConfig.parse([]), datetime.now(UTC), tmp_path / "rejects")
     told = prepared.catalogue.frame.set_index("item_id")
-    assert told["title"].to_dict() == {"i1": "One", "i2": "Second", "new": "New"}
+    assert told["title"].to_dict() == {"ad": "Ad", "i1": "One", "i2": "Second", "new": "New"}
+    assert told["catalogue"].dropna().to_dict() == {"ad": "ads", "i1": "ads"}  # i2 was written among the products
     assert told["image"].dropna().to_dict() == {"i1": "1.png", "i2": "2.png"}
     assert told["tags"]["new"] == ["a", "b"]
-    assert (told["price"]["new"], told["brand"].isna().to_dict()) == (2.5, {"i1": False, "i2": True, "new": True})
+    assert (told["price"]["new"], told["brand"].isna().to_dict()) == (
+        2.5, {"ad": True, "i1": False, "i2": True, "new": True}
+    )  # fmt: skip
 
 
 def test_an_empty_log_writes_no_file(bundle: Path, data: Path, tmp_path: Path) -> None:

@@ -153,6 +153,14 @@ def test_a_missing_price_is_taken_from_events_and_normalised() -> None:
     assert result.report.step("missing values").why == "no title: 1; no price: 1"
 
 
+def test_products_are_what_names_no_catalogue() -> None:
+    items = pd.DataFrame({"item_id": list("abcd"), "catalogue": ["products", " ads ", "", None], "title": "T"})
+    result = prepared(replace(tables([("u", "a", 1), ("u", "bought", 2)]), items=items))
+    frame = result.catalogue.frame.set_index("item_id")
+    assert frame["catalogue"].dropna().to_dict() == {"b": "ads"}
+    assert result.report.step("missing values").why == "no title: 1; no price: 5"
+
+
 def test_attributes_are_what_two_items_to_half_of_them_share() -> None:
     items = pd.DataFrame({
         "item_id": list("abcdef"),

@@ -81,6 +81,15 @@ def test_a_refused_item_is_written_beside_refused_events(tmp_path: Path) -> None
     assert len(checked.items) == len(items) - 1
 
 
+@pytest.mark.parametrize("name", ["Ads", "a b", "x" * 65, "ä", "a.b", "ads\n."])
+def test_an_item_of_a_catalogue_that_cannot_be_called_so_is_set_aside(tmp_path: Path, name: str) -> None:
+    items = tiny_world().items.head(5).assign(catalogue=["ads", name, None, "products", "2024_spring-a"])
+    checked = validate(replace(tiny_world(), items=items), NOW, tmp_path)
+    assert checked.items["catalogue"].fillna("").tolist() == ["ads", "", "products", "2024_spring-a"]
+    reasons = pd.read_csv(tmp_path / REJECTS_FILE)["reason"].tolist()
+    assert reasons == ["catalogue is not 1 to 64 of a-z, 0-9, - and _"]
+
+
 def test_rejects_of_an_earlier_run_do_not_stay(tmp_path: Path) -> None:
     validate(world_with("price", -1), NOW, tmp_path)
     validate(tiny_world(), NOW, tmp_path)
