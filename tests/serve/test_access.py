@@ -16,7 +16,7 @@ SHOPS_OWN = ("/v1/catalogues/", "/v1/rules", "/v1/scenarios")  # what the shop w
 MAY = {
     "read": {
         "/v1/recommendations", "/v1/rank", "/v1/basket", "/v1/search", "/v1/similar", "/v1/popular", "/v1/trending",
-        "/v1/new", "/v1/evaluations/prequential", "GET /v1/catalogues/{catalogue}/items",
+        "/v1/new", "/v1/evaluations/prequential", "GET /v1/catalogues", "GET /v1/catalogues/{catalogue}/items",
         "GET /v1/catalogues/{catalogue}/items/{item_id}", "GET /v1/rules", "GET /v1/rules/{name}",
         "GET /v1/scenarios", "GET /v1/scenarios/{name}", "/v1/recommendations/{recommendation_id}/next", "/metrics",
         "/v1/users/{user_id}/tokens",

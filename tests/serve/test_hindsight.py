@@ -48,6 +48,17 @@ def test_a_time_means_the_last_event_that_is_not_younger(
         assert ", ".join(slate) in found
 
 
+def test_a_slate_of_the_past_holds_products_as_that_of_a_request_that_names_nothing(
+    registry: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_shop(registry, tmp_path / "data") as shop:
+        assert shop.client.put("/v1/catalogues/ads/items/ad", json={"title": "Ad"}).status_code == 200
+        shop.post("/v1/events", events=[{"type": "view", "user": f"u{one}", "item": "ad"} for one in range(300)])
+        assert item_ids(shop.slate(user=GUEST, count=1, catalogue="ads")) == ["ad"]
+        slate = item_ids(shop.slate(user=GUEST, count=5))
+    assert f"would have been shown {', '.join(slate)}\n" in told(registry, tmp_path, capsys)
+
+
 def test_two_ends_are_refused() -> None:
     with pytest.raises(ConfigError, match="give one of them"):
         ReplayArgs.parse(["until=3", "as_of=2026-11-27T18:00:00Z"])
