@@ -29,10 +29,11 @@ writes = st.lists(st.tuples(st.sampled_from(["p", "q", "new", "newer"]), st.none
 @given(writes)
 def test_an_item_is_in_the_catalogue_that_it_was_last_written_to(sequence: list[tuple[str, Any]]) -> None:
     live, restored = LiveCatalogue(FRAME), LiveCatalogue(FRAME)
-    expected, begun = {"p": PRODUCTS, "q": "ads", "r": PRODUCTS}, {PRODUCTS, "ads"}
+    expected: dict[str, str | None] = {"p": PRODUCTS, "q": "ads", "r": PRODUCTS}
+    begun = {PRODUCTS, "ads"}
     for item_id, told in sequence:
         expected[item_id] = None if told is None else told.get("catalogue", PRODUCTS)
-        begun |= {expected[item_id]} - {None}
+        begun |= set() if told is None else {told.get("catalogue", PRODUCTS)}
         live.write(Write(ITEM, item_id, "" if told is None else written_content(told)), is_placed=False)
     restored.restore(live.to_array())
     np.testing.assert_array_equal(restored.to_array(), live.to_array())

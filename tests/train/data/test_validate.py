@@ -83,7 +83,8 @@ def test_a_refused_item_is_written_beside_refused_events(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", ["Ads", "a b", "x" * 65, "ä", "a.b", "ads\n."])
 def test_an_item_of_a_catalogue_that_cannot_be_called_so_is_set_aside(tmp_path: Path, name: str) -> None:
-    items = tiny_world().items.head(5).assign(catalogue=["ads", name, None, "products", "2024_spring-a"])
+    names = pd.Series(["ads", name, None, "products", "2024_spring-a"], dtype=object)
+    items = tiny_world().items.head(5).assign(catalogue=names)
     checked = validate(replace(tiny_world(), items=items), NOW, tmp_path)
     assert checked.items["catalogue"].fillna("").tolist() == ["ads", "", "products", "2024_spring-a"]
     reasons = pd.read_csv(tmp_path / REJECTS_FILE)["reason"].tolist()
