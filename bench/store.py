@@ -258,7 +258,7 @@ def memory(world: World) -> dict[str, Any]:
     shoppers, before, rng = AllShoppers(world.bundle().histories), resident(), np.random.default_rng(0)
     for turn in tqdm(range(10), unit=" rows each", disable=None):
         for user, item in enumerate(rng.integers(world.n_items, size=n).tolist()):
-            shoppers.append(f"user-{user:07d}", Row(turn * n + user, item, turn, "", False))
+            shoppers.append(f"user-{user:07d}", Row(turn * n + user, item, turn, "", False, "click", 1.0))
     return {"shoppers": n, "events": 10 * n, "GiB": round((resident() - before) / GIB, 2)}
 
 

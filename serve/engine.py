@@ -34,6 +34,7 @@ from serve.state.clock import now_ms
 from serve.state.events import Ack, Event
 from serve.state.follower import Follower
 from serve.state.reports import REPORT_S
+from serve.state.shoppers import Shopper
 from serve.trust.decisions import Decision
 from serve.trust.explaining import Explanation, explained
 from serve.trust.recorder import Recorder
@@ -86,7 +87,8 @@ class Engine:
         """Return the shopper's slate, reflecting `ask.min_version` or saying that it does not."""
         await self.view.wait_for(ask.min_version, WAIT_S)
         ask = self._ruled(ask)
-        history, degraded = await self._history(ask)
+        shopper, degraded = await self._shopper(ask)
+        ask, history = ask.sparing(shopper), shopper.history
         still = self.has_guard and self.view.figures.guarded
         if still:
             degraded = (*degraded, "learning")
@@ -133,12 +135,12 @@ class Engine:
         """Return what answers a query, in an order that the shopper has a say in, and what had to be left out."""
         await self.view.wait_for(ask.min_version, WAIT_S)
         filter = every(ask.filter, self._rulebook.in_force(None, ask.said, datetime.now(UTC)).filter)
-        history, degraded = await self._history(ask)
-        vector, shopper = await asyncio.gather(
-            asyncio.to_thread(query_vector, self.bundle, text), self._vector(history)
+        shopper, degraded = await self._shopper(ask)
+        vector, liking = await asyncio.gather(
+            asyncio.to_thread(query_vector, self.bundle, text), self._vector(shopper.history)
         )  # fmt: skip
         found = await self._search(Search(
-            text=text, vector=vector, shopper=shopper, count=ask.count, filter=filter,
+            text=text, vector=vector, shopper=liking, count=ask.count, filter=filter,
             min_version=max(ask.min_version, self.view.version), bundle=self.bundle.manifest.version,
         ))  # fmt: skip
         known = await self._known_here(found.item_idx, found.version)
@@ -194,16 +196,16 @@ class Engine:
         await self.view.wait_for(version, WAIT_S)
         return item_idx < len(self.item_ids)
 
-    async def _history(self, ask: Ask) -> tuple[History, tuple[str, ...]]:
-        """Return the shopper's history with the visit's context, and what had to be left out."""
-        history, degraded = NO_HISTORY, ()
+    async def _shopper(self, ask: Ask) -> tuple[Shopper, tuple[str, ...]]:
+        """Return who asks, the visit's context in the history, and what had to be left out."""
+        shopper, degraded = Shopper(), ()
         if ask.user_id is not None:
             try:
                 with span("history"):
-                    history = await self.view.fetch(ask.user_id, self.store)
+                    shopper = await self.view.fetch(ask.user_id, self.store)
             except UnavailableError:
                 degraded = ("history",)
-        is_open = ask.user_id is not None and self.view.is_filling(ask.user_id, ask.order_key)
+        history, is_open = shopper.history, shopper.in_order(ask.order_key)
         newest_ms = int(history.timestamp_ms[-1]) if len(history) else 0
         for item_idx in ask.context.tolist():
             history = history.appended(item_idx, newest_ms, same_order=is_open)
@@ -214,7 +216,7 @@ class Engine:
         history = replace(history, is_open=is_open, asked_ms=asked_ms)
         if ask.traits and self.bundle.traits is not None:
             history = replace(history, traits=self.bundle.traits.changed(history.traits, ask.traits))
-        return history, degraded
+        return replace(shopper, history=history), degraded
 
     async def _ranked(self, history: History, vector: np.ndarray, still: bool, ask: Ask = ANYTHING) -> Ranked:
         """Return the scored candidates of a shopper, from the live items or from those that stand still."""
@@ -234,12 +236,12 @@ class Engine:
         n_published = self.view.catalogue.n_published
         return reasons_of(arranged.shown, arranged.by_lot, history, ask.context, items, n_published)
 
-    async def _known(self, user_id: str) -> History:
-        """Return a shopper's history; none where the store serves another bundle: then the event moves no row."""
+    async def _known(self, user_id: str) -> Shopper:
+        """Return a shopper; a stranger where the store serves another bundle: then the event moves no row."""
         try:
             return await self.view.fetch(user_id, self.store)
         except OutOfStepError:
-            return NO_HISTORY
+            return Shopper()
 
     async def _vector(self, history: History) -> np.ndarray:
         """Return h_u (d,), zeros for a stranger."""
@@ -257,24 +259,23 @@ class Engine:
 
         A history is open where the event belongs to the order of its newest row.
         """
-        latest, absent, order_keys, histories = dict[str, History](), set[str](), dict[str, str](), list[History]()
+        latest, absent, histories = dict[str, Shopper](), set[str](), list[History]()
         for user_id in {event.user_id for event in events if _teaches(event)}:
-            if (history := self.view.user(user_id)) is None:
+            if (shopper := self.view.user(user_id)) is None:
                 absent.add(user_id)
             else:
-                latest[user_id] = history
+                latest[user_id] = shopper
         latest.update(zip(absent, await asyncio.gather(*map(self._known, absent)), strict=True))
         for event in events:
             if not _teaches(event):
                 histories.append(NO_HISTORY)
                 continue
-            user_id, key = event.user_id, event.order_key
-            newest = order_keys.get(user_id)
-            is_open = self.view.is_filling(user_id, key) if newest is None else key == newest and key != ""
-            histories.append(replace(latest[user_id], is_open=is_open, asked_ms=event.timestamp_ms))
+            shopper, key = latest[event.user_id], event.order_key
+            is_open = shopper.in_order(key)
+            histories.append(replace(shopper.history, is_open=is_open, asked_ms=event.timestamp_ms))
             if event.weight > 0:
-                latest[user_id] = histories[-1].appended(event.item_idx, event.timestamp_ms, same_order=is_open)
-                order_keys[user_id] = key
+                history = shopper.history.appended(event.item_idx, event.timestamp_ms, same_order=is_open)
+                latest[event.user_id] = replace(shopper, history=history, order_key=key)
         return histories
 
 

@@ -1,6 +1,6 @@
 """What is asked of the engine, and what it answers."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from serve.stages.arranging.policy import HOME, Policy
 from serve.stages.filters.expression import Expression, Said
 from serve.stages.reasons import Reason
 from serve.stages.rules.rulebook import NO_RULES, InForce
+from serve.state.shoppers import Shopper
 from train.models.candidates import Candidates
 
 Route = Literal["recommendations", "rank", "basket"]
@@ -43,6 +44,14 @@ class Ask:
     reasons: bool = False  # whether each item shall say why it is shown
     route: Route = "recommendations"
     sent: BaseModel | None = None  # the request's body
+
+    def sparing(self, shopper: Shopper) -> "Ask":
+        """Return a request that also leaves out what its shopper bought within the time that the scenario says."""
+        within_ms, asked_ms = self.policy.config.not_purchased_within_ms, shopper.history.asked_ms
+        if within_ms is None or asked_ms is None:
+            return self
+        bought = shopper.bought.after(asked_ms - within_ms)
+        return replace(self, excluded=np.union1d(self.excluded, bought.item_idx))
 
     def order(self, is_stranger: bool) -> Order:
         """Return how candidates shall become a slate."""

@@ -209,9 +209,10 @@ def _opinions(arrays: dict[str, np.ndarray], n_items: int) -> Opinions:
 
 
 def _history_frame(histories: Interactions) -> pd.DataFrame:
+    known = {} if histories.kept is None else {"kept": histories.kept}
     return pd.DataFrame({
         "user_idx": histories.user_idx, "item_idx": histories.item_idx, "timestamp_ms": histories.timestamp_ms,
-        "order_idx": histories.order_idx, "weight": histories.weight,
+        "order_idx": histories.order_idx, "weight": histories.weight, **known,
     })  # fmt: skip
 
 
@@ -221,9 +222,10 @@ def _trait_encoder(path: Path) -> TraitEncoder:
 
 def _histories(users: pd.DataFrame, rows: pd.DataFrame, traits: csr_matrix | None) -> Interactions:
     counts = np.bincount(rows["user_idx"], minlength=len(users))
+    kept = rows["kept"].to_numpy() if "kept" in rows else None  # bundles of earlier versions do not say it
     return Interactions(
         user_ids=users["user_id"].to_numpy(dtype=object),
         offsets=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
         item_idx=rows["item_idx"].to_numpy(), timestamp_ms=rows["timestamp_ms"].to_numpy(),
-        order_idx=rows["order_idx"].to_numpy(), weight=rows["weight"].to_numpy(), traits=traits,
+        order_idx=rows["order_idx"].to_numpy(), weight=rows["weight"].to_numpy(), traits=traits, kept=kept,
     )  # fmt: skip

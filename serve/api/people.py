@@ -24,7 +24,9 @@ from serve.api.schemas import moment
 from serve.engine import Engine
 from serve.state.dead_letters import DeadLetter
 from serve.state.event_log import LoggedEvent
+from serve.state.purchases import Purchases
 from serve.trust.decisions import Decision
+from train.models.shopper import History
 
 
 def people_routes(engine_of: Callable[[], Engine]) -> APIRouter:
@@ -37,12 +39,10 @@ def people_routes(engine_of: Callable[[], Engine]) -> APIRouter:
         engine, user_id = engine_of(), checked(user_id)
         await engine.recorder.empty()  # other replicas' come by themselves
         held = await engine.store.export(user_id)
-        history = held.shopper.history
-        rows = zip(history.item_idx.tolist(), history.timestamp_ms.tolist(), strict=True)
         return ExportAnswer(
             user=user_id, ids=held.user_ids, events=[tell(event) for event in held.events],
             traits=orjson.loads(held.shopper.traits or "{}"),
-            history=[HistoryRow(item=engine.item_ids[item_idx], time=moment(time)) for item_idx, time in rows],
+            history=_told(held.shopper.history, engine.item_ids), bought=_told(held.shopper.bought, engine.item_ids),
             refused=[tell_refused(letter) for letter in held.letters],
             decisions=[DecisionSummary(**summary(Decision.read(record))) for record in held.decisions],
         )  # fmt: skip
@@ -82,6 +82,11 @@ def tell(event: LoggedEvent) -> HeldEvent:
         time=moment(event.timestamp_ms), orderId=event.order_key or None, value=event.value, weight=event.weight,
         more=orjson.loads(event.payload),
     )  # fmt: skip
+
+
+def _told(rows: History | Purchases, item_ids: list[str]) -> list[HistoryRow]:
+    items = [item_ids[item_idx] for item_idx in rows.item_idx.tolist()]
+    return [HistoryRow(item=item, time=moment(ms)) for item, ms in zip(items, rows.timestamp_ms.tolist(), strict=True)]
 
 
 def tell_refused(letter: DeadLetter) -> RefusedEvent:

@@ -87,5 +87,6 @@ class ExportAnswer(BaseModel):
     events: list[HeldEvent] = Field(description="in the order in which they were acknowledged")
     traits: dict[str, Any] = Field(description="that were written of the person, and hold now")
     history: list[HistoryRow] = Field(description="what answers follow from, oldest first; also of before the log")
+    bought: list[HistoryRow] = Field(description="and not returned, oldest first; also of before the log")
     refused: list[RefusedEvent] = Field(description="of late, oldest first")
     decisions: list[DecisionSummary] = Field(description="what was shown, and why, oldest first")

@@ -61,7 +61,8 @@ class Retriever:
         if like.only is None:
             proposed = self._proposed(queries, sources, items, index, popular, followers, shown)
         else:
-            proposed = [unscored(like.only[like.only < items.n_items])]
+            able = (like.only < items.n_items) & ~np.isin(like.only, like.blocked)
+            proposed = [unscored(like.only[able])]
         for query, query_followers, candidates in zip(queries, followers, proposed, strict=True):
             is_offered = ~items.gone[candidates.item_idx]
             if shown is not None:

@@ -42,15 +42,13 @@ def complete(batch: MicroBatch, shoppers: AllShoppers, window: int, config: Lear
     standing = np.zeros(len(batch), dtype=np.float32)
     previous = np.full((len(batch), window), NO_ITEM, dtype=np.int64)
     tails: dict[str, _Tail] = {}
-    for position, (user_id, row, weight) in enumerate(
-        zip(batch.user_ids, batch.rows(), batch.weight.tolist(), strict=True)
-    ):
-        if row.item_idx == NO_ITEM or weight == 0:
+    for position, (user_id, row) in enumerate(zip(batch.user_ids, batch.rows(), strict=True)):
+        if row.item_idx == NO_ITEM or row.weight == 0:
             continue
         tail = tails.get(user_id) or _Tail.of(shoppers.get(user_id), window)
         n = len(tail.item_idx)
         standing[position] = min(1, (1 + n) / (1 + config.trusted_rows)) * tail.age(row, config.trusted_hours * 3.6e6)
-        if weight < 0:
+        if row.weight < 0:
             continue
         if tail.repeats(row, config.repeat_minutes * 60_000):
             standing[position] = 0

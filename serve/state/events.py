@@ -6,6 +6,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from train.data.schema import NO_ITEM
+from train.data.steps.events import RETURN
+
 RESERVED = "$"  # what types and ids of the store's own rows begin with
 MERGE = "$merge"  # the type of a row by which one shopper's history joins another's
 SILENT = "$silent"  # the type of a row that was forgotten or taken back
@@ -94,13 +97,20 @@ NO_WRITE = Write(SILENT, "", "")
 
 
 class Row(NamedTuple):
-    """One line that an event adds to a shopper's history."""
+    """What an event says of its shopper: one line of the history, where it likes its item."""
 
     seq: int
     item_idx: int
     timestamp_ms: int
     order_key: str
     same_order: bool  # as the row before it
+    event_type: str
+    weight: float
+
+    @property
+    def is_return(self) -> bool:
+        """Whether it takes a purchase back."""
+        return self.event_type == RETURN and self.item_idx != NO_ITEM
 
 
 def nobody_spoke(n: int) -> np.ndarray:
@@ -144,10 +154,10 @@ class MicroBatch:
         return self.first_seq + len(self) - 1
 
     def rows(self) -> Iterator[Row]:
-        """Yield what each event would add to its shopper's history."""
+        """Yield what each event says of its shopper."""
         return map(
             Row, range(self.first_seq, self.version + 1), self.item_idx.tolist(), self.timestamp_ms.tolist(),
-            self.order_keys, self.same_order.tolist(),
+            self.order_keys, self.same_order.tolist(), self.event_types, self.weight.tolist(),
         )  # fmt: skip
 
 

@@ -2,15 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from serve.state.events import Position
 from serve.state.live import LearnerConfig, LiveState
+from serve.state.purchases import NO_PURCHASES, Purchases
 from serve.state.shoppers import Shopper
 from train.models.shopper import History
+
+HISTORY, BOUGHT = ("item_idx", "timestamp_ms", "order_idx"), ("item_idx", "timestamp_ms")  # columns, int64
 
 
 class Image(NamedTuple):
@@ -78,34 +81,44 @@ def shopper_arrays(live: Mapping[str, Shopper]) -> dict[str, np.ndarray]:
     shoppers = [live[user_id] for user_id in user_ids]
     told = {user_id: one.traits for user_id, one in zip(user_ids, shoppers, strict=True) if one.traits}
     texts = json.dumps([user_ids, [shopper.order_key for shopper in shoppers], told])
-    histories = [shopper.history for shopper in shoppers]
+    buyers = [place for place, shopper in enumerate(shoppers) if len(shopper.bought)]
     return {
         "shopper_texts": np.frombuffer(texts.encode(), dtype=np.uint8),
         "shopper_version": np.array([shopper.version for shopper in shoppers], np.int64),
-        "history_length": np.array([len(history) for history in histories], np.int64),
-    } | {
-        f"history_{name}": np.concatenate([getattr(history, name) for history in histories] or [np.empty(0, np.int64)])
-        for name in ("item_idx", "timestamp_ms", "order_idx")
+        **_packed("history", HISTORY, [shopper.history for shopper in shoppers]),
+        "buyer": np.array(buyers, np.int64), **_packed("bought", BOUGHT, [shoppers[one].bought for one in buyers]),
     }  # fmt: skip
 
 
 def read_shoppers(arrays: Mapping[str, np.ndarray]) -> dict[str, Shopper]:
     """Return the shoppers of `shopper_arrays`."""
     user_ids, order_keys, told = json.loads(arrays["shopper_texts"].tobytes())
-    if not user_ids:
-        return {}
-    ends = np.cumsum(arrays["history_length"])[:-1]
-    parts = [np.split(arrays[f"history_{name}"], ends) for name in ("item_idx", "timestamp_ms", "order_idx")]
-    versions = arrays["shopper_version"].tolist()
+    bought = dict(zip(arrays["buyer"].tolist(), _parts("bought", BOUGHT, arrays), strict=True))
+    rows = zip(
+        user_ids, order_keys, arrays["shopper_version"].tolist(), _parts("history", HISTORY, arrays), strict=True
+    )
     return {
         user_id: Shopper(
-            version=version, order_key=order_key, traits=told.get(user_id, ""),
-            history=History(item_idx=item_idx, timestamp_ms=timestamp_ms, order_idx=order_idx),
+            version=version, order_key=order_key, traits=told.get(user_id, ""), history=History(**history),
+            bought=Purchases(**bought[place]) if place in bought else NO_PURCHASES,
         )
-        for user_id, order_key, version, item_idx, timestamp_ms, order_idx in zip(
-            user_ids, order_keys, versions, *parts, strict=True
-        )
+        for place, (user_id, order_key, version, history) in enumerate(rows)
     }  # fmt: skip
+
+
+def _packed(kind: str, columns: Sequence[str], tables: Sequence[History | Purchases]) -> dict[str, np.ndarray]:
+    """Return the columns of many tables, one below the other, and how long each is."""
+    return {f"{kind}_length": np.array([len(one) for one in tables], np.int64)} | {
+        f"{kind}_{name}": np.concatenate([getattr(one, name) for one in tables] or [np.empty(0, np.int64)])
+        for name in columns
+    }  # fmt: skip
+
+
+def _parts(kind: str, columns: Sequence[str], arrays: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+    """Yield the columns of each table of `_packed`."""
+    ends = np.cumsum(arrays[f"{kind}_length"])
+    parts = [np.split(arrays[f"{kind}_{name}"], ends)[:-1] for name in columns]
+    return (dict(zip(columns, one, strict=True)) for one in zip(*parts, strict=True))
 
 
 def _tables(state: LiveState) -> dict[str, np.ndarray]:

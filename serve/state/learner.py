@@ -21,16 +21,15 @@ EPSILON = 1e-12  # keeps the first step of a row finite
 def apply(state: LiveState, batch: MicroBatch) -> Moved:
     """Carry `state` over the next micro-batch and return its steps; it matters not how events were batched."""
     liked = (batch.item_idx != NO_ITEM) & (batch.weight > 0)
-    for user_id, event_type, row, is_liked in zip(
-        batch.user_ids, batch.event_types, batch.rows(), liked.tolist(), strict=True
-    ):
-        if event_type == MERGE:
+    for user_id, row, is_liked in zip(batch.user_ids, batch.rows(), liked.tolist(), strict=True):
+        if is_liked or row.is_return:
+            state.shoppers.append(user_id, row)
+        elif row.event_type == MERGE:
             state.shoppers.merge(user_id, row)
             state.marks.add(row.order_key)
-        if is_liked:
-            state.shoppers.append(user_id, row)
-        if is_liked or event_type == MERGE:
-            state.marks.add(user_id)
+        else:
+            continue
+        state.marks.add(user_id)
     counted = liked & (batch.standing > 0)
     item_idx, share = batch.item_idx[counted], batch.standing[counted].astype(np.float64)
     state.items.count(item_idx, batch.timestamp_ms[counted], share)

@@ -11,7 +11,9 @@ import numpy as np
 
 from serve.state.catalogue import written_content
 from serve.state.events import Row
+from serve.state.purchases import NO_PURCHASES, Purchases, purchases_of
 from train.data.schema import Interactions
+from train.data.steps.events import PURCHASE
 from train.encoders.traits import TraitEncoder
 from train.models.shopper import MAX_HISTORY, NO_HISTORY, History, history_of
 
@@ -25,6 +27,7 @@ class Shopper:
     version: int = 0
     history: History = NO_HISTORY
     order_key: str = ""  # of the newest row
+    bought: Purchases = NO_PURCHASES
     traits: str = ""  # that were written, a mapping as JSON; empty where none ever were
 
     @property
@@ -33,9 +36,15 @@ class Shopper:
         return self.traits or ("{}" if self.version or not self.history.is_stranger else "")
 
     def appended(self, row: Row) -> "Shopper":
-        """Return the shopper after one more event."""
+        """Return the shopper after one more event, which likes an item or returns one."""
+        bought = self.bought
+        if row.weight <= 0:
+            bought = bought.returned(row.item_idx)
+            return self if bought is self.bought else replace(self, version=row.seq, bought=bought)
+        if row.event_type == PURCHASE:
+            bought = bought.appended(row.item_idx, row.timestamp_ms)
         history = self.history.appended(row.item_idx, row.timestamp_ms, row.same_order)
-        return replace(self, version=row.seq, history=history, order_key=row.order_key)
+        return replace(self, version=row.seq, history=history, order_key=row.order_key, bought=bought)
 
     def described(self, encoder: TraitEncoder | None) -> "Shopper":
         """Return the shopper with a history that carries the written traits, before those that the bundle knows."""
@@ -46,14 +55,14 @@ class Shopper:
 
     def in_order(self, order_key: str) -> bool:
         """Tell whether the newest row belongs to the order of this key."""
-        return bool(order_key) and len(self.history) > 0 and order_key == self.order_key
+        return order_key != "" and order_key == self.order_key
 
 
 class Shoppers(Protocol):
     """Whoever keeps histories while events are applied."""
 
     def append(self, user_id: str, row: Row) -> None:
-        """Add a row to a shopper's history, or pass over a shopper that is not kept."""
+        """Take an event that likes an item or returns one, or pass over a shopper that is not kept."""
 
     def merge(self, user_id: str, row: Row) -> None:
         """Let the history of `row.order_key` join that of `user_id`, and be nobody's else."""
@@ -82,13 +91,13 @@ class AllShoppers:
         user_idx = self._histories.index.get(user_id)
         if user_idx is None:
             return Shopper()
-        history = history_of(self._histories, user_idx)
+        history, bought = history_of(self._histories, user_idx), purchases_of(self._histories, user_idx)
         if self.forgotten and (at_ms := self.forgotten.get(digest_of(user_id))) is not None:
-            history = _after(history, at_ms)
-        return Shopper(history=history)
+            history, bought = _after(history, at_ms), bought.after(at_ms)
+        return Shopper(history=history, bought=bought)
 
     def append(self, user_id: str, row: Row) -> None:
-        """Add a row to a shopper's history."""
+        """Take an event of a shopper's."""
         self.live[user_id] = self.get(user_id).appended(row)
 
     def merge(self, user_id: str, row: Row) -> None:
@@ -132,7 +141,7 @@ class CachedShoppers:
         return shopper
 
     def append(self, user_id: str, row: Row) -> None:
-        """Add a row to the history of a kept shopper; hold it back for one who is awaited."""
+        """Take an event of a kept shopper's; hold it back for one who is awaited."""
         if (shopper := self._kept.get(user_id)) is not None:
             self._kept[user_id] = _caught_up(shopper, [row])
         elif user_id in self._awaited:
@@ -206,7 +215,7 @@ def joined(shopper: Shopper, other: Shopper, version: int) -> Shopper:
     )  # fmt: skip
     return Shopper(
         version=version, history=history, order_key=pair[whose[-1]].order_key if len(whose) else "",
-        traits=_filled(shopper.traits, other.traits),
+        bought=shopper.bought.joined(other.bought), traits=_filled(shopper.traits, other.traits),
     )  # fmt: skip
 
 

@@ -18,7 +18,6 @@ from serve.state.moves import Moved, Moves
 from serve.state.shoppers import AllShoppers, CachedShoppers, Shopper
 from train.bundle_state import BundleState
 from train.models.item_state import ItemState
-from train.models.shopper import History
 
 
 class Source(Protocol):
@@ -123,29 +122,24 @@ class View:
             return False
         return True
 
-    def user(self, user_id: str) -> History | None:
-        """Return a shopper's history, or None when the store must be asked: whom no event changed is the bundle's."""
+    def user(self, user_id: str) -> Shopper | None:
+        """Return a shopper, or None when the store must be asked: whom no event changed is the bundle's."""
         shopper = self._shoppers.get(user_id)
         if shopper is None and user_id not in self._state.marks:
             shopper = self._shoppers.keep(user_id, self._unmarked.published(user_id))
-        return None if shopper is None else shopper.history
+        return shopper
 
-    def is_filling(self, user_id: str, order_key: str) -> bool:
-        """Tell whether the newest row of a kept shopper belongs to the order `order_key`."""
-        shopper = self._shoppers.get(user_id)
-        return shopper is not None and shopper.in_order(order_key)
-
-    async def fetch(self, user_id: str, source: Source) -> History:
-        """Return a shopper's history, from the store on a miss; however many wait for a shopper, it is asked once.
+    async def fetch(self, user_id: str, source: Source) -> Shopper:
+        """Return a shopper, from the store on a miss; however many wait for one, it is asked once.
 
         It is asked anew where a merge, a write or an erasure came in between: the answer may be from before it.
         """
-        if (history := self.user(user_id)) is not None:
-            return history
+        if (shopper := self.user(user_id)) is not None:
+            return shopper
         if user_id not in self._asked or not self._shoppers.awaits(user_id):
             rows = self._shoppers.expect(user_id)
             self._asked[user_id] = asyncio.create_task(self._ask(user_id, source, rows))
-        return (await asyncio.shield(self._asked[user_id])).history
+        return await asyncio.shield(self._asked[user_id])
 
     async def _ask(self, user_id: str, source: Source, rows: list[Row]) -> Shopper:
         try:

@@ -118,10 +118,10 @@ def test_a_batch_of_recommendations_equals_the_live_answers(shop: Shop) -> None:
 def test_a_batch_equals_the_live_answers_after_events_too(shop: Shop) -> None:
     for item in ("i0003", "i0011", "i0019"):
         shop.click("newcomer", item)
-    history = shop.engine.view.user("newcomer")
-    assert history is not None
-    [found] = prospects(shop.bundle.model, shop.engine.view.items, shop.bundle.sources, [history], keep_seen=False)
-    [candidates] = ranked(found, shop.engine.view.items, shop.bundle.ranker)
+    items, shopper = shop.engine.view.items, shop.engine.view.user("newcomer")
+    assert shopper is not None
+    [found] = prospects(shop.bundle.model, items, shop.bundle.sources, [shopper.history], keep_seen=False)
+    [candidates] = ranked(found, items, shop.bundle.ranker)
     best = candidates.best(10)
     live = item_ids(shop.slate(user="newcomer", count=10))
     assert live == [shop.engine.item_ids[item_idx] for item_idx in best.item_idx]
@@ -162,8 +162,12 @@ def test_without_the_store_known_shoppers_are_answered_and_others_get_the_popula
 def test_an_order_is_open_while_its_row_is_the_newest(shop: Shop) -> None:
     version = shop.click(STRANGER, "i0003", orderId="o1")
     assert shop.slate(user=STRANGER, minVersion=version, context={"orderId": "o1"})["items"]
-    view = shop.engine.view
-    assert view.is_filling(STRANGER, "o1")
-    assert not any(view.is_filling(*other) for other in ((STRANGER, "o2"), (STRANGER, ""), (KNOWN, "o1")))
+
+    def is_filling(user: str, order_key: str) -> bool:
+        shopper = shop.engine.view.user(user)
+        return shopper is not None and shopper.in_order(order_key)
+
+    assert is_filling(STRANGER, "o1")
+    assert not any(is_filling(*other) for other in ((STRANGER, "o2"), (STRANGER, ""), (KNOWN, "o1")))
     shop.click(STRANGER, "i0004")
-    assert not view.is_filling(STRANGER, "o1")
+    assert not is_filling(STRANGER, "o1")

@@ -76,15 +76,15 @@ def test_a_hostile_stream_brings_the_bundles_items_back_and_its_erasure_the_live
         assert visits(shop, "honest", next_item, until="holding") <= 80
         assert figure(shop)["liveMinusStill"]["high"] < 0
         slate = shop.slate(user=KNOWN, count=10)
-        history = shop.engine.view.user(KNOWN)
-        assert history is not None
+        before = shop.engine.view.user(KNOWN)
+        assert before is not None
         assert slate["degraded"] == ["learning"]
-        assert item_ids(slate) == still_slate(shop, history) != live
+        assert item_ids(slate) == still_slate(shop, before.history) != live
         version = shop.click(KNOWN, next_item(item_ids(slate)[0]))
         fresh = shop.engine.view.user(KNOWN)
         assert fresh is not None
         assert item_ids(shop.slate(user=KNOWN, count=10, minVersion=version)) == still_slate(
-            shop, fresh
+            shop, fresh.history
         )  # histories go on
         shop.client.delete(f"/v1/users/{SPAMMER}")
         shop.portal.call(shop.store.caught_up)

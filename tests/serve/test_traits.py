@@ -79,7 +79,7 @@ def test_a_bundle_whose_model_reads_no_traits_passes_over_them(shop: Shop) -> No
 
 
 def known_here(shop: Shop, user: str) -> History:
-    return shop.portal.call(shop.engine.view.fetch, user, shop.engine.store)
+    return shop.portal.call(shop.engine.view.fetch, user, shop.engine.store).history
 
 
 def put(shop: Shop, user: str, headers: dict[str, str] | None = None, **traits: object) -> Any:

@@ -19,6 +19,7 @@ from train.data.steps.events import (
     event_weights,
     in_order,
     k_core,
+    kept_purchases,
     merge_duplicates,
     newest_per_user,
     to_rows,
@@ -47,9 +48,9 @@ class PrepareConfig(Config):
 def prepare(tables: Tables, config: PrepareConfig, now: datetime, rejects_folder: Path) -> Prepared:
     """Return checked, cleaned and numbered data; rows that break a rule go to rejects.csv in `rejects_folder`."""
     tables = validate(tables, now, rejects_folder)
-    tables, weight = _keep_positive(tables, config)
+    tables, weight, kept = _keep_positive(tables, config)
     reviews, review_idx = plain_reviews(tables.events)
-    rows = to_rows(tables, weight)
+    rows = to_rows(tables, weight, kept)
     rows = rows.assign(review_idx=review_idx) if len(reviews) else rows
     rows, report = _clean(rows, config, tables.report)
     if config.archived or not tables.has_clock:  # a count of events is no time that a live event could follow
@@ -64,8 +65,11 @@ def prepare(tables: Tables, config: PrepareConfig, now: datetime, rejects_folder
     )  # fmt: skip
 
 
-def _keep_positive(tables: Tables, config: PrepareConfig) -> tuple[Tables, np.ndarray]:
-    """Leave out what says nothing or something bad about an item; a return takes no purchase back."""
+def _keep_positive(tables: Tables, config: PrepareConfig) -> tuple[Tables, np.ndarray, np.ndarray]:
+    """Leave out what says nothing or something bad about an item; return weights, and which purchases were kept, too.
+
+    What was returned was bought all the same: its row stays.
+    """
     weight = event_weights(tables.events, EVENT_WEIGHTS | config.weights, config.custom_weight)
     positive = weight > 0
     left_out = tables.events.loc[~positive, "event_type"].value_counts()
@@ -74,7 +78,7 @@ def _keep_positive(tables: Tables, config: PrepareConfig) -> tuple[Tables, np.nd
         raise DataError(f"{tables.name}: no event is worth more than 0 ({why}); give one a weight: weights.view=1")
     report = tables.report.add("keep positive events", len(weight), int(positive.sum()), why)
     events = tables.events[positive].reset_index(drop=True)
-    return replace(tables, events=events, report=report), weight[positive]
+    return replace(tables, events=events, report=report), weight[positive], kept_purchases(tables.events)[positive]
 
 
 def _clean(rows: pd.DataFrame, config: PrepareConfig, report: Report) -> tuple[pd.DataFrame, Report]:
@@ -115,6 +119,7 @@ def _number(rows: pd.DataFrame, catalogue: Catalogue) -> Interactions:
         order_idx=np.cumsum(np.diff(order, prepend=order[0]) != 0),
         weight=rows["weight"].to_numpy(),
         purchased=rows["purchased"].to_numpy(dtype=bool),
+        kept=rows["kept"].to_numpy(dtype=bool),
         review_idx=rows["review_idx"].to_numpy() if "review_idx" in rows else None,
     )
 

@@ -16,7 +16,7 @@ from train.data.schema import Catalogue, Interactions
 from train.data.steps.reviews import no_reviews
 
 ABOUT, TRAITS, REVIEWS = "about.json", "traits.parquet", "reviews.parquet"
-ARRAYS = ("offsets", "item_idx", "timestamp_ms", "order_idx", "weight", "purchased", "review_idx")
+ARRAYS = ("offsets", "item_idx", "timestamp_ms", "order_idx", "weight", "purchased", "kept", "review_idx")
 
 
 def nobody() -> pd.DataFrame:

@@ -87,6 +87,7 @@ class Interactions:
     order_idx: np.ndarray  # (n,) int64, unique to one user's one order
     weight: np.ndarray  # (n,) float32, what the event type is worth; > 0
     purchased: np.ndarray | None = None  # (n,) bool, which rows are purchases; absent where nobody knows
+    kept: np.ndarray | None = None  # (n,) bool, which purchases no return took back; absent where nobody knows
     review_idx: np.ndarray | None = None  # (n,) int64, its row in a table of reviews, −1 for none; absent without any
     opinion: np.ndarray | None = None  # (n,) float32, −1 to 1, NaN for none, see train/critic.py; absent until read
     traits: csr_matrix | None = None  # (n_users, n_traits) float32, see train/encoders/traits.py; where a model asks
@@ -127,14 +128,12 @@ class Interactions:
 
     def where(self, mask: np.ndarray) -> "Interactions":
         """Return the rows where `mask` (n,) is true; every user keeps their user_idx."""
-        kept = np.concatenate(([0], np.cumsum(mask)))
-        return replace(
-            self, offsets=kept[self.offsets].astype(np.int64), item_idx=self.item_idx[mask],
-            timestamp_ms=self.timestamp_ms[mask], order_idx=self.order_idx[mask], weight=self.weight[mask],
-            purchased=None if self.purchased is None else self.purchased[mask],
-            review_idx=None if self.review_idx is None else self.review_idx[mask],
-            opinion=None if self.opinion is None else self.opinion[mask],
-        )  # fmt: skip
+        offsets = np.concatenate(([0], np.cumsum(mask)))[self.offsets].astype(np.int64)
+        columns = {name: column[mask] for name in OF_ROWS if (column := getattr(self, name)) is not None}
+        return replace(self, offsets=offsets, **columns)
+
+
+OF_ROWS = ("item_idx", "timestamp_ms", "order_idx", "weight", "purchased", "kept", "review_idx", "opinion")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,9 +33,9 @@ class History:
         """Return the history with one more row, the oldest dropped when it is full; what is asked is told anew."""
         order_idx = (int(self.order_idx[-1]) + (not same_order)) if len(self) else 0
         return History(
-            item_idx=_pushed(self.item_idx, item_idx),
-            timestamp_ms=_pushed(self.timestamp_ms, timestamp_ms),
-            order_idx=_pushed(self.order_idx, order_idx),
+            item_idx=pushed(self.item_idx, item_idx),
+            timestamp_ms=pushed(self.timestamp_ms, timestamp_ms),
+            order_idx=pushed(self.order_idx, order_idx),
             traits=self.traits,
         )
 
@@ -51,7 +51,8 @@ class History:
         return self.item_idx[: -k - 1 : -1]
 
 
-def _pushed(column: np.ndarray, value: int) -> np.ndarray:
+def pushed(column: np.ndarray, value: int) -> np.ndarray:
+    """Return a column with one more row at its end, the oldest dropped when it has MAX_HISTORY."""
     # np.append would take five times as long, three times per event.
     kept = column if len(column) < MAX_HISTORY else column[1 - MAX_HISTORY :]
     n = len(kept)

@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field, ValidationError, field_validator
 from pydantic.alias_generators import to_camel
 
 from cluster.config import Config
+from serve.stages.arranging.duration import Duration, milliseconds
 from serve.stages.arranging.objective import MAX_LENGTH as MAX_OBJECTIVE
 from serve.stages.arranging.objective import parse_objective
 from serve.stages.filters.language import MAX_LENGTH, parse
@@ -51,6 +52,9 @@ class ScenarioConfig(Document):
         default=None, max_length=MAX_OBJECTIVE, description="what items are ordered by; the ranker's score"
     )
     filter: str | None = Field(default=None, max_length=MAX_LENGTH, description="what items must say of themselves")
+    not_purchased_within: Duration | None = Field(
+        default=None, description="for how long what the shopper bought, and did not return, is not shown: `30d`"
+    )
     max_per: dict[Attribute, Annotated[int, Field(ge=1, le=100)]] = Field(
         default={}, max_length=8, description="most items of a slate with the same value of an attribute"
     )
@@ -82,6 +86,11 @@ class ScenarioConfig(Document):
         if objective is not None:
             parse_objective(objective)  # raises ObjectiveError, which says where
         return objective
+
+    @property
+    def not_purchased_within_ms(self) -> int | None:
+        """How long that is; nothing where what was bought may be shown."""
+        return None if self.not_purchased_within is None else milliseconds(self.not_purchased_within)
 
     @property
     def is_by_worth(self) -> bool:

@@ -29,6 +29,7 @@ DIM = 6
 N_USERS = 4
 ROWS_PER_USER = 3
 CUTOFF_MS = 1_700_000_000_000
+KINDS = {1.0: "click", 5.0: "purchase", 0.0: "impression", -1.0: "return"}  # by what they are worth
 FAST = StoreConfig(learner=LearnerConfig(negatives=4, learning_rate=0.05))
 
 
@@ -84,7 +85,8 @@ def random_events(n: int, seed: int = 0, prefix: str = "e") -> list[Event]:
     return [
         event(
             f"{prefix}{index}", f"u{rng.integers(2 * N_USERS)}", int(rng.integers(-1, N_ITEMS)),
-            weight=float(rng.choice([1, 1, 5, 0, -1])), timestamp_ms=CUTOFF_MS + int(rng.integers(5)) * 1_000,
+            weight=(weight := float(rng.choice([1, 1, 5, 0, -1]))), event_type=KINDS[weight],
+            timestamp_ms=CUTOFF_MS + int(rng.integers(5)) * 1_000,
             order_key=str(rng.choice(["", "", "o1", "o2"])), judged=ranks(index),
             opinion=None if index % 3 else (index % 9 - 4) / 4,
         )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cluster.errors import NotFoundError, UnprocessableError
-from serve.state.events import Row
+from serve.state.events import MERGE, Row
 from serve.state.shoppers import CachedShoppers, Shopper, joined
 from serve.state.store import Store
 from serve.state.view import View
@@ -126,8 +126,8 @@ def test_a_view_asks_for_both_again_after_a_merge(bundle: Path, data: Path) -> N
         await store.merge("account", "guest")
         view.apply(await store.changes(view.position, 1))
         assert view.user("account") is None
-        assert (await view.fetch("account", store)).item_idx.tolist() == [1, 2, 3]
-        assert (await view.fetch("guest", store)).item_idx.tolist() == []
+        assert (await view.fetch("account", store)).history.item_idx.tolist() == [1, 2, 3]
+        assert (await view.fetch("guest", store)).history.item_idx.tolist() == []
         await store.close()
 
     run(work())
@@ -136,7 +136,7 @@ def test_a_view_asks_for_both_again_after_a_merge(bundle: Path, data: Path) -> N
 def test_an_answer_from_before_a_merge_is_not_kept() -> None:
     shoppers = CachedShoppers(4)
     rows = shoppers.expect("account")
-    shoppers.merge("account", Row(9, -1, 0, "guest", False))
+    shoppers.merge("account", Row(9, -1, 0, "guest", False, MERGE, 0.0))
     shoppers.put("account", Shopper(version=3), rows)
     assert shoppers.get("account") is None
 

@@ -77,10 +77,11 @@ def test_a_view_equals_the_store_after_any_sequence(
             view.apply(await store.changes(view.position, 0))
         assert_same_items(view, await store.image())
         for user_id in ("u1", "new", "u2"):
-            expected = (await store.user(user_id, view.position)).history
+            expected = await store.user(user_id, view.position)
             found = view.user(user_id) or await view.fetch(user_id, store)
-            assert found.item_idx.tolist() == expected.item_idx.tolist()
-            assert found.order_idx.tolist() == expected.order_idx.tolist()
+            assert found.history.item_idx.tolist() == expected.history.item_idx.tolist()
+            assert found.history.order_idx.tolist() == expected.history.order_idx.tolist()
+            assert found.bought.item_idx.tolist() == expected.bought.item_idx.tolist()
         await store.close()
 
     run(work())
@@ -145,7 +146,7 @@ def test_a_miss_asks_the_store_once_however_many_wait(bundle: Path, data: Path) 
         source.answer.set()
         found = await asyncio.gather(*waiting)
         assert source.questions == ["u1"]
-        assert {len(history) for history in found} == {4}
+        assert {len(shopper.history) for shopper in found} == {4}
         assert view.user("u1") is not None
         assert view.user("u2") is None
         await store.close()
@@ -158,11 +159,11 @@ def test_nobody_is_asked_for_whom_no_event_changed_and_their_events_are_seen(bun
         store, view = await beginning(bundle, data, busy=("u2",))
         source = SlowSource(store)
         source.answer.set()
-        assert [len(await view.fetch(user_id, source)) for user_id in ("nobody", "u1", "u2")] == [0, 3, 4]
+        assert [len((await view.fetch(user_id, source)).history) for user_id in ("nobody", "u1", "u2")] == [0, 3, 4]
         assert source.questions == ["u2"]
         await send(store, [event("e1", "u1", 1), event("e2", "u3", 2)])
         view.apply(await store.changes(view.position, 0))
-        assert [len(await view.fetch(user_id, source)) for user_id in ("u1", "u3")] == [4, 4]
+        assert [len((await view.fetch(user_id, source)).history) for user_id in ("u1", "u3")] == [4, 4]
         assert source.questions == ["u2", "u3"]
         await store.close()
 
@@ -173,12 +174,12 @@ def test_a_history_ahead_of_the_view_gets_no_event_twice(bundle: Path, data: Pat
     async def work() -> None:
         store, view = await beginning(bundle, data, busy=("new",))
         await send(store, [event("e1", "new", 1), event("e2", "new", 2)])
-        assert (await view.fetch("new", store)).item_idx.tolist() == [5, 1, 2]
+        assert (await view.fetch("new", store)).history.item_idx.tolist() == [5, 1, 2]
         await send(store, [event("e3", "new", 3)])
         view.apply(await store.changes(view.position, 0))
-        history = view.user("new")
-        assert history is not None
-        assert history.item_idx.tolist() == [5, 1, 2, 3]
+        shopper = view.user("new")
+        assert shopper is not None
+        assert shopper.history.item_idx.tolist() == [5, 1, 2, 3]
         await store.close()
 
     run(work())
@@ -194,7 +195,7 @@ def test_a_history_overtaken_by_the_view_gets_what_it_missed(bundle: Path, data:
         await send(store, [event("e2", "new", 2), event("e3", "u1", 4)])
         view.apply(await store.changes(view.position, 0))
         source.answer.set()
-        assert (await waiting).item_idx.tolist() == [5, 1, 2]
+        assert (await waiting).history.item_idx.tolist() == [5, 1, 2]
         await store.close()
 
     run(work())
@@ -211,7 +212,7 @@ def test_a_history_asked_for_before_a_reload_is_not_kept(bundle: Path, data: Pat
         source.answer.set()
         await waiting
         assert view.user("new") is None
-        assert (await view.fetch("new", store)).item_idx.tolist() == [5, 1]
+        assert (await view.fetch("new", store)).history.item_idx.tolist() == [5, 1]
         await store.close()
 
     run(work())
@@ -233,10 +234,10 @@ def test_who_comes_after_a_merge_waits_for_no_answer_from_before_it(
         for source in reversed(sources) if first_answer_last else sources:
             source.answer.set()
             await (before if source is sources[0] else after)
-        assert (await after).item_idx.tolist() == [5, 5]
-        history = view.user("account")
-        assert history is not None
-        assert history.item_idx.tolist() == [5, 5]
+        assert (await after).history.item_idx.tolist() == [5, 5]
+        shopper = view.user("account")
+        assert shopper is not None
+        assert shopper.history.item_idx.tolist() == [5, 5]
         await store.close()
 
     run(work())
@@ -247,7 +248,7 @@ def test_a_failed_question_can_be_asked_again(bundle: Path, data: Path) -> None:
         store, view = await beginning(bundle, data, busy=("u1",))
         with pytest.raises(UnavailableError):
             await view.fetch("u1", DeafSource(store))
-        assert len(await view.fetch("u1", store)) == 4
+        assert len((await view.fetch("u1", store)).history) == 4
         await store.close()
 
     run(work())

@@ -11,7 +11,7 @@ EVENT_WEIGHTS = {
     "impression": 0.0, "search": 0.0, "view": 1.0, "click": 1.0, "dwell": 1.0, "share": 2.0, "like": 2.0, "cart": 3.0,
     "purchase": 5.0, "rating": 1.0, "review": 1.0, "remove": -1.0, "dislike": -3.0, "return": -3.0,
 }  # fmt: skip
-PURCHASE = "purchase"
+PURCHASE, RETURN = "purchase", "return"
 VALUED_TYPES = ("rating", "review")
 
 
@@ -24,8 +24,27 @@ def event_weights(events: pd.DataFrame, weights: dict[str, float], custom: float
     return np.where(valued, base * events["value"], base).astype(np.float32)
 
 
-def to_rows(tables: Tables, weight: np.ndarray) -> pd.DataFrame:
-    """Return user_id, item_id, order, timestamp_ms, weight and purchased per event.
+def kept_purchases(events: pd.DataFrame) -> np.ndarray:
+    """Return which events are purchases that were not returned, (n,) bool; a return takes the newest one before it."""
+    kind = events["event_type"].to_numpy()
+    kept, is_return = kind == PURCHASE, kind == RETURN
+    if not is_return.any():
+        return kept
+    pair = _groups([events["user_id"], events["item_id"]])
+    rows = np.flatnonzero((kept | is_return) & np.isin(pair, pair[is_return]))
+    rows = rows[np.argsort(events["timestamp"].to_numpy()[rows], kind="stable")]
+    bought: dict[int, list[int]] = {}  # of each pair, what was not returned yet
+    for row in rows.tolist():
+        own = bought.setdefault(int(pair[row]), [])
+        if not is_return[row]:
+            own.append(row)
+        elif own:
+            kept[own.pop()] = False
+    return kept
+
+
+def to_rows(tables: Tables, weight: np.ndarray, kept: np.ndarray) -> pd.DataFrame:
+    """Return user_id, item_id, order, timestamp_ms, weight, purchased and kept per event.
 
     order: equal for the lines of one order: those with one order_id, else those of one user at one time; without
     a clock each event is an order. An order happens when it is complete, at its last line's time, so that none of
@@ -35,6 +54,7 @@ def to_rows(tables: Tables, weight: np.ndarray) -> pd.DataFrame:
     rows = pd.DataFrame({
         "user_id": events["user_id"], "item_id": events["item_id"],
         "timestamp_ms": _milliseconds(tables), "weight": weight, "purchased": events["event_type"] == PURCHASE,
+        "kept": kept,
     })  # fmt: skip
     rows["order"] = _orders(tables, rows)
     rows["timestamp_ms"] = rows.groupby("order")["timestamp_ms"].transform("max")
@@ -42,9 +62,9 @@ def to_rows(tables: Tables, weight: np.ndarray) -> pd.DataFrame:
 
 
 def merge_duplicates(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return one row for an item within an order, the one worth most; a purchase, or reviewed, if any of them was."""
+    """Return one row for an item within an order, the one worth most; bought, kept or reviewed if any of them was."""
     groups = rows.groupby(["order", "item_id"])
-    most = {name: groups[name].transform("max") for name in ("purchased", "review_idx") if name in rows}
+    most = {name: groups[name].transform("max") for name in ("purchased", "kept", "review_idx") if name in rows}
     best = rows.assign(**most).sort_values("weight", ascending=False, kind="stable")
     return best.drop_duplicates(["order", "item_id"]).sort_index()
 
