@@ -39,8 +39,6 @@ class Purchases:
 
     def joined(self, others: "Purchases") -> "Purchases":
         """Return those of two shoppers, by time, the newest ones; at the same time the others' come first."""
-        if not (len(self) and len(others)):
-            return self if len(self) else others
         time = np.concatenate((others.timestamp_ms, self.timestamp_ms))
         order = np.argsort(time, kind="stable")[-MAX_HISTORY:]
         return Purchases(

@@ -74,6 +74,8 @@ def test_a_bundle_that_was_written_and_read_gives_equal_scores(small: Small) -> 
     assert len(scores[0]) == 5
     assert again.items["item_id"].tolist() == original.items["item_id"].tolist()
     assert again.sources == original.sources
+    assert again.histories.kept is not None
+    np.testing.assert_array_equal(again.histories.kept, original.histories.kept)
 
 
 @pytest.mark.parametrize("name", [*FILES, MANIFEST])

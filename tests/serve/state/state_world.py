@@ -63,13 +63,14 @@ def write_small_bundle(
 
 
 def small_histories(rng: np.random.Generator, n_items: int) -> Interactions:
-    """Return N_USERS shoppers u0, u1, … with ROWS_PER_USER rows each, the last at the cut-off."""
+    """Return N_USERS shoppers u0, u1, … with ROWS_PER_USER rows each, the last at the cut-off, half of them bought."""
     n = N_USERS * ROWS_PER_USER
     ago = np.tile(np.arange(ROWS_PER_USER)[::-1], N_USERS)
     return Interactions(
         user_ids=np.array([f"u{index}" for index in range(N_USERS)], dtype=object),
         offsets=np.arange(0, n + 1, ROWS_PER_USER), item_idx=rng.integers(n_items, size=n),
         timestamp_ms=CUTOFF_MS - ago * 86_400_000, order_idx=np.arange(n), weight=np.ones(n, np.float32),
+        kept=np.arange(n) % 2 == 0,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from tests.world import tiny_world
 from train.data.prepare import PrepareConfig, prepare
 from train.data.prepared import Prepared
 from train.data.schema import Interactions, Tables
+from train.data.steps.events import kept_purchases
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 NO_ITEMS = pd.DataFrame({"item_id": pd.Series(dtype="str")})
@@ -104,6 +105,49 @@ def test_negative_events_leave_the_history_and_take_nothing_back() -> None:
     assert result.report.step("keep positive events").why == "return: 1; dislike: 1; impression: 1"
 
 
+def test_a_return_takes_back_the_newest_purchase_before_it_whose_row_stays() -> None:
+    rows = [("a", "x", 1, "purchase"), ("a", "x", 2, "purchase"), ("a", "x", 3, "return"), ("a", "x", 4, "purchase"),
+            ("a", "y", 5, "view"), ("a", "z", 6, "purchase"), ("b", "z", 7, "return")]  # fmt: skip
+    rows = prepared(tables(rows, "user_id item_id timestamp event_type")).interactions
+    assert rows.purchased is not None and rows.kept is not None
+    assert rows.purchased.tolist() == [True, True, True, False, True]
+    assert rows.kept.tolist() == [True, False, True, False, True]
+    assert rows.goals == ("click", "purchase")
+
+
+def test_an_order_kept_an_item_of_which_it_returned_one_of_two() -> None:
+    rows = [("a", "x", 1, "purchase"), ("a", "x", 1, "purchase"), ("a", "x", 2, "return"), ("a", "y", 1, "purchase")]
+    rows = prepared(tables(rows, "user_id item_id timestamp event_type")).interactions
+    assert rows.kept is not None
+    assert rows.kept.tolist() == [True, True]
+
+
+def kept_one_by_one(events: list[tuple[str, str, int, str]]) -> list[bool]:
+    """Return what kept_purchases does, by looking for each return at all that was before it."""
+    kept = [kind == "purchase" for *_, kind in events]
+    order = sorted(range(len(events)), key=lambda place: events[place][2])
+    for turn, place in enumerate(order):
+        user, item, _, kind = events[place]
+        if kind == "return":
+            before = [one for one in order[:turn] if events[one][:2] == (user, item) and kept[one]]
+            if before:
+                kept[before[-1]] = False
+    return kept
+
+
+@given(
+    events=st.lists(
+        st.tuples(
+            st.sampled_from("ab"), st.sampled_from("xy"), st.integers(0, 9),
+            st.sampled_from(["purchase", "return", "view"]),
+        )
+    )
+)  # fmt: skip
+def test_kept_purchases_are_what_looking_back_from_every_return_finds(events: list[tuple[str, str, int, str]]) -> None:
+    frame = pd.DataFrame(events, columns=["user_id", "item_id", "timestamp", "event_type"])
+    assert kept_purchases(frame).tolist() == kept_one_by_one(events)
+
+
 def test_weights_come_from_the_type_the_settings_and_the_stars() -> None:
     rows = [("a", "v", 1, "view", None), ("a", "w", 2, "wish", None), ("a", "x", 3, "rating", 4.0),
             ("a", "y", 4, "review", None), ("a", "z", 5, "purchase", 99.0)]  # fmt: skip
@@ -189,6 +233,8 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
     after = Prepared.load(tmp_path / "prepared")
     assert history(after) == history(before)
     assert after.interactions.weight.dtype == np.float32
+    assert after.interactions.kept is not None
+    np.testing.assert_array_equal(after.interactions.kept, before.interactions.kept)
     assert after.catalogue.attribute_names == before.catalogue.attribute_names
     assert (after.catalogue.attributes.toarray() == before.catalogue.attributes.toarray()).all()
     pd.testing.assert_frame_equal(
