@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -93,16 +93,21 @@ def shopper_arrays(live: Mapping[str, Shopper]) -> dict[str, np.ndarray]:
 def read_shoppers(arrays: Mapping[str, np.ndarray]) -> dict[str, Shopper]:
     """Return the shoppers of `shopper_arrays`."""
     user_ids, order_keys, told = json.loads(arrays["shopper_texts"].tobytes())
-    bought = dict(zip(arrays["buyer"].tolist(), _parts("bought", BOUGHT, arrays), strict=True))
-    rows = zip(
-        user_ids, order_keys, arrays["shopper_version"].tolist(), _parts("history", HISTORY, arrays), strict=True
-    )
+    bought = {
+        place: Purchases(item_idx=item_idx, timestamp_ms=timestamp_ms)
+        for place, item_idx, timestamp_ms in zip(
+            arrays["buyer"].tolist(), *_parts("bought", BOUGHT, arrays), strict=True
+        )
+    }
+    versions = arrays["shopper_version"].tolist()
     return {
         user_id: Shopper(
-            version=version, order_key=order_key, traits=told.get(user_id, ""), history=History(**history),
-            bought=Purchases(**bought[place]) if place in bought else NO_PURCHASES,
+            version=version, order_key=order_key, traits=told.get(user_id, ""), bought=bought.get(place, NO_PURCHASES),
+            history=History(item_idx=item_idx, timestamp_ms=timestamp_ms, order_idx=order_idx),
         )
-        for place, (user_id, order_key, version, history) in enumerate(rows)
+        for place, (user_id, order_key, version, item_idx, timestamp_ms, order_idx) in enumerate(
+            zip(user_ids, order_keys, versions, *_parts("history", HISTORY, arrays), strict=True)
+        )
     }  # fmt: skip
 
 
@@ -114,11 +119,10 @@ def _packed(kind: str, columns: Sequence[str], tables: Sequence[History | Purcha
     }  # fmt: skip
 
 
-def _parts(kind: str, columns: Sequence[str], arrays: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
-    """Yield the columns of each table of `_packed`."""
+def _parts(kind: str, columns: Sequence[str], arrays: Mapping[str, np.ndarray]) -> list[list[np.ndarray]]:
+    """Return each column of the tables of `_packed`, in as many parts."""
     ends = np.cumsum(arrays[f"{kind}_length"])
-    parts = [np.split(arrays[f"{kind}_{name}"], ends)[:-1] for name in columns]
-    return (dict(zip(columns, one, strict=True)) for one in zip(*parts, strict=True))
+    return [np.split(arrays[f"{kind}_{name}"], ends)[:-1] for name in columns]
 
 
 def _tables(state: LiveState) -> dict[str, np.ndarray]:
