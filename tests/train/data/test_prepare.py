@@ -98,7 +98,7 @@ def test_a_source_of_one_kind_has_one_goal(kind: str, goals: tuple[str, ...]) ->
     assert prepared(tables(rows, "user_id item_id timestamp event_type")).interactions.goals == goals
 
 
-def test_negative_events_leave_the_history_and_take_nothing_back() -> None:
+def test_negative_events_leave_the_history_and_take_no_row_along() -> None:
     rows = [("a", "x", 1, "purchase"), ("a", "x", 2, "return"), ("a", "y", 3, "dislike"), ("a", "z", 4, "impression")]
     result = prepared(tables(rows, "user_id item_id timestamp event_type"))
     assert history(result) == {"a": ["x"]}
