@@ -44,7 +44,7 @@ class Shopper:
         if row.event_type == PURCHASE:
             bought = bought.appended(row.item_idx, row.timestamp_ms)
         history = self.history.appended(row.item_idx, row.timestamp_ms, row.same_order)
-        return replace(self, version=row.seq, history=history, order_key=row.order_key, bought=bought)
+        return Shopper(version=row.seq, history=history, order_key=row.order_key, bought=bought, traits=self.traits)
 
     def described(self, encoder: TraitEncoder | None) -> "Shopper":
         """Return the shopper with a history that carries the written traits, before those that the bundle knows."""
