@@ -72,7 +72,7 @@ def test_a_snapshot_of_before_purchases_is_passed_over_and_the_log_tells_of_them
     [path] = data.glob("snapshot-*")
     arrays = {name: array for name, array in load_file(path).items() if not name.startswith(("bought", "buyer"))}
     path.unlink()
-    write_snapshot(data, Snapshot(Header(lineage=lineage, epoch=1, version=2), arrays))
+    write_snapshot(data, Snapshot(Header(lineage=lineage, epoch=1, version=2), arrays).sealed())
     assert newest_snapshot(data, lineage) is not None
     monkeypatch.undo()
 
