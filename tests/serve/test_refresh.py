@@ -137,7 +137,7 @@ def test_a_running_server_goes_over_to_its_refreshed_bundle_with_its_settings(sh
     assert Client(port).post("/v1/recommendations", {"user": "u0001"}).body["modelVersion"] != shop.first
     after = json.loads(command("status", f"port={port}").stdout)
     assert after["modelVersion"] == shop.registry.current() != shop.first
-    assert after["stateVersion"] == before["stateVersion"]
+    assert after["stateVersion"] >= before["stateVersion"]  # an item that came since may be placed in the new space
 
 
 @pytest.mark.ray
