@@ -9,7 +9,7 @@ from typing import Any
 
 import ray
 
-from bench.client import Client
+from bench.client import Answer, Client
 from serve.app import deploy
 from serve.config import StartArgs
 from serve.run import await_ready
@@ -78,7 +78,7 @@ class Answers:
     def __init__(self, server: Server) -> None:
         self._server, self._over = server, threading.Event()
         self._thread = threading.Thread(target=self._ask)
-        self.failed, self.versions = 0, set[str]()
+        self.failed, self.versions = list[Answer](), set[str]()
 
     def __enter__(self) -> None:
         self._thread.start()
@@ -94,7 +94,7 @@ class Answers:
             if answer.status == 200:
                 self.versions.add(answer.body["modelVersion"])
             else:
-                self.failed += 1
+                self.failed.append(answer)
         client.close()
 
 

@@ -118,7 +118,7 @@ def promoted_and_taken_back(server: Server, name: int) -> None:
             assert registry.current() == served
             assert ledger.wait_for_more(20, timeout_s=30) < 30
     assert ledger.strange == []
-    assert (ledger.refusals, answers.failed) == (0, 0)
+    assert (ledger.refusals, answers.failed) == (0, [])
     assert {old.name, "promoted"} == answers.versions
     assert audit(server.port, ledger) == (0, 0)
     wait_until(lambda: named("ray::op_", os.getpid()) == [])

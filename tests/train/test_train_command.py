@@ -90,7 +90,7 @@ def test_an_unreadable_file_is_said(tmp_path: Path, capsys: Capture) -> None:
 
 
 BAD_WORDS = {
-    "unknown": ("epoch=3", "unknown setting 'epoch'; did you mean 'epochs'? FitRun knows"),
+    "unknown": ("epoch=3", "unknown setting 'epoch'; did you mean 'epochs'? there are checkpoints, data"),
     "unknown-in-group": ("training.negativs=3", "unknown setting 'training.negativs'; did you mean 'negatives'?"),
     "unknown-group": ("trainng.epochs=3", "unknown setting 'trainng'; did you mean 'training'?"),
     "out-of-range": (
@@ -116,7 +116,7 @@ def test_a_misspelt_setting_of_a_file_is_refused_with_the_nearest_name(
 ) -> None:
     (tmp_path / "run.yaml").write_text(f"data: {small.data}\nmodel:\n  kind: gru\n  embeding_dim: 8\n")
     error = complaint(["fit", "run.yaml"], capsys)
-    assert "unknown setting 'model.embeding_dim'; did you mean 'embedding_dim'? GruConfig knows" in error
+    assert "unknown setting 'model.embeding_dim'; did you mean 'embedding_dim'? there are dropout" in error
     (tmp_path / "run.yaml").write_text(f"data: {small.data}\nrecord:\n  trackng: wandb\n")
     assert "'record.trackng'; did you mean 'tracking'?" in complaint(["fit", "config=run.yaml"], capsys)
     assert left_in(tmp_path) == []
