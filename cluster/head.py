@@ -5,12 +5,16 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import unquote
 from uuid import uuid4
 
+from pydantic import RedisDsn, TypeAdapter, ValidationError
+
 from cluster.environment import home, joins_a_cluster, local_environment, prepare_files, scratch
-from cluster.errors import RuntimeStartError
+from cluster.errors import ConfigError, RuntimeStartError
 from cluster.haproxy import free_port
 from cluster.processes import descendants, end, marked, started_at
 from cluster.storage import write_whole
@@ -19,6 +23,7 @@ START_TIMEOUT_S = 60
 GRACE_S = 5
 POLL_S = 0.1
 MARK = "LIVESHELF_CLUSTER"
+REDIS = "LIVESHELF_REDIS"  # in the environment: it may hold a password
 READY_LINE = "Ray runtime started"
 
 
@@ -65,11 +70,12 @@ def start_head(num_cpus: int | None = None) -> Head:
     end_orphans()
     prepare_files()
     port, mark = free_port(), uuid4().hex
+    words, variables = redis_of(os.environ.get(REDIS, ""), namespace=f"liveshelf-{mark}")
     log_path = home() / "head.log"
     with log_path.open("wb") as output:
         process = subprocess.Popen(
-            _command(port, num_cpus),
-            env=_without_address(local_environment()) | {MARK: mark},
+            [*_command(port, num_cpus), *words],
+            env=_without(("RAY_ADDRESS", REDIS), local_environment()) | variables | {MARK: mark},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -94,7 +100,7 @@ def stop_head() -> bool:
     left = {} if head is None else marked(MARK, head.mark)
     if head is not None and left:
         family = left | descendants(head.pid) if head.alive else left
-        end({head.pid: head.start_tick}, GRACE_S)
+        end({head.pid: head.start_tick}, 2 * GRACE_S)  # it ends the others first
         end(family | marked(MARK, head.mark), GRACE_S)  # a dying proxy may have started its successor meanwhile
     _record().unlink(missing_ok=True)
     return bool(left)
@@ -111,15 +117,32 @@ def _record() -> Path:
     return home() / "head.json"
 
 
-def _without_address(variables: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in variables.items() if name != "RAY_ADDRESS"}
+def redis_of(url: str, namespace: str) -> tuple[list[str], dict[str, str]]:
+    """Return the words and variables of a `ray start` whose GCS keeps in Redis what it knows; none without a URL.
+
+    namespace: what is known in another one is not taken up.
+    """
+    if not url:
+        return [], {}
+    try:
+        redis = TypeAdapter(RedisDsn).validate_python(url)
+    except ValidationError:
+        raise ConfigError(f"{REDIS} names no Redis; give redis://user:password@host:6379") from None
+    given = {"username": redis.username, "password": redis.password}
+    words = [f"--redis-{name}={unquote(value)}" for name, value in given.items() if value]
+    address = f"{redis.scheme}://{redis.host}:{redis.port}"
+    return words, {"RAY_REDIS_ADDRESS": address, "RAY_external_storage_namespace": namespace}
+
+
+def _without(names: Collection[str], variables: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in variables.items() if name not in names}
 
 
 def _command(port: int, num_cpus: int | None) -> list[str]:
-    """Return the call of `ray start`; with --block it stays, as the parent by which we end all others."""
+    """Return the call of `ray start` by the process that stays, as the parent by which we end all others."""
     cpus = [f"--num-cpus={num_cpus}"] if num_cpus else []
     return [
-        sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--node-ip-address=127.0.0.1",
+        sys.executable, "-m", "cluster.keeper", "--head", "--node-ip-address=127.0.0.1",
         f"--port={port}", f"--dashboard-agent-listen-port={free_port()}", f"--ray-client-server-port={free_port()}",
         "--include-dashboard=false", f"--temp-dir={scratch() / 'ray'}", "--disable-usage-stats", *cpus,
     ]  # fmt: skip

@@ -14,6 +14,15 @@ def started_at(pid: int) -> int | None:
     return None if fields is None or fields[0] == "Z" else int(fields[19])
 
 
+def title(pid: int) -> str:
+    """Return what a process calls itself: its program without the folder, and its words; nothing when it is gone."""
+    try:
+        program, *words = Path(f"/proc/{pid}/cmdline").read_text().strip("\0").split("\0")
+    except OSError:
+        return ""
+    return " ".join((Path(program).name, *words))
+
+
 def descendants(pid: int) -> dict[int, int]:
     """Return pid → start tick of a process's children, their children and so on."""
     parents: dict[int, list[int]] = {}

@@ -5,7 +5,7 @@
 Events go to the server and are noted outside of it when it acknowledges them; shoppers ask for lists meanwhile. Each
 fault has its own table row: what was acknowledged and lost, how many lists came, how long there was no ack and no list.
 Writes bench/results/chaos.json, and exits 1 if an acknowledged event was lost or got another version. The row of a full
-disk needs root, to mount one.
+disk needs root, to mount one; rows with Redis are left out where redis-server is not installed.
 """
 
 import sys
@@ -20,14 +20,16 @@ from pydantic import Field
 
 from bench.chaos.disk import small_disk
 from bench.chaos.faults import ANOTHER, FAULTS, Fault
+from bench.chaos.redis import missing, redis
 from bench.ledger import LOCAL, Ledger, audit, load
 from bench.readers import Readers
 from bench.report import keep, show
 from bench.server import Server, serving
 from bench.shop import publish_shop
-from cluster.command import run_command
+from cluster.command import complain, run_command
 from cluster.config import Config, listed
 from cluster.errors import ConfigError
+from cluster.head import REDIS
 
 WARM_ACKS, CALM_S, PATIENCE_S = 100, 3.0, 120.0
 
@@ -51,7 +53,7 @@ def main(words: list[str]) -> int:
         for server, faults in served(Path(folder), chosen(config.only)):
             for fault in (fault for fault in faults for _ in range(config.times)):
                 told = suffered(server, fault, config, len(rows))
-                rows.append({"fault": fault.name, "topology": fault.topology, **told})
+                rows.append({"fault": fault.name, "topology": fault.topology, "redis": fault.redis, **told})
                 show("chaos", [printed(row) for row in rows])
     keep("chaos", {"config": config.model_dump(), "rows": rows})
     return int(any(row["lost"] or row["renumbered"] for row in rows))
@@ -67,12 +69,16 @@ def chosen(only: str) -> list[Fault]:
 
 def served(registry: Path, faults: list[Fault]) -> Iterator[tuple[Server, list[Fault]]]:
     """Yield servers, each with the faults that it takes."""
-    kinds = {(fault.topology, fault.disk): None for fault in faults}
-    for topology, disk in kinds:
-        own = [fault for fault in faults if (fault.topology, fault.disk) == (topology, disk)]
+    kinds = {(fault.topology, fault.disk, fault.redis): None for fault in faults}
+    for topology, disk, with_redis in kinds:
+        own = [fault for fault in faults if (fault.topology, fault.disk, fault.redis) == (topology, disk, with_redis)]
+        if with_redis and (why := missing()):
+            complain(f"left out: {', '.join(fault.name for fault in own)}; {why}")
+            continue
         with ExitStack() as stack:
             data = stack.enter_context(small_disk(disk)) / "data" if disk else None
-            yield stack.enter_context(serving(registry, topology, data=data)), own
+            variables = {REDIS: stack.enter_context(redis())} if with_redis else {}
+            yield stack.enter_context(serving(registry, topology, data=data, variables=variables)), own
 
 
 def suffered(server: Server, fault: Fault, config: ChaosBench, number: int) -> dict[str, Any]:
@@ -96,9 +102,9 @@ def suffered(server: Server, fault: Fault, config: ChaosBench, number: int) -> d
 
 def printed(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row as the table has it."""
-    of = "" if row["topology"] == "fused" else f", {row['topology']}"
+    kinds = ([] if row["topology"] == "fused" else [row["topology"]]) + (["Redis"] if row["redis"] else [])
     return {
-        "fault": f"{row['fault']}{of}", "acked": row["acked"], "lost": row["lost"] + row["renumbered"],
+        "fault": ", ".join([row["fault"], *kinds]), "acked": row["acked"], "lost": row["lost"] + row["renumbered"],
         "no ack s": row["no_ack_s"], "lists": row["lists"], "failed": row["failed"], "no list s": row["no_list_s"],
         "mended s": row["mended_s"],
     }  # fmt: skip

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,6 +12,7 @@ from bench.processes import (
     BALANCER,
     CONTROLLER,
     GATEWAY,
+    GCS,
     RANKER,
     RETRIEVER,
     STORE,
@@ -24,6 +26,7 @@ from cluster.processes import descendants, started_at
 
 ANOTHER = "another"  # bundle, beside the current one
 HELD_S = 3.0  # that a fault lasts which is taken back
+AWAY_S = 10.0  # that a GCS is away which is kept from coming back
 REPLACED_S = 60.0
 
 
@@ -35,6 +38,7 @@ class Fault:
     strike: Callable[[Server], None]  # returns when the harm is done; what it held back it has let go
     topology: str = "fused"
     disk: str = ""  # size of the one that the server's log needs for itself
+    redis: bool = False  # whether the server's GCS keeps there what it knows
 
 
 def struck(title: str, number: signal.Signals = signal.SIGKILL) -> Callable[[Server], None]:
@@ -74,6 +78,28 @@ def part_killed(title: str) -> Callable[[Server], None]:
     return strike
 
 
+def gcs_killed(server: Server) -> None:
+    """Kill the GCS, which is started again over what Redis holds, and see that the server finds nothing wrong."""
+    struck(GCS)(server)
+    await_health(server)
+
+
+def gcs_away(*others: str) -> Callable[[Server], None]:
+    """Return what kills the GCS, keeps it from coming back for a while, and kills other processes meanwhile."""
+
+    def strike(server: Server) -> None:
+        os.kill(server.head_pid, signal.SIGSTOP)  # who would start it again
+        try:
+            for title in (GCS, *others):
+                kill_one(title, server.head_pid)
+            time.sleep(AWAY_S)
+        finally:
+            os.kill(server.head_pid, signal.SIGCONT)
+        await_health(server)
+
+    return strike
+
+
 def disk_full(server: Server) -> None:
     """Fill the disk of the log to the last byte for a while."""
     ballast = server.data / "ballast"
@@ -108,6 +134,18 @@ def await_gone(pid: int) -> None:
         time.sleep(0.05)
 
 
+def await_health(server: Server) -> None:
+    """Return when the server finds nothing wrong with itself, which takes two seconds to tell."""
+    deadline = time.monotonic() + REPLACED_S
+    while True:
+        try:
+            server.python("-m", "cluster.health")
+            return
+        except subprocess.CalledProcessError as error:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not sound within {REPLACED_S:.0f} s:\n{error.output}") from None
+
+
 def await_another(server: Server, title: str, before: set[int]) -> None:
     """Return when as many processes of that title are there as before, and one of them is new."""
     deadline = time.monotonic() + REPLACED_S
@@ -128,9 +166,12 @@ FAULTS = [
     Fault(name="another bundle", strike=deployed_anew),
     Fault(name="disk full", strike=disk_full, disk="24m"),
     Fault(name="raylet killed", strike=part_killed("raylet")),
-    Fault(name="GCS killed", strike=part_killed("gcs_server")),
+    Fault(name="GCS killed", strike=part_killed(GCS)),
     Fault(name="supervisor killed", strike=supervisor_killed),
     Fault(name="everything killed", strike=everything_killed),
+    Fault(name="GCS killed", strike=gcs_killed, redis=True),
+    Fault(name="GCS away for 10 s", strike=gcs_away(), redis=True),
+    Fault(name="store killed, GCS away for 10 s", strike=gcs_away(STORE), redis=True),
     Fault(name="retriever killed", strike=struck(RETRIEVER), topology="staged"),
     Fault(name="ranker killed", strike=struck(RANKER), topology="staged"),
     Fault(name="store killed", strike=struck(STORE), topology="staged"),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.environment import ROOT
+from cluster.head import redis_of
 from tests.cluster.nodes import Network, Node
 
 UP_S = 90
@@ -63,13 +64,18 @@ class Cluster:
 
 
 @contextmanager
-def launched(machines: Network) -> Iterator[Cluster]:
-    """Have a cluster on these machines, as `ray up` makes it, until the block ends."""
+def launched(machines: Network, redis: str = "") -> Iterator[Cluster]:
+    """Have a cluster on these machines, as `ray up` makes it, until the block ends; redis: URL of what its GCS knows."""
     cluster = Cluster(machines, machines.folder / "launcher")
     cluster.folder.mkdir()
     cluster.yaml.write_text(adapted((ROOT / "cluster.yaml").read_text(), cluster))
     make_token(cluster)
     wait_until(lambda: all(_reachable(node) for node in machines.nodes), 30)
+    if redis:
+        words, variables = redis_of(redis, "liveshelf")
+        variables |= {"RAY_REDIS_PASSWORD": words[0].partition("=")[2]}
+        exports = " ".join(f"{name}={value}" for name, value in variables.items())
+        cluster.head.run(f"mkdir -m 700 ~/.liveshelf && umask 077 && echo export {exports} > ~/.liveshelf/redis")
     cluster.ray("up", "-y", str(cluster.yaml))
     yield cluster
 

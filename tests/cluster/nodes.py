@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cluster.processes import descendants, end
+from cluster.processes import descendants, end, title
 
 TOOLS = ("ip", "unshare", "sshd", "ssh", "ssh-keygen", "rsync", "setpriv")
 
@@ -79,7 +79,7 @@ class Node:
         """Return pid, as outside, and command line of all that runs there but its sshd."""
         if self.supervisor is None:
             return {}
-        lines = {pid: _command_line(pid) for pid in descendants(self.supervisor.pid)}
+        lines = {pid: title(pid) for pid in descendants(self.supervisor.pid)}
         return {pid: line for pid, line in lines.items() if line and "sshd" not in line.split()[0]}
 
     def kill(self) -> None:
@@ -96,6 +96,7 @@ class Network:
     def __init__(self, folder: Path, n: int, venv: Path) -> None:
         self.mark = f"ls{secrets.token_hex(2)}"
         self.subnet = f"10.{200 + secrets.randbelow(50)}.{secrets.randbelow(250)}"
+        self.gateway = f"{self.subnet}.254"  # the address of this machine among them
         self.folder, self.venv, self.keys = folder, venv, folder / "keys"
         self.nodes = [
             Node(f"{self.mark}n{index}", f"{self.subnet}.{index}", folder / f"n{index}", self.keys / "id_ed25519")
@@ -108,7 +109,7 @@ class Network:
         for name in ("id_ed25519", "host"):
             _do("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.keys / name))
         _do("ip", "link", "add", self.mark, "type", "bridge")
-        _do("ip", "address", "add", f"{self.subnet}.254/24", "dev", self.mark)
+        _do("ip", "address", "add", f"{self.gateway}/24", "dev", self.mark)
         _do("ip", "link", "set", self.mark, "up")
         Path("/run/sshd").mkdir(exist_ok=True)
         for node in self.nodes:
@@ -155,7 +156,7 @@ class Network:
         _do("ip", "link", "set", outside, "master", self.mark, "up")
         _do("ip", "-n", node.name, "address", "add", f"{node.address}/24", "dev", "eth0")
         _do("ip", "-n", node.name, "link", "set", "eth0", "up")
-        _do("ip", "-n", node.name, "route", "add", "default", "via", f"{self.subnet}.254")
+        _do("ip", "-n", node.name, "route", "add", "default", "via", self.gateway)
 
 
 @contextmanager
@@ -173,10 +174,3 @@ def _do(*words: str, check: bool = True) -> None:
     done = subprocess.run(words, capture_output=True, text=True)
     if check and done.returncode:
         raise RuntimeError(f"{shlex.join(words)} ended with {done.returncode}: {done.stderr.strip()}")
-
-
-def _command_line(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip()
-    except OSError:
-        return ""

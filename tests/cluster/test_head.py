@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,10 +13,13 @@ from subprocess import PIPE
 
 import pytest
 
+from bench.chaos.redis import missing, redis
 from cluster.environment import ROOT, scratch
-from cluster.errors import RuntimeStartError
-from cluster.head import MARK, Head, end_orphans, head_address, running_head, start_head, stop_head
+from cluster.errors import ConfigError, RuntimeStartError
+from cluster.head import MARK, REDIS, Head, end_orphans, head_address, redis_of, running_head, start_head, stop_head
+from cluster.keeper import GCS, newest
 from cluster.processes import descendants, started_at
+from tests.cluster.launched import wait_until
 from tests.listening import LOOPBACK, listening_addresses
 
 JOIN = """
@@ -29,6 +33,25 @@ def where() -> str:
     return str(ROOT)
 
 print(ray.get(where.remote()))
+disconnect()
+"""
+
+COUNT = """
+from cluster.runtime import RuntimeConfig, connect, disconnect
+connect(RuntimeConfig(address="head"))
+import ray
+
+@ray.remote
+class Counter:
+    def __init__(self) -> None:
+        self.count = 0
+
+    def up(self) -> int:
+        self.count += 1
+        return self.count
+
+options = {"name": "counter", "lifetime": "detached", "get_if_exists": True, "num_cpus": 0}
+print(ray.get(Counter.options(**options).remote().up.remote()))
 disconnect()
 """
 
@@ -82,6 +105,57 @@ def test_stopping_ends_every_process_and_no_other(head: Head) -> None:
     finally:
         bystander.kill()
         bystander.wait()
+
+
+@pytest.mark.ray
+@pytest.mark.skipif(bool(missing()), reason=missing())
+def test_what_the_gcs_knew_is_known_to_the_one_after_it_where_redis_keeps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIVESHELF_HOME", str(tmp_path))
+    with redis() as url:
+        monkeypatch.setenv(REDIS, url)
+        head = start_head(num_cpus=1)
+        try:
+            join = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{COUNT}"
+            assert run_elsewhere(join) == ["1"]
+            killed = newest(GCS, head.pid)
+            assert killed is not None
+            os.kill(killed, signal.SIGKILL)
+            assert run_elsewhere(join) == ["2"]  # Ray's clients wait for the one that is to come
+            assert newest(GCS, head.pid) not in (None, killed)
+        finally:
+            stop_head()
+            shutil.rmtree(scratch())
+
+
+@pytest.mark.ray
+def test_without_redis_all_ends_with_the_gcs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIVESHELF_HOME", str(tmp_path))
+    head = start_head(num_cpus=1)
+    try:
+        family, gcs = descendants(head.pid), newest(GCS, head.pid)
+        assert gcs is not None
+        os.kill(gcs, signal.SIGKILL)
+        wait_until(lambda: not head.alive, 30)
+        assert [pid for pid, tick in family.items() if started_at(pid) == tick] == []
+    finally:
+        stop_head()
+        shutil.rmtree(scratch())
+
+
+@pytest.mark.parametrize("url", ["10.0.0.5:6379", "postgresql://:secret@h/d", "redis://:secret@h:port"])
+def test_what_is_no_redis_is_refused_without_telling_the_password(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"LIVESHELF_REDIS .*redis://user:password@host:6379") as raised:
+        redis_of(url, "n")
+    assert "secret" not in str(raised.value)
+
+
+def test_redis_is_told_to_ray_in_its_own_words() -> None:
+    words, variables = redis_of("rediss://ray:a%40b@10.0.0.5", "n")
+    assert words == ["--redis-username=ray", "--redis-password=a@b"]
+    assert variables == {"RAY_REDIS_ADDRESS": "rediss://10.0.0.5:6379", "RAY_external_storage_namespace": "n"}
+    assert redis_of("", "n") == ([], {})
 
 
 @pytest.mark.ray
