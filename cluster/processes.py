@@ -15,12 +15,13 @@ def started_at(pid: int) -> int | None:
 
 
 def title(pid: int) -> str:
-    """Return what a process calls itself: its program without the folder, and its words; nothing when it is gone."""
+    """Return what a process calls itself, or its program without the folder and its words; nothing when it is gone."""
     try:
         program, *words = Path(f"/proc/{pid}/cmdline").read_text().strip("\0").split("\0")
     except OSError:
         return ""
-    return " ".join((Path(program).name, *words))
+    is_path = " " not in program  # else the process has written over where its words were
+    return " ".join((Path(program).name if is_path else program, *words))
 
 
 def descendants(pid: int) -> dict[int, int]:

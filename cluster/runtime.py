@@ -1,6 +1,8 @@
 """The one door to Ray: join the cluster that the environment names, or start one on this machine."""
 
 import logging
+import subprocess
+import sys
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -107,9 +109,31 @@ def actors() -> list[ActorSeen]:
 
 def require_head(what: str) -> None:
     """Raise where this process is not on the head, where something must lie."""
-    here = ray.get_runtime_context().get_node_id()
-    if not any(node["NodeID"] == here and HEAD in node["Resources"] for node in ray.nodes()):
+    if not on_head():
         raise RuntimeStartError(f"{what} must be on the head of the cluster; run the same command there")
+
+
+def on_head() -> bool:
+    """Tell whether this process is on the head."""
+    here = ray.get_runtime_context().get_node_id()
+    return any(node["NodeID"] == here and HEAD in node["Resources"] for node in ray.nodes())
+
+
+def drain_here() -> None:
+    """Let nothing new come to this node: Serve moves its replicas away, and a node that is idle ends."""
+    if on_head():
+        raise RuntimeStartError("this is the head, with store and log; end the server instead, by `serve/run.py stop`")
+    here = ray.get_runtime_context()
+    options = {
+        "address": here.gcs_address, "node-id": here.get_node_id(), "reason": "DRAIN_NODE_REASON_PREEMPTION",
+        "reason-message": "cluster.drain",
+    }  # fmt: skip
+    words = [f"--{name}={value}" for name, value in options.items()]
+    done = subprocess.run(
+        [sys.executable, "-m", "ray.scripts.scripts", "drain-node", *words], capture_output=True, text=True
+    )
+    if done.returncode:
+        raise RuntimeStartError(f"the node is not drained: {done.stderr.strip()}")
 
 
 def _arguments(config: RuntimeConfig) -> dict[str, Any]:

@@ -238,7 +238,7 @@ def _deployed(room: Any, args: AppArgs, how_many: dict[str, Any]) -> Any:
     return ray.serve.deployment(
         max_ongoing_requests=64, max_queued_requests=args.max_queued_requests,
         backpressure_config={"status_code": 503, "retry_after_s": 1},
-        health_check_period_s=2, health_check_timeout_s=5, graceful_shutdown_timeout_s=5,
+        health_check_period_s=1, health_check_timeout_s=5, graceful_shutdown_timeout_s=5,
         ray_actor_options={"num_cpus": 0}, **how_many,
     )(room)  # fmt: skip
 

@@ -65,7 +65,7 @@ class Cluster:
 
 @contextmanager
 def launched(machines: Network, redis: str = "") -> Iterator[Cluster]:
-    """Have a cluster on these machines, as `ray up` makes it, until the block ends; redis: URL of what its GCS knows."""
+    """Have a cluster on these machines, as `ray up` makes it, until the block ends; redis: the URL of its GCS's."""
     cluster = Cluster(machines, machines.folder / "launcher")
     cluster.folder.mkdir()
     cluster.yaml.write_text(adapted((ROOT / "cluster.yaml").read_text(), cluster))

@@ -8,12 +8,14 @@ import secrets
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cluster.environment import ROOT
 from cluster.processes import descendants, end, title
 
 TOOLS = ("ip", "unshare", "sshd", "ssh", "ssh-keygen", "rsync", "setpriv")
@@ -74,6 +76,11 @@ class Node:
         if done.returncode:
             raise RuntimeError(f"{self.name}: {command!r} ended with {done.returncode}\n{done.stdout}{done.stderr}")
         return done.stdout
+
+    def inside(self, code: str) -> str:
+        """Return what Python code of this machine prints in the node's network, its cable being in or out."""
+        line = ["ip", "netns", "exec", self.name, sys.executable, "-c", code]
+        return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
 
     def processes(self) -> dict[int, str]:
         """Return pid, as outside, and command line of all that runs there but its sshd."""
