@@ -23,6 +23,7 @@ class Server:
     port: int
     home: Path
     data: Path
+    root: Path = ROOT  # of the code
     settings: dict[str, Any] = field(default_factory=dict)  # more of `start`
     variables: dict[str, str] = field(default_factory=dict)  # more of its environment
 
@@ -39,8 +40,8 @@ class Server:
     def python(self, *words: str) -> str:
         """Return what a Python process of the server's own home prints."""
         done = subprocess.run(
-            [sys.executable, *words], cwd=ROOT, env=os.environ | self.variables | {"LIVESHELF_HOME": str(self.home)},
-            text=True, stdout=subprocess.PIPE, check=True, timeout=180,
+            [sys.executable, *words], cwd=self.root, text=True, stdout=subprocess.PIPE, check=True, timeout=180,
+            env=os.environ | self.variables | {"LIVESHELF_HOME": str(self.home)},
         )  # fmt: skip
         return done.stdout
 
@@ -48,15 +49,16 @@ class Server:
 @contextmanager
 def serving(
     registry: Path, topology: str, replicas: int = 2, data: Path | None = None,
-    variables: dict[str, str] | None = None, **more: Any,
+    variables: dict[str, str] | None = None, root: Path = ROOT, **more: Any,
 ) -> Iterator[Server]:  # fmt: skip
     """Serve the current bundle of `registry` over an empty log, until the block ends; more: settings of `start`.
 
-    data: where the log is begun; by default in a folder of its own; variables: more of its environment.
+    data: where the log is begun; by default in a folder of its own; variables: more of its environment; root: of its
+    code.
     """
     with tempfile.TemporaryDirectory(prefix="lsb-") as folder:  # short, for the sockets below it
         server = Server(
-            port=free_port(), home=Path(folder) / "home", data=data or Path(folder) / "data",
+            root=root, port=free_port(), home=Path(folder) / "home", data=data or Path(folder) / "data",
             settings={"registry": registry, "topology": topology, "replicas": replicas, **more},
             variables=variables or {},
         )  # fmt: skip

@@ -8,11 +8,12 @@ Writes bench/results/chaos.json, and exits 1 if an acknowledged event was lost o
 disk needs root, to mount one; rows with Redis are left out where redis-server is not installed.
 """
 
+import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,14 @@ from bench.chaos.redis import missing, redis
 from bench.ledger import LOCAL, Ledger, audit, load
 from bench.readers import Readers
 from bench.report import keep, show
-from bench.server import Server, serving
+from bench.server import ROOT, Server, serving
 from bench.shop import publish_shop
 from cluster.command import complain, run_command
 from cluster.config import Config, listed
 from cluster.errors import ConfigError
 from cluster.head import REDIS
 
+PACKAGES = ("cluster", "train", "tune", "serve")
 WARM_ACKS, CALM_S, PATIENCE_S = 100, 3.0, 120.0
 
 
@@ -53,7 +55,7 @@ def main(words: list[str]) -> int:
         for server, faults in served(Path(folder), chosen(config.only)):
             for fault in (fault for fault in faults for _ in range(config.times)):
                 told = suffered(server, fault, config, len(rows))
-                rows.append({"fault": fault.name, "topology": fault.topology, "redis": fault.redis, **told})
+                rows.append({"fault": fault.name, "to": str(fault.to), **told})
                 show("chaos", [printed(row) for row in rows])
     keep("chaos", {"config": config.model_dump(), "rows": rows})
     return int(any(row["lost"] or row["renumbered"] for row in rows))
@@ -69,16 +71,26 @@ def chosen(only: str) -> list[Fault]:
 
 def served(registry: Path, faults: list[Fault]) -> Iterator[tuple[Server, list[Fault]]]:
     """Yield servers, each with the faults that it takes."""
-    kinds = {(fault.topology, fault.disk, fault.redis): None for fault in faults}
-    for topology, disk, with_redis in kinds:
-        own = [fault for fault in faults if (fault.topology, fault.disk, fault.redis) == (topology, disk, with_redis)]
-        if with_redis and (why := missing()):
+    for kind in dict.fromkeys(fault.to for fault in faults):
+        own = [fault for fault in faults if fault.to == kind]
+        if kind.redis and (why := missing()):
             complain(f"left out: {', '.join(fault.name for fault in own)}; {why}")
             continue
         with ExitStack() as stack:
-            data = stack.enter_context(small_disk(disk)) / "data" if disk else None
-            variables = {REDIS: stack.enter_context(redis())} if with_redis else {}
-            yield stack.enter_context(serving(registry, topology, data=data, variables=variables)), own
+            data = stack.enter_context(small_disk(kind.disk)) / "data" if kind.disk else None
+            variables = {REDIS: stack.enter_context(redis())} if kind.redis else {}
+            root = stack.enter_context(copied_code()) if kind.copied else ROOT
+            server = serving(registry, kind.topology, data=data, variables=variables, root=root)
+            yield stack.enter_context(server), own
+
+
+@contextmanager
+def copied_code() -> Iterator[Path]:
+    """Give a folder with the code that a server runs on."""
+    with tempfile.TemporaryDirectory(prefix="lsc-") as folder:
+        for package in PACKAGES:
+            shutil.copytree(ROOT / package, Path(folder) / package)
+        yield Path(folder)
 
 
 def suffered(server: Server, fault: Fault, config: ChaosBench, number: int) -> dict[str, Any]:
@@ -102,11 +114,10 @@ def suffered(server: Server, fault: Fault, config: ChaosBench, number: int) -> d
 
 def printed(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row as the table has it."""
-    kinds = ([] if row["topology"] == "fused" else [row["topology"]]) + (["Redis"] if row["redis"] else [])
     return {
-        "fault": ", ".join([row["fault"], *kinds]), "acked": row["acked"], "lost": row["lost"] + row["renumbered"],
-        "no ack s": row["no_ack_s"], "lists": row["lists"], "failed": row["failed"], "no list s": row["no_list_s"],
-        "mended s": row["mended_s"],
+        "fault": ", ".join(filter(None, (row["fault"], row["to"]))), "acked": row["acked"],
+        "lost": row["lost"] + row["renumbered"], "no ack s": row["no_ack_s"], "lists": row["lists"],
+        "failed": row["failed"], "no list s": row["no_list_s"], "mended s": row["mended_s"],
     }  # fmt: skip
 
 

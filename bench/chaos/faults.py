@@ -1,5 +1,6 @@
 """The faults: each does its harm to a running server, and mends what does not mend itself."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from bench.client import Client
 from bench.processes import (
     BALANCER,
     CONTROLLER,
@@ -28,6 +30,21 @@ ANOTHER = "another"  # bundle, beside the current one
 HELD_S = 3.0  # that a fault lasts which is taken back
 AWAY_S = 10.0  # that a GCS is away which is kept from coming back
 REPLACED_S = 60.0
+SAID, ANEW = '{"status": "ok"}', '{"status": "ok, anew"}'  # of /healthz
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """What sort of server a fault is done to."""
+
+    topology: str = "fused"
+    disk: str = ""  # size of the one that its log has for itself
+    redis: bool = False  # whether its GCS keeps there what it knows
+    copied: bool = False  # whether its code is a copy that may be changed
+
+    def __str__(self) -> str:
+        """What is said of it in the table."""
+        return "staged" if self.topology == "staged" else "Redis" if self.redis else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +53,7 @@ class Fault:
 
     name: str
     strike: Callable[[Server], None]  # returns when the harm is done; what it held back it has let go
-    topology: str = "fused"
-    disk: str = ""  # size of the one that the server's log needs for itself
-    redis: bool = False  # whether the server's GCS keeps there what it knows
+    to: Kind = Kind()
 
 
 def struck(title: str, number: signal.Signals = signal.SIGKILL) -> Callable[[Server], None]:
@@ -57,6 +72,12 @@ def everything_killed(server: Server) -> None:
     for pid in (server.head_pid, *descendants(server.head_pid)):
         with suppress(ProcessLookupError):  # its parent took it along
             os.kill(pid, signal.SIGKILL)
+    server.start()
+
+
+def stopped(server: Server) -> None:
+    """Stop the server in order and start it again, as for another version of Ray."""
+    server.python("serve/run.py", "stop")
     server.start()
 
 
@@ -125,6 +146,19 @@ def deployed_anew(server: Server) -> None:
         server.start(bundle=bundle)
 
 
+def code_replaced(server: Server) -> None:
+    """Change the code where it lies, and go over to it: one gateway after the other, and the store by its death."""
+    routes = server.root / "serve/api/routes.py"
+    routes.write_text(routes.read_text().replace(SAID, ANEW))
+    server.start()
+    struck(STORE)(server)
+    client = Client(server.port)
+    told = [client.get("/healthz").body for _ in range(20)]  # whichever gateway answers
+    client.close()
+    if any(one != json.loads(ANEW) for one in told):
+        raise RuntimeError(f"the old code still answers: {told}")
+
+
 def await_gone(pid: int) -> None:
     """Return when a process has ended."""
     deadline = time.monotonic() + REPLACED_S
@@ -164,16 +198,18 @@ FAULTS = [
     Fault(name="controller killed", strike=struck(CONTROLLER)),
     Fault(name="balancer killed", strike=struck(BALANCER)),
     Fault(name="another bundle", strike=deployed_anew),
-    Fault(name="disk full", strike=disk_full, disk="24m"),
+    Fault(name="disk full", strike=disk_full, to=Kind(disk="24m")),
     Fault(name="raylet killed", strike=part_killed("raylet")),
     Fault(name="GCS killed", strike=part_killed(GCS)),
     Fault(name="supervisor killed", strike=supervisor_killed),
     Fault(name="everything killed", strike=everything_killed),
-    Fault(name="GCS killed", strike=gcs_killed, redis=True),
-    Fault(name="GCS away for 10 s", strike=gcs_away(), redis=True),
-    Fault(name="store killed, GCS away for 10 s", strike=gcs_away(STORE), redis=True),
-    Fault(name="retriever killed", strike=struck(RETRIEVER), topology="staged"),
-    Fault(name="ranker killed", strike=struck(RANKER), topology="staged"),
-    Fault(name="store killed", strike=struck(STORE), topology="staged"),
-    Fault(name="another bundle", strike=deployed_anew, topology="staged"),
+    Fault(name="stopped", strike=stopped),
+    Fault(name="GCS killed", strike=gcs_killed, to=Kind(redis=True)),
+    Fault(name="GCS away for 10 s", strike=gcs_away(), to=Kind(redis=True)),
+    Fault(name="store killed, GCS away for 10 s", strike=gcs_away(STORE), to=Kind(redis=True)),
+    Fault(name="other code", strike=code_replaced, to=Kind(copied=True)),
+    Fault(name="retriever killed", strike=struck(RETRIEVER), to=Kind(topology="staged")),
+    Fault(name="ranker killed", strike=struck(RANKER), to=Kind(topology="staged")),
+    Fault(name="store killed", strike=struck(STORE), to=Kind(topology="staged")),
+    Fault(name="another bundle", strike=deployed_anew, to=Kind(topology="staged")),
 ]
