@@ -92,6 +92,10 @@ class Limits:
         self._refused, self._clock, self._rng = refused, clock, rng or np.random.default_rng()
         self.proxies = rates.networks()
 
+    def holds(self, whose: Whose) -> bool:
+        """Tell whether such callers are counted at all."""
+        return whose in self._buckets
+
     def take(self, whose: Whose, name: str) -> None:
         """Count one for a caller, or raise TooManyError; those refused together are told to come back apart."""
         buckets = self._buckets.get(whose)

@@ -79,7 +79,7 @@ def access(
         if scope is None:
             return
         everybodys, is_counted = limits_of(), counts(tags)
-        if is_counted:
+        if is_counted and everybodys.holds("address"):
             everybodys.take("address", address_of(request, mark, everybodys.proxies))
         key, shopper = holder(request, keyring_of)
         if key is not None:

@@ -78,6 +78,7 @@ def make_api(
     api = FastAPI(
         title="liveshelf", version=version("liveshelf"), docs_url=None, redoc_url=None, redirect_slashes=False,
         dependencies=[Depends(access(keyring_of, limits_of, mark, tenants))], generate_unique_id_function=named,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # ours tell more, and no texts of callers
     )  # fmt: skip
     install_problems(api, lambda path: methods_of(api.openapi(), path))
     install_docs(api)

@@ -39,7 +39,7 @@ class AskBody(Wire):
 
     user: Id | None = Field(None, description="the shopper; `session` stands in for a guest")
     session: Id | None = None
-    context: Context = Context.model_validate({})
+    context: Context = Field(default_factory=lambda: Context.model_validate({}))
     traits: Traits = Field(
         default_factory=dict, description="of the shopper; used where the model was told of such traits"
     )

@@ -78,10 +78,12 @@ class Retriever:
     ) -> list[Candidates]:  # fmt: skip
         n_blocked = max(len(query.blocked) for query in queries)
         width = min(items.n_items, sources.sequence + n_blocked)
-        if shown is None:
-            nearest = index.search_each(np.stack([query.vector for query in queries]), width)
-        else:
-            nearest = np.stack([index.search(query.vector, width, shown) for query in queries])
+        nearest = np.full((len(queries), width), -1, dtype=np.int64)
+        known = [place for place, query in enumerate(queries) if not query.history.is_stranger]
+        if known and shown is None:
+            nearest[known] = index.search_each(np.stack([queries[place].vector for place in known]), width)
+        elif known:
+            nearest[known] = [index.search(queries[place].vector, width, shown) for place in known]
         if shown is not None:
             followers = [one.among(shown) for one in followers]
             popular = self._popular_among(shown, items, popular, sources.popular + n_blocked)

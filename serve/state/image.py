@@ -11,6 +11,7 @@ from serve.state.events import Position
 from serve.state.live import LearnerConfig, LiveState
 from serve.state.purchases import NO_PURCHASES, Purchases
 from serve.state.shoppers import Shopper
+from train.models.growing import GrowingMatrix
 from train.models.shopper import History
 
 HISTORY, BOUGHT = ("item_idx", "timestamp_ms", "order_idx"), ("item_idx", "timestamp_ms")  # columns, int64
@@ -37,16 +38,12 @@ def room_for(state: LiveState) -> dict[str, np.ndarray]:
 def item_arrays(state: LiveState, room: Mapping[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
     """Return copies of all that the log changes, but the shoppers; room: of `room_for`, which the copies take up."""
     counted = state.items.transitions
-    links = [
-        (source, target, row[target]) for source, row in sorted(counted.added.items()) for target in sorted(row)
-    ]  # fmt: skip
-    source, target, weight = zip(*links, strict=True) if links else ((), (), ())
+    source, target, weight = counted.added.entries()
     room = room or {}
     return {name: _copied(array, room.get(name)) for name, array in _tables(state).items()} | {
         "opinion_shop": state.items.opinions.shop.copy(),
         "figures": state.figures.sums.copy(), "totals": np.array([state.items.n_events, state.items.recent_total]),
-        "link_source": np.array(source, np.int64), "link_target": np.array(target, np.int64),
-        "link_weight": np.array(weight, np.float64),
+        "link_source": source, "link_target": target, "link_weight": weight,
         "marks": state.marks.to_array(), "documents": state.documents.to_array(),
         "catalogue": state.catalogue.to_array(),
         "anchors": state.anchor[sorted(state.catalogue.written)],
@@ -69,10 +66,8 @@ def restore_items(state: LiveState, arrays: Mapping[str, np.ndarray]) -> None:
         state.own_anchor()[sorted(written)] = arrays["anchors"]
     items.gone[:] = False
     items.gone[[item_idx for item_idx, content in written.items() if not content]] = True
-    counted.added.clear()
-    links = zip(*(arrays[f"link_{part}"].tolist() for part in ("source", "target", "weight")), strict=True)
-    for source, target, weight in links:
-        counted.added.setdefault(source, {})[target] = weight
+    links = (arrays[f"link_{part}"] for part in ("source", "target", "weight"))
+    counted.added = GrowingMatrix.of(counted.added.most, *links)
 
 
 def shopper_arrays(live: Mapping[str, Shopper]) -> dict[str, np.ndarray]:

@@ -20,7 +20,7 @@ from serve.state.shoppers import Shoppers
 from train.bundle_state import BundleState
 from train.models.item_state import ItemState
 
-RULE = 9  # raise it when `learner.apply` or completion changes, so that no snapshot or replica mixes two rules
+RULE = 10  # raise it when `learner.apply` or completion changes, so that no snapshot or replica mixes two rules
 
 
 class LearnerConfig(Config):

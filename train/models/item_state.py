@@ -54,10 +54,8 @@ class ItemState:
     def copy(self) -> "ItemState":
         """Return a state that counting moves apart from this one; what no event moves is shared."""
         counted = self.transitions
-        apart = Transitions(
-            config=counted.config, base=counted.base, rows=counted.rows.copy(), columns=counted.columns.copy(),
-            added={source: dict(row) for source, row in counted.added.items()},
-        )  # fmt: skip
+        apart = replace(counted, rows=counted.rows.copy(), columns=counted.columns.copy())
+        apart.added = counted.added.copy()
         return replace(
             self,
             popularity=self.popularity.copy(),

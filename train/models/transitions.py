@@ -11,6 +11,7 @@ from scipy.sparse import csr_matrix
 
 from cluster.config import Config
 from train.data.schema import NO_ITEM, Interactions
+from train.models.growing import GrowingMatrix
 from train.models.ragged import ITEM_MASK, add_up, offsets_of, pairs, places
 
 CHUNK = 2**20  # entries ordered at once
@@ -60,8 +61,12 @@ class Transitions:
     base: csr_matrix  # (n_base, n_base) float32
     rows: np.ndarray  # (n_items,) float64, all that ever left i, pruned links included
     columns: np.ndarray  # (n_items,) float64, all that ever arrived at j
-    added: dict[int, dict[int, float]] = field(default_factory=dict)
-    _slots: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32), repr=False)  # all 0 between calls
+    added: GrowingMatrix = field(init=False)
+    _slots: np.ndarray = field(init=False, repr=False)  # (n_items or more,) int32, all 0 between calls
+
+    def __post_init__(self) -> None:
+        """Begin without live links."""
+        self.added, self._slots = GrowingMatrix(self.config.max_neighbours), np.zeros(0, np.int32)
 
     def add(self, previous: np.ndarray, item_idx: np.ndarray, share: np.ndarray) -> None:
         """Count events, or shares of them, to the same bits as one after the other.
@@ -142,21 +147,17 @@ class Transitions:
         known = np.minimum(source, len(indptr) - 2)
         link, age = places(np.where(source == known, indptr[known + 1] - indptr[known], 0))
         at = indptr[known[link]] + age
-        parts = [(link, self.base.indices[at].astype(np.int64), self.base.data[at].astype(np.float64))]
-        for position, one in enumerate(source.tolist() if self.added else ()):
-            if (live := self.added.get(one)) is not None:
-                items, counts = np.fromiter(live.keys(), np.int64), np.fromiter(live.values(), np.float64)
-                parts.append((np.full(len(live), position), items, counts))
-        links, items, counts = zip(*parts, strict=True)
-        return np.concatenate(links), np.concatenate(items), np.concatenate(counts)
+        item_idx, count = self.base.indices[at].astype(np.int64), self.base.data[at].astype(np.float64)
+        live, live_idx, live_count = self.added.entries_of(source)
+        if not len(live):
+            return link, item_idx, count
+        return np.append(link, live), np.append(item_idx, live_idx), np.append(count, live_count)
 
     def _link(self, source: np.ndarray, target: np.ndarray, weight: np.ndarray) -> None:
         source, target, weight = (column[weight != 0] for column in (source, target, weight))
         np.add.at(self.rows, source, weight)
         np.add.at(self.columns, target, weight)
-        for one, other, more in zip(source.tolist(), target.tolist(), weight.tolist(), strict=True):
-            row = self.added.setdefault(one, {})
-            row[other] = row.get(other, 0.0) + more
+        self.added.add(source, target, weight)
 
 
 def fit_transitions(interactions: Interactions, n_items: int, config: TransitionsConfig) -> Transitions:
