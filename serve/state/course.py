@@ -8,11 +8,11 @@ import numpy as np
 from serve.state.completion import complete
 from serve.state.event_log import EventLog, LoggedBatch, silenced
 from serve.state.events import MicroBatch, nobody_looked
-from serve.state.image import item_arrays, read_shoppers, restore_items, shopper_arrays
+from serve.state.image import item_arrays, read_shoppers, restore_items
 from serve.state.learner import apply
 from serve.state.live import LearnerConfig, LiveState, live_state
 from serve.state.shoppers import AllShoppers
-from serve.state.snapshot import FORMAT, Header, Snapshot, newest_snapshot
+from serve.state.snapshot import FORMAT, Header, Moment, newest_snapshot
 from train.bundle_state import BundleState
 from train.data.schema import NO_ITEM
 
@@ -43,12 +43,12 @@ class Course:
             own = told.bundle == self.state.bundle
             apply(self.state, told.batch if own else self._rebased(told))
 
-    def snapshot(self, log: EventLog, room: Mapping[str, np.ndarray] | None = None) -> Snapshot:
-        """Return a copy of the whole state, in `room_for` it; not sealed yet: that takes long, and events may wait."""
+    def snapshot(self, log: EventLog, room: Mapping[str, np.ndarray] | None = None) -> Moment:
+        """Return the whole state as it is, its items copied into `room_for` them."""
         header = Header(
             format=FORMAT, lineage=history_name(log, self.state), epoch=log.epoch, version=self.state.version
         )
-        return Snapshot(header, item_arrays(self.state, room) | shopper_arrays(self.shoppers.live))
+        return Moment(header, item_arrays(self.state, room), dict(self.shoppers.live))
 
     def completed(self, batch: MicroBatch) -> MicroBatch:
         """Return the next batch with what its shoppers did before."""

@@ -20,7 +20,7 @@ from serve.state.learner import apply
 from serve.state.live import LearnerConfig, LiveState
 from serve.state.request import Request
 from serve.state.shoppers import AllShoppers, Shopper
-from serve.state.snapshot import Snapshot, drop_snapshots, keep_snapshots
+from serve.state.snapshot import Moment, drop_snapshots, keep_snapshots
 from serve.state.writing import WriteRequest, entry_of, judge_writes
 from train.bundle_state import BundleState
 from train.data.schema import NO_ITEM
@@ -240,7 +240,7 @@ class StateMachine:
         arrays = item_arrays(self.state, room)
         return Image(self.position, self.state.bundle, self.state.config, arrays, dict(self.shoppers.forgotten))
 
-    def snapshot(self, room: Mapping[str, np.ndarray] | None = None) -> Snapshot:
+    def snapshot(self, room: Mapping[str, np.ndarray] | None = None) -> Moment:
         """As Course.snapshot."""
         return self._course.snapshot(self.log, room)
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +15,8 @@ from safetensors.numpy import load_file
 from cluster.config import Config
 from cluster.errors import StorageError
 from cluster.storage import CHUNK_BYTES, sync, whole_file
-from serve.state.image import begun, digest, kind_of, laid_out
+from serve.state.image import begun, digest, kind_of, laid_out, shopper_arrays
+from serve.state.shoppers import Shopper
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,18 @@ class Snapshot(NamedTuple):
     def sealed(self) -> "Snapshot":
         """Return the snapshot with the hash of what it holds; two states have one only when they agree to the bit."""
         return Snapshot(self.header.model_copy(update={"state_hash": digest(self.arrays)}), self.arrays)
+
+
+class Moment(NamedTuple):
+    """A state at one version as fast as it can be taken, while events wait; shoppers are shared, whom nobody writes."""
+
+    header: Header
+    items: dict[str, np.ndarray]
+    shoppers: Mapping[str, Shopper]
+
+    def sealed(self) -> Snapshot:
+        """Return the snapshot of it; this takes long, and events need not wait."""
+        return Snapshot(self.header, self.items | shopper_arrays(self.shoppers)).sealed()
 
 
 def write_snapshot(folder: Path, snapshot: Snapshot) -> Path:

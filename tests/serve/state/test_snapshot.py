@@ -9,8 +9,11 @@ from serve.state.config import StoreConfig
 from serve.state.events import ITEM, Write
 from serve.state.image import digest, item_arrays, read_shoppers, room_for, shopper_arrays
 from serve.state.live import live_state
+from serve.state.machine import StateMachine
+from serve.state.request import Request
 from serve.state.shoppers import AllShoppers, Shopper
 from serve.state.snapshot import KEEP, Header, Snapshot, newest_snapshot, write_snapshot
+from serve.state.sqlite_log import SqliteLog
 from serve.state.store import Store
 from tests.serve.state.state_world import DIM, FAST, random_events, run, send, small_bundle
 
@@ -148,6 +151,21 @@ def test_a_file_holds_the_arrays_to_the_bit(tmp_path: Path) -> None:
     assert found is not None
     assert found.header.version == 7
     assert digest(found.arrays) == digest(arrays)
+
+
+def test_a_moment_stays_what_it_was_while_events_go_on(data: Path) -> None:
+    machine = StateMachine(small_bundle(), SqliteLog.open(data, bootstrap=True), FAST.learner)
+    rng = np.random.default_rng(0)
+
+    def commit(part: int) -> None:
+        machine.commit([Request(random_events(30, part, f"p{part}-"), rng.normal(size=(30, DIM)).astype(np.float32))])
+
+    commit(1)
+    moment, expected = machine.snapshot(), machine.snapshot().sealed().header
+    commit(2)
+    assert moment.sealed().header == expected
+    assert machine.snapshot().sealed().header.state_hash != expected.state_hash
+    machine.close()
 
 
 @pytest.mark.parametrize("grows", [False, True])
