@@ -102,6 +102,9 @@ class View:
                 raise OutOfStepError(
                     f"the view is at {self.version}, the batch begins at {batch.first_seq}; load the image"
                 )
+            if not batch.writes:
+                for user_id in batch.user_ids:  # whoever does something for the first time will soon be asked about
+                    self.user(user_id)
             self.moves.note(apply(self._state, batch))
         self._announce()
 

@@ -48,27 +48,43 @@ class Transformer(EmbeddedSequenceModel):
         self.output_norm = nn.LayerNorm(config.embedding_dim)
 
     def hidden(self, item_idx: Tensor) -> Tensor:
-        x, mask = self._inputs(item_idx)
+        x, mask = self._positioned(item_idx), self._mask(item_idx)
         for block in self.blocks:
             x = block(x, mask)
         return self.output_norm(x)
 
     def encode(self, item_idx: Tensor) -> Tensor:
-        x, mask = self._inputs(self.known_last(item_idx))
-        for block in self.blocks[:-1]:
-            x = block(x, mask)
+        item_idx = self.known_last(item_idx)
+        x = self._positioned(item_idx)
+        if len(self.blocks) > 1:
+            mask = self._mask(item_idx)
+            for block in self.blocks[:-1]:
+                x = block(x, mask)
         # Only the newest position is asked for, so the last block answers for that one alone.
-        return self.output_norm(self.blocks[-1](x, mask[:, :, -1:], newest_only=True))[:, 0]
+        return self.output_norm(self.blocks[-1](x, self._newest_mask(item_idx), newest_only=True))[:, 0]
 
-    def _inputs(self, item_idx: Tensor) -> tuple[Tensor, Tensor]:
-        """Return input vectors (B, L, d) and what may be attended to, (B, 1, L, L), added to the attention's scores."""
+    def _positioned(self, item_idx: Tensor) -> Tensor:
+        """Return the input vectors, (B, L, d)."""
+        return self.input_dropout(self.inputs(item_idx) + self.position[: item_idx.shape[1]].flip(0))
+
+    def _mask(self, item_idx: Tensor) -> Tensor:
+        """Return what each position may attend to, (B, 1, L, L), added to the attention's scores."""
         length = item_idx.shape[1]
-        known = self.known(item_idx)
-        x = self.input_dropout(self.inputs(item_idx) + self.position[:length].flip(0))
-        causal = torch.full((length, length), MASKED, device=x.device, dtype=x.dtype).triu(1)
-        mask = causal + (~known).to(x.dtype).mul(MASKED)[:, None, None, :]
+        causal = torch.full((length, length), MASKED, device=item_idx.device, dtype=self.position.dtype).triu(1)
+        mask = causal + self._padding(item_idx)
         mask.diagonal(dim1=-2, dim2=-1).zero_()  # an empty history sees itself alone, however far it is padded
-        return x, mask
+        return mask
+
+    def _newest_mask(self, item_idx: Tensor) -> Tensor | None:
+        """Return the last row of `_mask`, (B, 1, 1, L), or nothing where the newest position may attend to all."""
+        if self.known(item_idx).all():
+            return None
+        mask = self._padding(item_idx)
+        mask[..., -1] = 0
+        return mask
+
+    def _padding(self, item_idx: Tensor) -> Tensor:
+        return (~self.known(item_idx)).to(self.position.dtype).mul(MASKED)[:, None, None, :]
 
 
 class Block(nn.Module):
@@ -86,14 +102,14 @@ class Block(nn.Module):
         self.feedforward_output = nn.Linear(config.feedforward_dim, d)
         self.dropout = Dropout(config.dropout)
 
-    def forward(self, x: Tensor, mask: Tensor, newest_only: bool = False) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None, newest_only: bool = False) -> Tensor:
         """Return x after both branches, (B, L, d), or (B, 1, d) for the newest position alone."""
         keys = self.attention_norm(x)
         queries = keys[:, -1:] if newest_only else keys
         x = (x[:, -1:] if newest_only else x) + self._attention(queries, keys, mask)
         return x + self._feedforward(self.feedforward_norm(x))
 
-    def _attention(self, queries: Tensor, keys: Tensor, mask: Tensor) -> Tensor:
+    def _attention(self, queries: Tensor, keys: Tensor, mask: Tensor | None) -> Tensor:
         query, gate = self.query_gate(queries).chunk(2, dim=-1)
         key, value = self.key_value(keys).chunk(2, dim=-1)
         mixed = F.scaled_dot_product_attention(self._split(query), self._split(key), self._split(value), attn_mask=mask)
