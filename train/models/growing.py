@@ -4,9 +4,9 @@ from typing import Self
 
 import numpy as np
 
-from train.models.ragged import pairs, places
+from train.models.ragged import places
 
-SMALLEST = 4  # entries that a row has room for; full, it moves to where there is room for twice as many
+SMALLEST = 8  # entries that a row has room for; full, it moves to where there is room for twice as many
 
 Entries = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -25,31 +25,41 @@ class GrowingMatrix:
         self._column, self._sum = np.zeros(0, np.int32), np.zeros(0)  # of each entry
         self._end = 0  # of all rows
         self._free: dict[int, list[int]] = {}  # room → where rows were that moved
+        self._places: dict[int, dict[int, int]] = {}  # row → column → place; of rows that were written to
 
     @classmethod
     def of(cls, most: int, row: np.ndarray, column: np.ndarray, total: np.ndarray) -> Self:
         """Return the matrix of which `entries` told this."""
         self, length = cls(most), np.bincount(row, minlength=1)
-        self._length, self._room = length, np.where(length, _room_for(length), 0)
-        self._start, self._end = np.cumsum(self._room) - self._room, int(self._room.sum())
+        self._room = np.where(length, 2 ** np.ceil(np.log2(np.maximum(length, SMALLEST))).astype(np.int64), 0)
+        self._start, self._length, self._end = np.cumsum(self._room) - self._room, length, int(self._room.sum())
         self._column, self._sum = np.zeros(self._end, np.int32), np.zeros(self._end)
         at = self._start[row] + places(length)[1]
         self._column[at], self._sum[at] = column, total
         return self
 
-    def copy(self) -> "GrowingMatrix":
-        """Return a matrix that grows apart from this one."""
-        return self.of(self.most, *self.entries())
-
     def __len__(self) -> int:
         """How many entries there are."""
         return int(self._length.sum())
 
-    def entries(self) -> Entries:
-        """Return the row, the column and the sum of every entry, rows ascending."""
-        rows = np.flatnonzero(self._length)
-        owner, column, total = self.entries_of(rows)
-        return rows[owner], column, total
+    def add(self, row: np.ndarray, column: np.ndarray, more: np.ndarray) -> None:
+        """Add to some sums, (n,) each, to the same bits as one after the other."""
+        self._widen(int(row.max(initial=-1)) + 1)
+        begun, found, new = 0, list[int](), list[int]()
+        for at, (one, other) in enumerate(zip(row.tolist(), column.tolist(), strict=True)):
+            if (known := self._places.get(one)) is None:
+                known = self._read(one)
+            if (place := known.get(other)) is None:
+                if len(known) == 2 * self.most:
+                    self._write(row[begun:at], column[begun:at], more[begun:at], found, new)
+                    begun, found, new = at, [], []
+                    known = self._forget(one)
+                place = known[other] = len(known)
+                if not place & (place - 1) and place >= self._room[one]:  # rooms are powers of two
+                    self._move(one, max(SMALLEST, 2 * place))
+                new.append(at - begun)
+            found.append(place)
+        self._write(row[begun:], column[begun:], more[begun:], found, new)
 
     def entries_of(self, row: np.ndarray) -> Entries:
         """Return the entries of rows (m,), which may repeat: the position of each one's row, its column and its sum."""
@@ -58,78 +68,56 @@ class GrowingMatrix:
         at = self._start[known[owner]] + place
         return owner, self._column[at].astype(np.int64), self._sum[at]
 
-    def add(self, row: np.ndarray, column: np.ndarray, more: np.ndarray) -> None:
-        """Add to some sums, (n,) each, to the same bits as one after the other."""
-        self._widen(int(row.max(initial=-1)) + 1)
-        _, begins, number = np.unique(pairs(row, column), return_index=True, return_inverse=True)
-        rows, columns = row[begins], column[begins]
-        place = self._places_of(rows, columns)
-        new = np.flatnonzero(place < 0)
-        new = new[np.lexsort((begins[new], rows[new]))]  # each row's in the order in which they came
-        growing, n_new = np.unique(rows[new], return_counts=True)
-        length = self._length[growing]
-        if (is_full := length + n_new > 2 * self.most).any():  # rows know nothing of each other
-            is_late = np.isin(row, growing[is_full])
-            self.add(row[~is_late], column[~is_late], more[~is_late])
-            for one in growing[is_full].tolist():
-                self._add_in_turn(one, column[row == one], more[row == one])
-            return
-        place[new] = np.repeat(length, n_new) + places(n_new)[1]
-        self._widen_rows(growing, length + n_new)
-        self._length[growing] += n_new
-        at = self._start[rows] + place
-        self._column[at[new]], self._sum[at[new]] = columns[new], 0.0
-        np.add.at(self._sum, at[number], more)
+    def entries(self) -> Entries:
+        """Return the row, the column and the sum of every entry, rows ascending."""
+        rows = np.flatnonzero(self._length)
+        owner, column, total = self.entries_of(rows)
+        return rows[owner], column, total
 
-    def _add_in_turn(self, row: int, column: np.ndarray, more: np.ndarray) -> None:
-        """Add to sums of a row that will have to forget some."""
-        _, known, total = self.entries_of(np.array([row]))
-        sums = dict(zip(known.tolist(), total.tolist(), strict=True))
-        for one, weight in zip(column.tolist(), more.tolist(), strict=True):
-            if one not in sums and len(sums) == 2 * self.most:
-                kept = set(sorted(sums, key=lambda one: (-sums[one], one))[: self.most])
-                sums = {one: total for one, total in sums.items() if one in kept}
-            sums[one] = sums.get(one, 0.0) + weight
-        self._widen_rows(np.array([row]), np.array([len(sums)]))
-        own = slice(self._start[row], self._start[row] + len(sums))
-        self._column[own], self._sum[own], self._length[row] = list(sums), list(sums.values()), len(sums)
+    def copy(self) -> "GrowingMatrix":
+        """Return a matrix that grows apart from this one."""
+        return self.of(self.most, *self.entries())
 
-    def _places_of(self, row: np.ndarray, column: np.ndarray) -> np.ndarray:
-        """Return the place in its row of each pair (n,), -1 where there is none; rows are short enough to be read."""
-        owner, place = places(self._length[row])
-        here = np.flatnonzero(self._column[self._start[row][owner] + place] == column[owner])
-        found = np.full(len(row), -1)
-        found[owner[here]] = place[here]
-        return found
+    def _read(self, row: int) -> dict[int, int]:
+        """Return where the columns of a row are, from now on kept."""
+        known = self._places[row] = {}
+        if length := int(self._length[row]):
+            start = int(self._start[row])
+            known |= zip(self._column[start : start + length].tolist(), range(length), strict=True)
+        return known
 
-    def _widen_rows(self, row: np.ndarray, length: np.ndarray) -> None:
-        """Give distinct rows (m,) room for so many entries each."""
-        moving = self._room[row] < length
-        row, room = row[moving], _room_for(length[moving])
-        if not len(row):
-            return
-        start, before = self._start[row], self._room[row]
-        self._start[row], self._room[row] = self._found_room(room), room
-        owner, place = places(self._length[row])
-        for array in (self._column, self._sum):
-            array[self._start[row][owner] + place] = array[start[owner] + place]
-        for one, size in zip(start.tolist(), before.tolist(), strict=True):
-            if size:
-                self._free.setdefault(size, []).append(one)
+    def _write(self, row: np.ndarray, column: np.ndarray, more: np.ndarray, found: list[int], new: list[int]) -> None:
+        """Add to the sums at places of rows, of which those at positions `new` are not there yet."""
+        place, added = np.array(found, np.int64), np.array(new, np.int64)
+        at = self._start[row] + place
+        self._column[at[added]], self._sum[at[added]] = column[added], 0.0
+        np.maximum.at(self._length, row[added], place[added] + 1)
+        np.add.at(self._sum, at, more)
 
-    def _found_room(self, room: np.ndarray) -> list[int]:
-        """Return where there is so much room each."""
-        found = []
-        for size in room.tolist():
-            if free := self._free.get(size):
-                found.append(free.pop())
-            else:
-                found.append(self._end)
-                self._end += size
-        if self._end > len(self._sum):
+    def _move(self, row: int, room: int) -> None:
+        """Give a row room for so many entries."""
+        if free := self._free.get(room):
+            to = free.pop()
+        else:
+            to, self._end = self._end, self._end + room
+            if self._end > len(self._sum):
+                for array in (self._column, self._sum):
+                    array.resize(2 * self._end, refcheck=False)  # where it lies, if the system can: nobody holds views
+        if before := int(self._room[row]):
+            start = int(self._start[row])
             for array in (self._column, self._sum):
-                array.resize(2 * self._end, refcheck=False)  # where it lies, if the system can: nobody holds views
-        return found
+                array[to : to + before] = array[start : start + before]
+            self._free.setdefault(before, []).append(start)
+        self._start[row], self._room[row] = to, room
+
+    def _forget(self, row: int) -> dict[int, int]:
+        """Keep the largest entries of a row, in their order."""
+        start, end = int(self._start[row]), int(self._start[row] + self._length[row])
+        column, total = self._column[start:end], self._sum[start:end]
+        kept = np.sort(np.lexsort((column, -total))[: self.most])
+        column[: len(kept)], total[: len(kept)] = column[kept], total[kept]
+        self._length[row] = len(kept)
+        return self._read(row)
 
     def _widen(self, n_rows: int) -> None:
         if (missing := n_rows - len(self._length)) > 0:
@@ -137,8 +125,3 @@ class GrowingMatrix:
             self._start, self._length, self._room = (
                 np.pad(array, (0, spare)) for array in (self._start, self._length, self._room)
             )
-
-
-def _room_for(length: np.ndarray) -> np.ndarray:
-    """Return the least power of two that holds each length, SMALLEST or more."""
-    return 2 ** np.ceil(np.log2(np.maximum(length, SMALLEST))).astype(np.int64)
