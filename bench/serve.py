@@ -1,20 +1,22 @@
 """What an answer costs: our server beside doing nothing and beside what a user would write instead, in one run.
 
-    python -m bench.serve [items=50000] [big=1000000] [seconds=10] [connections=1,8,32]
+    python -m bench.serve [items=50000] [big=1000000] [seconds=10] [connections=1,8,32] [rounds=3]
 
 Asks for 20 items for random shoppers of a generated shop, over so many kept connections, of: a FastAPI application on
 Ray Serve that does nothing (the floor), and one that asks two deployments that do nothing; a plain FastAPI application
 by uvicorn with FAISS and torch over the same bundle, without and with our ranker; ours, fused and staged, without and
-with 200 events a second arriving. As many processes each. Then ours over `big` items. Needs wrk. Writes
+with 200 events a second arriving. As many processes each. Then ours over `big` items. All in turn, `rounds` times, since a
+machine's speed changes within minutes: ratios are those of one round, and their median is told. Needs wrk. Writes
 bench/results/serve.json.
 """
 
 import random
+import statistics
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -53,6 +55,7 @@ class ServeBench(Config):
     users: int = Field(20_000, ge=10, description="shoppers of either")
     replicas: int = Field(2, ge=1, description="processes of each server")
     seconds: int = Field(10, ge=1, description="of each load")
+    rounds: int = Field(3, ge=1, description="how often each server is measured, in turn with the others")
     connections: str = Field("1,8,32", description="numbers with commas")
     servers: str = Field("", description="which ones, names with a | between them; empty: all")
 
@@ -62,22 +65,27 @@ Open = Callable[[], AbstractContextManager[Target]]
 
 def main(words: list[str]) -> int:
     """Measure each server in turn; return 1 when one of them refused or broke."""
-    config, rows = ServeBench.parse(words), list[dict[str, Any]]()
+    config, rounds = ServeBench.parse(words), list[list[dict[str, Any]]]()
     with tempfile.TemporaryDirectory(prefix="lsb-") as folder:
         chosen = {
             name: opened for name, opened in servers(config, Path(folder)).items()
             if not config.servers or name in config.servers.split("|")
         }  # fmt: skip
-        for name, opened in tqdm(chosen.items(), unit=" servers", disable=None):
-            with opened() as target:
-                rows += measured(name, target, config, False)
-                if name in ("fused", "staged"):
-                    rows += measured(f"{name} + events", target, config, True)
+        with tqdm(total=config.rounds * len(chosen), unit=" servers", disable=None) as progress:
+            for _ in range(config.rounds):
+                rounds.append([])
+                for name, opened in chosen.items():
+                    with opened() as target:
+                        rounds[-1] += measured(name, target, config, False)
+                        if name in ("fused", "staged"):
+                            rounds[-1] += measured(f"{name} + events", target, config, True)
+                    progress.update()
+    rows = [median_of(alike) for alike in zip(*rounds, strict=True)]
     show(f"{config.items} items, {config.replicas} processes", rows)
-    if ratios := [ratio for ratio in (compared(rows, *sides) for sides in RATIOS) if ratio is not None]:
+    if ratios := [ratio for ratio in (compared(rounds, *sides) for sides in RATIOS) if ratio is not None]:
         show("side by side", ratios)
-    keep("serve", {"config": config.model_dump(), "rows": rows, "ratios": ratios})
-    return int(any(row["failed"] for row in rows))
+    keep("serve", {"config": config.model_dump(), "rows": rows, "ratios": ratios, "rounds": rounds})
+    return int(any(row["failed"] for one in rounds for row in one))
 
 
 def servers(config: ServeBench, folder: Path) -> dict[str, Open]:
@@ -153,19 +161,25 @@ def arriving(port: int, config: ServeBench) -> Iterator[list[int]]:
             sender.join()
 
 
-def compared(
-    rows: list[dict[str, Any]], figure: str, ours: str, theirs: str, connections: int, title: str
-) -> dict[str, Any] | None:
-    """Return how many times the other's figure ours is, nothing where one of them was not measured."""
-    found = {row["server"]: row[figure] for row in rows if row["connections"] == connections}
-    if ours not in found or theirs not in found:
-        return None
+def median_of(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the median of each figure of rows of one server and one number of connections."""
     return {
-        "figure": title,
-        "ours": found[ours],
-        "other": found[theirs],
-        "ratio": round(found[ours] / found[theirs], 2),
-    }
+        name: round(statistics.median(row[name] for row in rows), 3) if isinstance(value, float) else value
+        for name, value in rows[0].items()
+    }  # fmt: skip
+
+
+def compared(
+    rounds: Sequence[list[dict[str, Any]]], figure: str, ours: str, theirs: str, connections: int, title: str
+) -> dict[str, Any] | None:
+    """Return how many times the other's figure ours is, in each round; nothing where one of them was not measured."""
+    ratios = []
+    for rows in rounds:
+        found = {row["server"]: row[figure] for row in rows if row["connections"] == connections}
+        if ours not in found or theirs not in found:
+            return None
+        ratios.append(round(found[ours] / found[theirs], 3))
+    return {"figure": title, "ratio": statistics.median(ratios), "least": min(ratios), "most": max(ratios)}
 
 
 if __name__ == "__main__":
