@@ -5,8 +5,8 @@
 Asks for 20 items for random shoppers of a generated shop, over so many kept connections, of: a FastAPI application on
 Ray Serve that does nothing (the floor), and one that asks two deployments that do nothing; a plain FastAPI application
 by uvicorn with FAISS and torch over the same bundle, without and with our ranker; ours, fused and staged, without and
-with 200 events a second arriving. As many processes each. Then ours over `big` items. All in turn, `rounds` times, since a
-machine's speed changes within minutes: ratios are those of one round, and their median is told. Needs wrk. Writes
+with 200 events a second arriving. As many processes each. Then ours over `big` items. All in turn, `rounds` times: a
+machine's speed changes within minutes. Ratios are those of one round, and their median is told. Needs wrk. Writes
 bench/results/serve.json.
 """
 
