@@ -1,7 +1,9 @@
 """Manifests and images: what a schema, Ray and our own settings can say of them without a cluster to run them."""
 
+import copy
 from typing import Any
 
+import jsonschema
 import kubernetes_validate
 import pytest
 import ray
@@ -10,6 +12,7 @@ from ray.serve.schema import ServeDeploySchema
 
 from cluster.environment import ROOT
 from serve.config import AppArgs
+from tests.cluster.kuberay import RAY_SERVICE
 
 FOLDER, IMAGES = ROOT / "cluster/kubernetes", ROOT / "cluster/container"
 KUBERNETES = "1.33"
@@ -32,6 +35,15 @@ def validate(document: dict[str, Any]) -> None:
 @pytest.mark.parametrize("document", [document for document in DOCUMENTS if document["kind"] != "RayService"])
 def test_kubernetes_own_kinds_are_valid(document: dict[str, Any]) -> None:
     validate(document)
+
+
+def test_kuberay_reads_every_field_of_the_service() -> None:
+    [document] = [document for document in DOCUMENTS if document["kind"] == "RayService"]
+    jsonschema.validate(document, RAY_SERVICE)
+    misspelt = copy.deepcopy(document)
+    misspelt["spec"]["rayClusterConfig"]["authOption"] = misspelt["spec"]["rayClusterConfig"].pop("authOptions")
+    with pytest.raises(jsonschema.ValidationError, match="authOption"):
+        jsonschema.validate(misspelt, RAY_SERVICE)
 
 
 @pytest.mark.parametrize("spec", PODS, ids=lambda spec: spec["containers"][0]["name"])
