@@ -68,7 +68,7 @@ class FlatIndex:
 
 def nearest(queries: np.ndarray, vectors: np.ndarray, k: int) -> np.ndarray:
     """Return the item_idx (s, k) of each query (s, d), best first, -1 beyond the last of vectors (n_items, d)."""
-    at_once = min(len(queries), HELD // len(vectors))
+    at_once = min(len(queries), HELD // max(len(vectors), 1))
     if at_once < SIDE_BY_SIDE or len(vectors) < BLOCKS * k * SMALLEST:
         return faiss.knn(queries, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)[1]
     starts = range(0, len(queries), at_once)
