@@ -106,27 +106,32 @@ def test_a_running_server_keeps_its_log_and_its_settings(server: Server, change:
     assert server.answers()
 
 
-def promoted_and_taken_back(server: Server, name: int) -> None:
+@pytest.fixture(scope="module")
+def another(server: Server) -> str:
+    """A published bundle that is not served."""
+    return copied(Registry(server.registry).find("current"), server.registry / "promoted").name
+
+
+def promoted_and_taken_back(server: Server, another: str, name: int) -> None:
     """Fail unless another bundle and then the old one are served without a failed request."""
     registry = Registry(server.registry)
     old = registry.find("current")
     ledger, answers = Ledger(ITEMS), Answers(server)
     with load(server.port, ledger, callers=2, name=name), answers:
-        for verb, served in (("promote", "promoted"), ("rollback", old.name)):
+        for verb, served in (("promote", another), ("rollback", old.name)):
             assert ledger.wait_for_more(20, timeout_s=30) < 30
-            assert server.work(f"/v1/models/promoted:{verb}") == {"version": served}
+            assert server.work(f"/v1/models/{another}:{verb}") == {"version": served}
             assert registry.current() == served
             assert ledger.wait_for_more(20, timeout_s=30) < 30
     assert ledger.strange == []
     assert (ledger.refusals, answers.failed) == (0, [])
-    assert {old.name, "promoted"} == answers.versions
+    assert {old.name, another} == answers.versions
     assert audit(server.port, ledger) == (0, 0)
     wait_until(lambda: named("ray::op_", os.getpid()) == [])
 
 
-def test_another_bundle_is_promoted_and_taken_back_without_a_failed_request(server: Server) -> None:
-    copied(Registry(server.registry).find("current"), server.registry / "promoted")
-    promoted_and_taken_back(server, name=0)
+def test_another_bundle_is_promoted_and_taken_back_without_a_failed_request(server: Server, another: str) -> None:
+    promoted_and_taken_back(server, another, name=0)
 
 
 def test_a_snapshot_holds_the_state_as_it_is(server: Server) -> None:
@@ -157,8 +162,9 @@ def test_the_gateways_do_the_work_of_a_killed_stage_until_it_is_back(server: Ser
 
 
 @pytest.mark.slow
-def test_another_bundle_and_its_stages_are_promoted_and_taken_back_too(server: Server) -> None:
-    promoted_and_taken_back(server, name=3)
+def test_another_bundle_and_its_stages_are_promoted_and_taken_back_too(server: Server, another: str) -> None:
+    server.deploy("staged")  # as it is already, but where this test runs alone
+    promoted_and_taken_back(server, another, name=3)
     assert len(named(RETRIEVER, os.getpid())) == len(named(RANKER, os.getpid())) == 1
 
 
@@ -213,7 +219,7 @@ def test_lost_calls_and_lost_answers_lose_no_event_and_apply_none_twice(server: 
     ray.serve.run(gateway.bind(*gateway_settings({"": folder}, args)), name="liveshelf")
     until(server.answers, in_a_row=5)
     ledger, callers, (before, _) = Ledger(ITEMS), 3, live_state_hash()
-    with load(server.port, ledger, callers, name=2):
+    with load(server.port, ledger, callers, name=4):
         assert ledger.wait_for_more(150, timeout_s=60) < 60
     assert audit(server.port, ledger) == (0, 0)
     after = live_state_hash()

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from ray import cloudpickle
 
 from bench.client import Client
+from cluster.environment import cluster_mark
 from cluster.haproxy import free_port
 from serve.api.routes import make_api
 from serve.app import REQUEST_S
@@ -63,7 +64,7 @@ class Broken:
 
 
 def broken_api() -> FastAPI:
-    return make_api(lambda: 1 // 0)  # pyright: ignore[reportArgumentType, reportReturnType]
+    return make_api(lambda: 1 // 0, mark=cluster_mark())  # pyright: ignore[reportArgumentType, reportReturnType]
 
 
 def test_an_internal_error_of_a_replica_is_a_problem_too(port: int) -> None:
