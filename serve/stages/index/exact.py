@@ -6,10 +6,6 @@ import faiss
 import numpy as np
 
 MOST_GONE = 256  # items no longer offered that are looked for along with the others, and then left out
-SIDE_BY_SIDE = 4  # queries from which one product for all of them takes less than reading the items for each
-HELD = 2**22  # scores of a product, which should stay in the processor's cache
-BLOCKS = 4  # for each item that is wanted
-SMALLEST = 8  # items in one of them
 GATHERED = 4  # times what a row costs that is read in its turn, one costs that is picked
 
 
@@ -55,7 +51,7 @@ class FlatIndex:
         return best_among(vector, self._shelf.vectors, np.flatnonzero(shown & ~self._shelf.gone), k)
 
     def search_each(self, vectors: np.ndarray, k: int) -> np.ndarray:
-        """As Index.search_each; sixteen together take as long as six apart."""
+        """As Index.search_each."""
         items, gone = self._shelf.vectors, self._shelf.gone
         if not (n_gone := int(np.count_nonzero(gone))):
             return nearest(vectors, items, k)
@@ -68,30 +64,7 @@ class FlatIndex:
 
 def nearest(queries: np.ndarray, vectors: np.ndarray, k: int) -> np.ndarray:
     """Return the item_idx (s, k) of each query (s, d), best first, -1 beyond the last of vectors (n_items, d)."""
-    at_once = min(len(queries), HELD // max(len(vectors), 1))
-    if at_once < SIDE_BY_SIDE or len(vectors) < BLOCKS * k * SMALLEST:
-        return faiss.knn(queries, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)[1]
-    starts = range(0, len(queries), at_once)
-    return np.concatenate([_best_rows(vectors @ queries[start : start + at_once].T, k) for start in starts])
-
-
-def _best_rows(score: np.ndarray, k: int) -> np.ndarray:
-    """Return the rows (s, k) with the highest scores (n, s) of each column, best first, the earlier among equals.
-
-    Rows are dealt into blocks. The k-th best of the blocks' best is no better than the k-th best row, and little worse:
-    so few rows are left to be put in order.
-    """
-    s, n_blocks = score.shape[1], BLOCKS * k
-    dealt = len(score) // n_blocks * n_blocks
-    blocks, rest = score[:dealt].reshape(-1, n_blocks * s), score[dealt:]
-    best = blocks.max(axis=0).reshape(n_blocks, s)
-    least = np.partition(best, n_blocks - k, axis=0)[n_blocks - k]
-    # A comparison of long rows takes a seventh of the time of one that is s wide.
-    at = np.concatenate((np.flatnonzero(blocks >= np.tile(least, n_blocks)), dealt * s + np.flatnonzero(rest >= least)))
-    row, column = np.divmod(at, s)
-    order = np.lexsort((-score.ravel()[at], column))
-    begins = np.searchsorted(column[order], np.arange(s))
-    return row[order[begins[:, None] + np.arange(k)]]
+    return faiss.knn(queries, vectors, k, metric=faiss.METRIC_INNER_PRODUCT)[1]
 
 
 def best_among(vector: np.ndarray, vectors: np.ndarray, item_idx: np.ndarray, k: int) -> np.ndarray:
