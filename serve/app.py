@@ -45,6 +45,7 @@ log = logging.getLogger(__name__)
 NAME = "liveshelf"  # of the application, and what the names of its stages begin with
 REQUEST_S = 5.0
 DRAIN_S, POLL_S = 30.0, 0.2
+CARD_SHARE = 0.1  # of a card, that a stage asks for where there are any: it is placed with one, and others beside it
 
 
 class Shop:
@@ -153,8 +154,9 @@ def bound_stages(folder: str, args: AppArgs) -> dict[str, ray.serve.Application]
     """Return the stages that are deployments of their own, by what they are called; none in the fused topology."""
     if not _staged(args):
         return {}
-    retriever = _deployed(RetrieverReplica, args, {"num_replicas": args.retriever_replicas})
-    ranker = _deployed(RankerReplica, args, {"num_replicas": args.ranker_replicas})
+    cards = CARD_SHARE if _has_cards() else 0
+    retriever = _deployed(RetrieverReplica, args, {"num_replicas": args.retriever_replicas}, cards)
+    ranker = _deployed(RankerReplica, args, {"num_replicas": args.ranker_replicas}, cards)
     return {"retriever": retriever.bind(folder, args.index), "ranker": ranker.bind(folder)}
 
 
@@ -234,12 +236,12 @@ def _leaving_gateways() -> int:
     return states.get("STOPPING", 0)
 
 
-def _deployed(room: Any, args: AppArgs, how_many: dict[str, Any]) -> Any:
+def _deployed(room: Any, args: AppArgs, how_many: dict[str, Any], cards: float = 0) -> Any:
     return ray.serve.deployment(
         max_ongoing_requests=64, max_queued_requests=args.max_queued_requests,
         backpressure_config={"status_code": 503, "retry_after_s": 1},
         health_check_period_s=1, health_check_timeout_s=5, graceful_shutdown_timeout_s=5,
-        ray_actor_options={"num_cpus": 0}, **how_many,
+        ray_actor_options={"num_cpus": 0, "num_gpus": cards}, **how_many,
     )(room)  # fmt: skip
 
 
@@ -256,5 +258,9 @@ def stages_apart(retriever: DeploymentHandle, ranker: DeploymentHandle, here: Fo
 
 def _staged(args: AppArgs) -> bool:
     if args.topology == "auto" and len(args.shops()) == 1:
-        return ray.cluster_resources().get("GPU", 0) > 0
+        return _has_cards()
     return args.topology == "staged"
+
+
+def _has_cards() -> bool:
+    return ray.cluster_resources().get("GPU", 0) > 0

@@ -1,4 +1,4 @@
-"""What the KubeRay operator, 1.5, reads of a RayService: names, types and choices of the fields that are its own.
+"""What the KubeRay operator, 1.5, reads of its own kinds: names, types and choices of the fields that are its own.
 
 Pods are Kubernetes' own and are held against its schema; here they are any mapping.
 """
@@ -33,6 +33,10 @@ CLUSTER = closed(
     gcsFaultToleranceOptions=closed(
         redisUsername=CREDENTIAL, redisPassword=CREDENTIAL, redisAddress=TEXT, externalStorageNamespace=TEXT
     ),
+)  # fmt: skip
+RAY_CLUSTER = closed(
+    ("apiVersion", "kind", "metadata", "spec"),
+    apiVersion={"const": "ray.io/v1"}, kind={"const": "RayCluster"}, metadata=ANY, spec=CLUSTER,
 )  # fmt: skip
 RAY_SERVICE = closed(
     ("apiVersion", "kind", "metadata", "spec"),

@@ -29,6 +29,14 @@ def test_ray_accepts_every_variant(name: str) -> None:
     validate_config(prepare_config(config))
 
 
+@pytest.mark.parametrize(
+    ("name", "card", "spot"),
+    [("aws", "InstanceType", "InstanceMarketOptions"), ("gcp", "guestAccelerators", "scheduling")],
+)
+def test_clouds_have_workers_with_cards_at_the_price_of_what_is_left(name: str, card: str, spot: str) -> None:
+    assert {card, spot} <= set(variant(name)["available_node_types"]["gpu_worker"]["node_config"])
+
+
 @pytest.mark.parametrize("role", ["head", "worker"])
 def test_every_start_sets_the_token_itself(role: str) -> None:
     starts = [line for line in variant("local")[f"{role}_start_ray_commands"] if "ray start" in line]

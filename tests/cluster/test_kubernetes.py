@@ -12,7 +12,7 @@ from ray.serve.schema import ServeDeploySchema
 
 from cluster.environment import ROOT
 from serve.config import AppArgs
-from tests.cluster.kuberay import RAY_SERVICE
+from tests.cluster.kuberay import RAY_CLUSTER, RAY_SERVICE
 
 FOLDER, IMAGES = ROOT / "cluster/kubernetes", ROOT / "cluster/container"
 KUBERNETES = "1.33"
@@ -21,10 +21,12 @@ DOCUMENTS: list[dict[str, Any]] = [
 ]
 [SERVICE] = [document["spec"] for document in DOCUMENTS if document["kind"] == "RayService"]
 CLUSTER = SERVICE["rayClusterConfig"]
-GROUPS = [CLUSTER["headGroupSpec"], *CLUSTER["workerGroupSpecs"]]
+[TRAINING] = [document["spec"] for document in DOCUMENTS if document["kind"] == "RayCluster"]
+GROUPS = [group for one in (CLUSTER, TRAINING) for group in (one["headGroupSpec"], *one["workerGroupSpecs"])]
 PODS = [group["template"]["spec"] for group in GROUPS] + [
     document["spec"]["template"]["spec"] for document in DOCUMENTS if document["kind"] == "StatefulSet"
 ]
+KUBERAYS = {"RayService": RAY_SERVICE, "RayCluster": RAY_CLUSTER}
 CONFIG = yaml.safe_load(SERVICE["serveConfigV2"])
 
 
@@ -32,18 +34,20 @@ def validate(document: dict[str, Any]) -> None:
     kubernetes_validate.validate(document, KUBERNETES, strict=True)
 
 
-@pytest.mark.parametrize("document", [document for document in DOCUMENTS if document["kind"] != "RayService"])
+@pytest.mark.parametrize("document", [document for document in DOCUMENTS if document["kind"] not in KUBERAYS])
 def test_kubernetes_own_kinds_are_valid(document: dict[str, Any]) -> None:
     validate(document)
 
 
-def test_kuberay_reads_every_field_of_the_service() -> None:
-    [document] = [document for document in DOCUMENTS if document["kind"] == "RayService"]
-    jsonschema.validate(document, RAY_SERVICE)
+@pytest.mark.parametrize("kind", KUBERAYS)
+def test_kuberay_reads_every_field_of_its_own_kinds(kind: str) -> None:
+    [document] = [document for document in DOCUMENTS if document["kind"] == kind]
+    jsonschema.validate(document, KUBERAYS[kind])
     misspelt = copy.deepcopy(document)
-    misspelt["spec"]["rayClusterConfig"]["authOption"] = misspelt["spec"]["rayClusterConfig"].pop("authOptions")
+    cluster = misspelt["spec"].get("rayClusterConfig", misspelt["spec"])
+    cluster["authOption"] = cluster.pop("authOptions")
     with pytest.raises(jsonschema.ValidationError, match="authOption"):
-        jsonschema.validate(misspelt, RAY_SERVICE)
+        jsonschema.validate(misspelt, KUBERAYS[kind])
 
 
 @pytest.mark.parametrize("spec", PODS, ids=lambda spec: spec["containers"][0]["name"])
@@ -71,13 +75,15 @@ def test_ray_accepts_the_serve_config_and_we_its_settings() -> None:
 
 
 def test_versions_are_those_that_are_installed() -> None:
-    assert CLUSTER["rayVersion"] == ray.__version__
+    assert CLUSTER["rayVersion"] == TRAINING["rayVersion"] == ray.__version__
 
 
 def test_what_one_manifest_names_another_one_has() -> None:
     named = {(document["kind"], document["metadata"]["name"]) for document in DOCUMENTS}
-    claims = [volume["persistentVolumeClaim"]["claimName"] for volume in PODS[0]["volumes"] if len(volume) == 2
-              and "persistentVolumeClaim" in volume]  # fmt: skip
+    claims = [
+        volume["persistentVolumeClaim"]["claimName"]
+        for pod in PODS for volume in pod.get("volumes", []) if "persistentVolumeClaim" in volume
+    ]  # fmt: skip
     assert {("PersistentVolumeClaim", claim) for claim in claims} <= named
     host, _, port = CLUSTER["gcsFaultToleranceOptions"]["redisAddress"].partition(":")
     [service] = [
