@@ -30,7 +30,7 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY) ## train on a year of groceries, serve, and watch a click change a list
 	@$(BIN)/python -m serve.demo
 
-test: $(READY) ## the tests that fit into four minutes
+test: $(READY) ## the tests that take ten minutes on two cores
 	@$(PYTEST) -m 'not slow and not cluster'
 
 test-all: $(READY) ## every test that needs one machine

@@ -137,20 +137,6 @@ def test_readers_of_steps_hear_of_events_and_of_a_loaded_image(bundle: Path, dat
     run(work())
 
 
-def test_whoever_does_something_for_the_first_time_is_known_without_asking(bundle: Path, data: Path) -> None:
-    async def work() -> None:
-        store, view = await beginning(bundle, data)
-        for number, user_id in enumerate(("new", "u1", "new")):
-            view.apply((await send(store, [event(f"e{number}", user_id, number)], view.position)).batches)
-        for user_id in ("new", "u1"):
-            found, expected = view.user(user_id), await store.user(user_id, view.position)
-            assert found is not None
-            assert found.history.item_idx.tolist() == expected.history.item_idx.tolist()
-        await store.close()
-
-    run(work())
-
-
 def test_a_miss_asks_the_store_once_however_many_wait(bundle: Path, data: Path) -> None:
     async def work() -> None:
         store, view = await beginning(bundle, data, busy=("u1", "u2"))
@@ -168,16 +154,16 @@ def test_a_miss_asks_the_store_once_however_many_wait(bundle: Path, data: Path) 
     run(work())
 
 
-def test_nobody_is_asked_for_whom_no_event_changed_and_their_events_are_seen(bundle: Path, data: Path) -> None:
+def test_nobody_is_asked_for_whose_events_were_all_seen(bundle: Path, data: Path) -> None:
     async def work() -> None:
         store, view = await beginning(bundle, data, busy=("u2",))
         source = SlowSource(store)
         source.answer.set()
         assert [len((await view.fetch(user_id, source)).history) for user_id in ("nobody", "u1", "u2")] == [0, 3, 4]
         assert source.questions == ["u2"]
-        await send(store, [event("e1", "u1", 1), event("e2", "u3", 2)])
+        await send(store, [event("e1", "u1", 1), event("e2", "u3", 2), event("e3", "new", 2), event("e4", "new", 3)])
         view.apply(await store.changes(view.position, 0))
-        assert [len((await view.fetch(user_id, source)).history) for user_id in ("u1", "u3")] == [4, 4]
+        assert [len((await view.fetch(user_id, source)).history) for user_id in ("u1", "u3", "new")] == [4, 4, 2]
         assert source.questions == ["u2"]
         await store.close()
 
