@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from cluster.processes import descendants, end, started_at, title
+from cluster.processes import descendants, end, parent, started_at, title
 from cluster.telemetry import configure_logging
 
 log = logging.getLogger(__name__)
@@ -97,8 +97,14 @@ def keep(root: int) -> None:
 
 def newest(program: str, root: int) -> int | None:
     """Return the pid of the process below `root` that runs a program and began last, None where there is none."""
-    found = {pid: tick for pid, tick in descendants(root).items() if title(pid).partition(" ")[0] == program}
-    return max(found, key=lambda pid: found[pid], default=None)
+    found = {pid: tick for pid, tick in descendants(root).items() if runs(program, pid)}
+    own = {pid: tick for pid, tick in found.items() if (starter := parent(pid)) and not runs(program, starter)}
+    return max(own, key=lambda pid: own[pid], default=None)
+
+
+def runs(program: str, pid: int) -> bool:
+    """Whether a process runs a program; a child that it has just forked bears its name too, until it runs its own."""
+    return title(pid).partition(" ")[0] == program
 
 
 def reap() -> None:

@@ -24,6 +24,12 @@ def title(pid: int) -> str:
     return " ".join((Path(program).name if is_path else program, *words))
 
 
+def parent(pid: int) -> int | None:
+    """Return the process that a process is a child of, or None when it is gone."""
+    fields = _stat(pid)
+    return None if fields is None else int(fields[1])
+
+
 def descendants(pid: int) -> dict[int, int]:
     """Return pid → start tick of a process's children, their children and so on."""
     parents: dict[int, list[int]] = {}

@@ -43,6 +43,18 @@ class Kept:
         return pid
 
 
+def test_what_a_program_has_just_forked_is_not_taken_for_it(tmp_path: Path) -> None:
+    (tmp_path / RAYLET).symlink_to(sys.executable)
+    forking = "import os, sys; child = os.fork(); child and print(child, flush=True); sys.stdin.read()"
+    line = [tmp_path / RAYLET, "-c", forking]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as one:
+        assert one.stdin and one.stdout
+        child = int(one.stdout.readline())
+        assert {child, one.pid} <= set(descendants(os.getpid()))
+        assert newest(RAYLET, os.getpid()) == one.pid
+        one.stdin.close()
+
+
 @pytest.fixture
 def keeping(tmp_path: Path) -> Iterator[Callable[[str], Kept]]:
     """Starts one, given a word that its GCS was started with."""
