@@ -1,10 +1,10 @@
-"""Far more requests than the server can answer: does it go on answering, and refuse the others at once?
+"""Three times as many requests as the server can answer: does it go on answering, and refuse the others at once?
 
-    python -m bench.overload [connections=512] [seconds=10] [topology=fused]
+    python -m bench.overload [times=3] [connections=512] [seconds=10] [topology=fused]
 
-Loads it over 32 connections, which is its peak; then over so many that each asks again as soon as it is answered or
-refused; then over 32 again. A probe beside them tells how long answers and refusals take. Needs wrk. Writes
-bench/results/overload.json.
+Loads it over 32 connections, which is its peak; then over so many, each of which asks again some time after it was
+answered or refused, that `times` the peak is asked; then over 32 again. A probe beside them tells how long answers and
+refusals take. Needs wrk. Writes bench/results/overload.json.
 """
 
 import sys
@@ -24,6 +24,7 @@ from bench.shop import publish_shop
 from bench.wrk import load
 from cluster.command import run_command
 from cluster.config import Config
+from cluster.front_door import ROOM
 
 PEAK = 32  # connections
 ASKED_EVERY_S = 0.005
@@ -34,6 +35,7 @@ class OverloadBench(Config):
 
     items: int = Field(50_000, ge=100, description="items of the generated shop")
     users: int = Field(20_000, ge=10, description="its shoppers")
+    times: float = Field(3.0, gt=0, description="the peak that is asked")
     connections: int = Field(512, ge=64, description="of the overload")
     seconds: int = Field(10, ge=1, description="of each load")
     topology: Literal["fused", "staged"] = Field("fused", description="of the server")
@@ -62,27 +64,39 @@ def main(words: list[str]) -> int:
         with serving(Path(folder), config.topology, config.replicas) as server:
             target = Target(server.port, server.head_pid)
             load(target, config.users, PEAK, 3)
-            for connections in (PEAK, config.connections, PEAK):
-                probe = Probe(server.port)
-                with beside(probe.ask, ASKED_EVERY_S):
-                    found = load(target, config.users, connections, config.seconds)
-                rows.append({"connections": connections, **found._asdict(), **told(probe)})
+            rows.append(measured(target, config, PEAK))
+            pausing = config.connections - ROOM * config.replicas  # the others are in hand
+            pause_ms = 1e3 * pausing / (config.times * rows[0]["answered_s"])
+            rows.append(measured(target, config, config.connections, round(pause_ms)))
+            rows.append(measured(target, config, PEAK))
     for row in rows:
-        row["answered_s"] = round(row["requests_s"] - row["failed"] / config.seconds, 1)
         row["of_peak"] = round(row["answered_s"] / rows[0]["answered_s"], 2)
     show("overload", rows)
     keep("overload", {"config": config.model_dump(), "rows": rows})
     return int(any(row["other"] for row in rows))
 
 
+def measured(target: Target, config: OverloadBench, connections: int, pause_ms: int = 0) -> dict[str, Any]:
+    """Return what a load came to, and what a probe saw beside it."""
+    probe = Probe(target.port)
+    with beside(probe.ask, ASKED_EVERY_S):
+        found = load(target, config.users, connections, config.seconds, pause_ms=pause_ms)
+    answered_s = round(found.requests_s - found.failed / config.seconds, 1)
+    return {"connections": connections, "asked_s": found.requests_s, "answered_s": answered_s, **told(probe)}
+
+
 def told(probe: Probe) -> dict[str, Any]:
     """Return what a probe saw."""
-    refused = quantiles(probe.times_ms[503]) if 503 in probe.times_ms else {"p50_ms": None, "p99_ms": None}
+    kinds, nothing = {"answer": 200, "refusal": 503}, {"p50_ms": None, "p99_ms": None}
+    times = {kind: probe.times_ms.get(status, []) for kind, status in kinds.items()}
     return {
-        "probe_answers": len(probe.times_ms.get(200, [])), "probe_refusals": len(probe.times_ms.get(503, [])),
-        **{f"refusal_{name}": value for name, value in refused.items()},
-        "other": sum(len(times) for status, times in probe.times_ms.items() if status not in (200, 503)),
-    }  # fmt: skip
+        **{
+            f"{kind}_{name}": value
+            for kind, of_kind in times.items()
+            for name, value in (quantiles(of_kind) if of_kind else nothing).items()
+        },
+        "other": sum(len(of_status) for status, of_status in probe.times_ms.items() if status not in kinds.values()),
+    }
 
 
 if __name__ == "__main__":

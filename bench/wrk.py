@@ -27,6 +27,9 @@ done = function(summary, latency, requests)
     latency:percentile(50) / 1e3, latency:percentile(99) / 1e3))
 end
 """
+PAUSES = """
+delay = function() return math.random(0, 2 * %d) end
+"""
 
 
 class Load(NamedTuple):
@@ -39,12 +42,15 @@ class Load(NamedTuple):
     failed: int  # answers other than 2xx, and none
 
 
-def load(target: Target, users: int, connections: int, seconds: int, idle: float = 0.0) -> Load:
-    """Ask for slates of random shoppers u0, u1, … over so many connections; idle: cores used without load."""
+def load(target: Target, users: int, connections: int, seconds: int, idle: float = 0.0, pause_ms: int = 0) -> Load:
+    """Ask for slates of random shoppers u0, u1, … over so many connections.
+
+    idle: cores used without load; pause_ms: between an answer and the next request of a connection, on average.
+    """
     if shutil.which("wrk") is None:
         raise ConfigError("wrk is not installed; `apt-get install wrk`")
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(SCRIPT % (users - 1))
+        script.write(SCRIPT % (users - 1) + (PAUSES % pause_ms if pause_ms else ""))
         script.flush()
         before = cpu_s(target.root)
         done = subprocess.run(

@@ -22,6 +22,9 @@ SERVES_OWN = ("x-request-timeout-seconds", "x-request-disconnect-disabled")  # b
 REQUEST_ID = "x-request-id"
 CLUSTER = "x-liveshelf-cluster"  # whose balancer a request came through
 ADDRESS = "x-liveshelf-address"  # and from where
+REFUSED = "x-liveshelf-refused"  # by which balancer, and how many it has refused by itself since it began
+ROOM = 64  # requests that a gateway has in hand; one more would wait behind them for longer than its page does
+UNBOUNDED = ("/healthz", "/readyz", "/metrics")  # asked by whoever watches, most of all when there is no room
 DETAILS = {
     400: "this is not HTTP",
     408: "the request did not arrive in time",
@@ -40,9 +43,13 @@ def install(folder: Path, mark: str) -> str:
     """
     for status, detail in DETAILS.items():
         (folder / f"say{status}").write_text(problem(status, detail))
-    places = {name: folder / name for name in ("defaults", "clients", "nobody")}
+    places = {name: folder / name for name in ("defaults", "clients", "nobody", "full")}
     places["defaults"].write_text(_lines(*(f"errorfile {own} {folder}/say{ours}" for own, ours in ANSWERS.items())))
     places["clients"].write_text(_lines(
+        "http-request set-log-level silent",  # paths hold ids, nobody reads it, and it costs what a request costs twice
+        "stick-table type integer size 1 store gpc0",
+        "http-request track-sc0 int(0)",
+        f"http-request set-header {REFUSED} \"%[hostname] %[sc0_get_gpc0]\"",
         *(f"http-request del-header {name}" for name in (*SERVES_OWN, CLUSTER)),
         *([f"http-request set-header {CLUSTER} {mark}"] if mark else []),
         f"http-request set-header {ADDRESS} %[src]",
@@ -51,12 +58,20 @@ def install(folder: Path, mark: str) -> str:
         f"http-request return status 413 default-errorfiles if {{ req.hdr_val(content-length) gt {MAX_BODY_BYTES} }}",
         f"http-response return status 503 default-errorfiles if {{ status 408 503 }} {PLAIN}",
         f"http-response return status 500 default-errorfiles if {{ status 500 }} {PLAIN}",
+        "http-response set-var(txn.is_theirs) bool(true)",
+        "http-after-response sc-inc-gpc0(0) if { status ge 500 } !{ var(txn.is_theirs) -m found }",
     ))  # fmt: skip
     places["nobody"].write_text(_lines("http-request return status 503 default-errorfiles"))  # no application is there
-    defaults, clients, nobody = (shlex.quote(str(place)) for place in places.values())
+    places["full"].write_text(_lines(
+        f"http-request set-var(txn.room) nbsrv,mul({ROOM})",
+        f"http-request return status 503 default-errorfiles if {{ be_conn,sub(txn.room) gt 0 }} "
+        f"!{{ path {' '.join(UNBOUNDED)} }}",
+    ))  # fmt: skip
+    defaults, clients, nobody, full = (shlex.quote(str(place)) for place in places.values())
     return f"""grep -q {SERVES_OWN[0]} "$3" || sed -i -E -e '/^ *errorfile 50/d' -e '/^defaults$/r '{defaults} \\
   -e '/^frontend http_frontend$/{{n;r '{clients} -e '}}' \\
-  -e '/^backend default_backend$/{{n;r '{nobody} -e d -e '}}' "$3"
+  -e '/^backend default_backend$/{{n;r '{nobody} -e d -e '}}' \
+  -e '/^backend default_backend$/!{{/^backend /r '{full} -e '}}' "$3"
 """
 
 

@@ -20,6 +20,7 @@ from ray.serve.handle import DeploymentHandle
 
 from cluster.environment import cluster_mark
 from cluster.errors import ConfigError, RuntimeStartError
+from cluster.front_door import ROOM
 from cluster.keys import Keyring
 from cluster.requests import carried, current_tenant
 from cluster.telemetry import are_json
@@ -44,6 +45,7 @@ log = logging.getLogger(__name__)
 
 NAME = "liveshelf"  # of the application, and what the names of its stages begin with
 REQUEST_S = 5.0
+QUEUED = 200  # requests that wait at a replica, where several balancers each find room, or there is none
 DRAIN_S, POLL_S = 30.0, 0.2
 CARD_SHARE = 0.1  # of a card, that a stage asks for where there are any: it is placed with one, and others beside it
 
@@ -155,8 +157,8 @@ def bound_stages(folder: str, args: AppArgs) -> dict[str, ray.serve.Application]
     if not _staged(args):
         return {}
     cards = CARD_SHARE if _has_cards() else 0
-    retriever = _deployed(RetrieverReplica, args, {"num_replicas": args.retriever_replicas}, cards)
-    ranker = _deployed(RankerReplica, args, {"num_replicas": args.ranker_replicas}, cards)
+    retriever = _deployed(RetrieverReplica, {"num_replicas": args.retriever_replicas}, cards)
+    ranker = _deployed(RankerReplica, {"num_replicas": args.ranker_replicas}, cards)
     return {"retriever": retriever.bind(folder, args.index), "ranker": ranker.bind(folder)}
 
 
@@ -165,7 +167,7 @@ def bound_gateway(folders: Mapping[str, str], args: AppArgs, stages: Iterable[An
     how_many = args.scaling.options(args.replicas, args.max_replicas)
     how_many["max_replicas_per_node"] = args.max_replicas_per_node
     api = replica_api(args.allowed_origins(), list(folders))
-    gateway = _deployed(ray.serve.ingress(api)(Gateway), args, how_many)
+    gateway = _deployed(ray.serve.ingress(api)(Gateway), how_many)
     return gateway.bind(*gateway_settings(folders, args), *stages)
 
 
@@ -236,9 +238,9 @@ def _leaving_gateways() -> int:
     return states.get("STOPPING", 0)
 
 
-def _deployed(room: Any, args: AppArgs, how_many: dict[str, Any], cards: float = 0) -> Any:
+def _deployed(room: Any, how_many: dict[str, Any], cards: float = 0) -> Any:
     return ray.serve.deployment(
-        max_ongoing_requests=64, max_queued_requests=args.max_queued_requests,
+        max_ongoing_requests=ROOM, max_queued_requests=QUEUED,
         backpressure_config={"status_code": 503, "retry_after_s": 1},
         health_check_period_s=1, health_check_timeout_s=5, graceful_shutdown_timeout_s=5,
         ray_actor_options={"num_cpus": 0, "num_gpus": cards}, **how_many,

@@ -71,7 +71,6 @@ class AppArgs(Places):
         1.0, ge=0, le=1, description="of slates, to keep with all that they were made of; 5 to 8 KB each"
     )
     guard: bool = Field(True, description="whether the bundle's items answer while learning is found to do harm")
-    max_queued_requests: int = Field(200, ge=1, description="requests waiting for a replica before 503 is answered")
     rates: RatesConfig = RatesConfig.parse([])
     origins: str = Field("", description="with commas: pages whose scripts may call, as https://shop.example; `*`: any")
     index: IndexConfig = IndexConfig.parse([])

@@ -57,6 +57,16 @@ class Metrics:
         return Counter(name, meaning, ("process", label), registry=self._registry)
 
 
+def refusals(balancer: str, how_many: int) -> str:
+    """Return, as text, how many requests a balancer refused since it began, because no replica could answer."""
+    registry, meaning = (
+        CollectorRegistry(),
+        "Requests refused before any replica: too many, too late, or none was ready.",
+    )
+    Counter("liveshelf_refused", meaning, ("balancer",), registry=registry).labels(balancer).inc(how_many)
+    return generate_latest(registry).decode()
+
+
 class _Told:
     """What several processes told, as one collector."""
 

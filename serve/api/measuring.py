@@ -8,10 +8,11 @@ from fastapi import APIRouter, Request, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from cluster.errors import UnavailableError
+from cluster.front_door import CLUSTER, REFUSED
 from cluster.requests import current_tenant, within_each
 from serve.api.access import caller_of
 from serve.engine import Engine
-from serve.metrics import CONTENT_TYPE, Metrics, together
+from serve.metrics import CONTENT_TYPE, Metrics, refusals, together
 
 
 class Measured:
@@ -40,8 +41,11 @@ class Measured:
             self._metrics_of().request(scope["method"], route, status, time.perf_counter() - began)
 
 
-def metric_routes(engine_of: Callable[[], Engine], tenants: Sequence[str]) -> APIRouter:
-    """Return the route that Prometheus reads; tenants: whose figures the operator's keys are told, beside its own."""
+def metric_routes(engine_of: Callable[[], Engine], tenants: Sequence[str], mark: str) -> APIRouter:
+    """Return the route that Prometheus reads.
+
+    tenants: whose figures the operator's keys are told, beside its own; mark: as `cluster_mark`.
+    """
     routes = APIRouter(tags=["metrics"])
 
     @routes.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
@@ -53,9 +57,19 @@ def metric_routes(engine_of: Callable[[], Engine], tenants: Sequence[str]) -> AP
         told = await gather(*map(figures_of, engines.values()))
         names = engines if is_operator else [""]  # its own figures a shop is told like one without tenants
         texts = [(name, text) for name, own in zip(names, told, strict=True) for text in own]
+        if (refused := refused_before(request, mark)) and (is_operator or not current_tenant()):
+            texts.append(("", refused))
         return Response(together(texts), media_type=CONTENT_TYPE)
 
     return routes
+
+
+def refused_before(request: Request, mark: str) -> str:
+    """Return how many requests the balancer that this one came through has refused by itself; nothing without one."""
+    balancer, _, refused = request.headers.get(REFUSED, "").partition(" ")
+    if not mark or request.headers.get(CLUSTER) != mark or not refused.isdecimal():
+        return ""
+    return refusals(balancer, int(refused))
 
 
 async def figures_of(engine: Engine) -> list[str]:

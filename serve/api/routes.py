@@ -145,7 +145,7 @@ def make_api(
     api.include_router(list_routes(engine_of))
     api.include_router(decision_routes(engine_of))
     api.include_router(preview_routes(engine_of))
-    api.include_router(metric_routes(engine_of, tenants))
+    api.include_router(metric_routes(engine_of, tenants, mark))
     api.include_router(model_routes(engine_of, releases_of))
     api.include_router(operation_routes(releases_of))
     for kind in KINDS:

@@ -16,8 +16,17 @@ import pytest
 class Replica(BaseHTTPRequestHandler):
     """Answers with the status that its path names, in plain text, and says which headers came."""
 
+    held = threading.Semaphore(0)  # how many of those that wait may be answered
+    came = threading.Semaphore(0)  # how many of them have come
+
     def do_GET(self) -> None:
-        _, _, status, kind = self.path.split("/")
+        if self.path == "/metrics":
+            status, kind = "200", "text"
+        else:
+            _, _, status, kind = self.path.split("/")
+        if kind == "waits":
+            self.came.release()
+            self.held.acquire()
         body = json.dumps(dict(self.headers.items())).encode()
         self.send_response(int(status))
         self.send_header("content-type", f"{kind}/plain")

@@ -2,8 +2,10 @@
 
 import http.client
 import json
+import socket
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,19 +13,19 @@ from typing import Any
 
 import pytest
 
-from cluster.front_door import MAX_BODY_BYTES, SAFE
+from cluster.front_door import MAX_BODY_BYTES, ROOM, SAFE
 from cluster.haproxy import free_port, install_haproxy
 from serve.api import bodies, problems
-from tests.cluster.balanced import balancer, replica
+from tests.cluster.balanced import Replica, balancer, replica
 
 # What of Ray's template the lines are put beside; `nobody` is a server that does not listen.
 CONFIG = """global
-    maxconn 100
+    maxconn 200
 defaults
     mode http
     timeout connect 1s
-    timeout client 1s
-    timeout server 1s
+    timeout client 9s
+    timeout server 9s
     timeout http-request 1s
     errorfile 502 {folder}/500.http
     errorfile 503 {folder}/500.http
@@ -31,7 +33,7 @@ defaults
 frontend http_frontend
     bind 127.0.0.1:{port}
     use_backend gone if {{ path_beg /gone }}
-    use_backend shop if {{ path_beg /shop }}
+    use_backend shop if {{ path_beg /shop /metrics }}
     default_backend default_backend
 backend default_backend
     http-request return status 404 content-type text/plain lf-string "Path '%[path]' not found."
@@ -141,3 +143,31 @@ def test_every_request_says_through_whose_balancer_it_came(port: int) -> None:
     for headers in ({}, {"x_liveshelf_cluster": "theirs"}):
         _, _, body = ask(port, "/shop/200/text", **headers)
         assert body["x-liveshelf-cluster"] == "ours"
+
+
+def test_what_a_replica_has_no_room_for_is_refused_and_what_it_has_in_hand_answered(port: int) -> None:
+    with ThreadPoolExecutor(ROOM) as callers:
+        waiting = [callers.submit(ask, port, "/shop/200/waits") for _ in range(ROOM)]
+        for _ in waiting:
+            assert Replica.came.acquire(timeout=5)
+        try:
+            status, told, body = ask(port, "/shop/200/text")
+            assert (status, body["status"], told["retry-after"]) == (503, 503, "1")
+            assert ask(port, "/metrics")[0] == 200  # who watches is answered
+        finally:
+            Replica.held.release(ROOM)
+        assert [answer.result()[0] for answer in waiting] == [200] * ROOM
+    assert ask(port, "/shop/200/text")[0] == 200
+
+
+def test_a_replica_hears_how_many_were_refused_before_it(port: int) -> None:
+    def refused() -> int:
+        _, _, heard = ask(port, "/metrics", x_liveshelf_refused="elsewhere 7")
+        balancer, _, how_many = heard["x-liveshelf-refused"].partition(" ")
+        assert balancer == socket.gethostname()
+        return int(how_many)
+
+    before = refused()
+    for path in ("/gone", "/shop/503/text", "/shop/500/text", "/shop/503/problem", "/shop/404/x"):
+        ask(port, path)
+    assert refused() == before + 3

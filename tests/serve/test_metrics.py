@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from serve.api.routes import make_api
 from serve.metrics import Metrics, together
 from serve.state import reports
 from tests.serve.shop import KNOWN, STRANGER, Shop
@@ -56,6 +57,21 @@ def test_events_and_slates_are_counted_by_how_they_ended(shop: Shop) -> None:
     assert samples(text, "liveshelf_degraded_slates_total") == {("history",): 1}
     assert samples(text, "liveshelf_state_version") == {(): 1}
     assert samples(text, "liveshelf_store_log_version") == {(): 1}
+
+
+@pytest.mark.parametrize(
+    ("headers", "refused"),
+    [
+        ({"x-liveshelf-cluster": "ours", "x-liveshelf-refused": "shop-1 7"}, {("shop-1",): 7}),
+        ({"x-liveshelf-cluster": "ours"}, {}),
+        ({"x-liveshelf-refused": "shop-1 7"}, {}),  # said by a client that came through no balancer
+    ],
+)
+def test_what_the_balancer_refused_is_told_and_no_client_says_it(
+    shop: Shop, headers: dict[str, str], refused: Samples
+) -> None:
+    client = shop.client_of(make_api(lambda: shop.engine, mark="ours"))
+    assert samples(client.get("/metrics", headers=headers).text, "liveshelf_refused_total") == refused
 
 
 def test_without_the_store_a_replica_tells_of_itself(shop: Shop) -> None:
