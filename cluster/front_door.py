@@ -68,10 +68,13 @@ def install(folder: Path, mark: str) -> str:
         f"!{{ path {' '.join(UNBOUNDED)} }}",
     ))  # fmt: skip
     defaults, clients, nobody, full = (shlex.quote(str(place)) for place in places.values())
+    # A gateway that answered a moment ago finds its caches warm: a request that is alone goes to the first.
+    alone = r"s/^( *)server ([^ ]+) .*/&\n\1use-server \2 if { be_conn le 1 }/"
     return f"""grep -q {SERVES_OWN[0]} "$3" || sed -i -E -e '/^ *errorfile 50/d' -e '/^defaults$/r '{defaults} \\
   -e '/^frontend http_frontend$/{{n;r '{clients} -e '}}' \\
-  -e '/^backend default_backend$/{{n;r '{nobody} -e d -e '}}' \
-  -e '/^backend default_backend$/!{{/^backend /r '{full} -e '}}' "$3"
+  -e '/^backend default_backend$/{{n;r '{nobody} -e d -e '}}' \\
+  -e '/^backend default_backend$/!{{/^backend /r '{full} -e '}}' \\
+  -e '/^backend /,/^ *server /{{{alone}}}' "$3"
 """
 
 

@@ -14,7 +14,7 @@ import pytest
 
 
 class Replica(BaseHTTPRequestHandler):
-    """Answers with the status that its path names, in plain text, and says which headers came."""
+    """Answers with the status that its path names, in plain text, and says which headers came, and to whom."""
 
     held = threading.Semaphore(0)  # how many of those that wait may be answered
     came = threading.Semaphore(0)  # how many of them have come
@@ -27,7 +27,8 @@ class Replica(BaseHTTPRequestHandler):
         if kind == "waits":
             self.came.release()
             self.held.acquire()
-        body = json.dumps(dict(self.headers.items())).encode()
+        port = self.connection.getsockname()[1]
+        body = json.dumps(dict(self.headers.items()) | {"port": port}).encode()
         self.send_response(int(status))
         self.send_header("content-type", f"{kind}/plain")
         self.send_header("content-length", str(len(body)))

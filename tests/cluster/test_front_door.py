@@ -33,12 +33,16 @@ defaults
 frontend http_frontend
     bind 127.0.0.1:{port}
     use_backend gone if {{ path_beg /gone }}
+    use_backend pair if {{ path_beg /pair }}
     use_backend shop if {{ path_beg /shop /metrics }}
     default_backend default_backend
 backend default_backend
     http-request return status 404 content-type text/plain lf-string "Path '%[path]' not found."
 backend shop
     server replica 127.0.0.1:{replica}
+backend pair
+    server first 127.0.0.1:{replica}
+    server second 127.0.0.1:{other}
 backend gone
     server replica 127.0.0.1:{nobody}
 """
@@ -49,8 +53,8 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     folder, port = tmp_path_factory.mktemp("door"), free_port()
     install_haproxy(folder, "ours")
     (folder / "500.http").write_text("HTTP/1.1 500 Internal Server Error\r\n\r\n")
-    with replica() as ours:
-        places = {"folder": folder, "port": port, "replica": ours, "nobody": free_port()}
+    with replica() as ours, replica() as other:
+        places = {"folder": folder, "port": port, "replica": ours, "other": other, "nobody": free_port()}
         (folder / "haproxy.cfg").write_text(CONFIG.format(**places))
         with balancer([folder / "ha" / "haproxy", "-db", "-f", folder / "haproxy.cfg"], port):
             yield port
@@ -106,7 +110,7 @@ def test_a_request_id_that_is_not_safe_to_repeat_goes_no_further(port: int, give
 def test_a_configuration_is_completed_once(tmp_path: Path) -> None:
     install_haproxy(tmp_path, "")
     config = tmp_path / "haproxy.cfg"
-    config.write_text(CONFIG.format(folder=tmp_path, port=free_port(), replica=1, nobody=1))
+    config.write_text(CONFIG.format(folder=tmp_path, port=free_port(), replica=1, other=1, nobody=1))
     found = []
     for _ in range(2):
         done = subprocess.run([tmp_path / "ha" / "haproxy", "-c", "-f", config], capture_output=True, text=True)
@@ -158,6 +162,16 @@ def test_what_a_replica_has_no_room_for_is_refused_and_what_it_has_in_hand_answe
             Replica.held.release(ROOM)
         assert [answer.result()[0] for answer in waiting] == [200] * ROOM
     assert ask(port, "/shop/200/text")[0] == 200
+
+
+def test_a_request_that_is_alone_finds_the_replica_that_answered_the_last_and_others_are_spread(port: int) -> None:
+    assert len({ask(port, "/pair/200/text")[2]["port"] for _ in range(4)}) == 1
+    with ThreadPoolExecutor(4) as callers:
+        together = [callers.submit(ask, port, "/pair/200/waits") for _ in range(4)]
+        for _ in together:
+            assert Replica.came.acquire(timeout=5)
+        Replica.held.release(4)
+        assert len({answer.result()[2]["port"] for answer in together}) == 2
 
 
 def test_a_replica_hears_how_many_were_refused_before_it(port: int) -> None:
