@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
@@ -111,6 +112,7 @@ class StoreClient:
         self.operations = OperationClient(self._actor)
         self._wanted: dict[Position, list[tuple[str, asyncio.Future[Shopper]]]] = {}  # shoppers, until the next turn
         self._asking: set[asyncio.Task[None]] = set()
+        self._reader = uuid.uuid4().hex
 
     async def append(self, events: Sequence[Event], vectors: np.ndarray, since: Position) -> AppendResult:
         """As Store.append. An error means: nobody knows whether the events are durable, send the same ids again.
@@ -118,15 +120,15 @@ class StoreClient:
         A store that is started again, or slow, gets the same ids for a while, which cannot count twice; one that says
         that too much waits already does not.
         """
-        return await _insisting(lambda: self._actor.append.remote(events, vectors, since, carried()))
+        return await _insisting(lambda: self._actor.append.remote(events, vectors, self._ours(since), carried()))
 
     async def write(self, requests: Sequence[WriteRequest], vectors: np.ndarray, since: Position) -> AppendResult:
         """As Store.write; sent again like events."""
-        return await _insisting(lambda: self._actor.write.remote(requests, vectors, since, carried()))
+        return await _insisting(lambda: self._actor.write.remote(requests, vectors, self._ours(since), carried()))
 
     async def changes(self, since: Position, timeout_s: float) -> list[MicroBatch]:
         """As Store.changes."""
-        return await _answer(self._actor.changes.remote(since, timeout_s), timeout_s + CALL_S)
+        return await _answer(self._actor.changes.remote(self._ours(since), timeout_s), timeout_s + CALL_S)
 
     async def user(self, user_id: str, since: Position) -> Shopper:
         """As Store.user; those asked for in one turn of the event loop are one call, and cost about what one does."""
@@ -161,6 +163,9 @@ class StoreClient:
     async def file(self, path: str) -> bytes | None:
         """As StoreActor.file."""
         return await _answer(self._actor.file.remote(path), START_S)
+
+    def _ours(self, since: Position) -> Position:
+        return since._replace(reader=self._reader)
 
     async def _users(self, since: Position) -> None:
         wanted = [(user_id, answer) for user_id, answer in self._wanted.pop(since) if not answer.done()]

@@ -73,6 +73,7 @@ class Position(NamedTuple):
 
     lineage: str  # log, bundle, learning rule and revision; states of two lineages have nothing to do with each other
     version: int  # seq of the last event applied
+    reader: str = ""  # whose copy it is; anybody's when empty
 
     @property
     def bundle(self) -> str:

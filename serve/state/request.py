@@ -17,6 +17,7 @@ class Request(NamedTuple):
     events: Sequence[Event]
     vectors: np.ndarray  # (n, d) float32, h_u of each event's shopper
     bundle: str = ""  # version that item_idx and vectors speak of; the served one when empty
+    reader: str = ""  # who sent them, and is told what becomes of them with the acks
 
     def in_words_of(self, state: LiveState) -> "Request":
         """Return the request as a gateway of the bundle served would send it; an h_u of another space makes no step.

@@ -84,7 +84,7 @@ class Store:
         whether the events are durable: send the same ids again.
         """
         self._require_open()
-        request = Request(events, vectors, since.bundle)
+        request = Request(events, vectors, since.bundle, since.reader)
         self._machine.check(request)
         return self._told(await self._group_commit.submit(request), since)
 
@@ -93,7 +93,7 @@ class Store:
         self._check(since)
         self._retention.when_due()  # replicas ask here all the time, and after the store was opened first of all
         self.decisions.retention.when_due()
-        if since.version == self._recent.version and not await self._recent.wait(timeout_s):
+        if since.version == self._recent.version and not await self._recent.wait(timeout_s, since.reader):
             return []
         self._check(since)  # the log may have been rewritten meanwhile
         batches = self._recent.after(since.version)
@@ -115,7 +115,7 @@ class Store:
     async def write(self, requests: Sequence[WriteRequest], vectors: np.ndarray, since: Position) -> AppendResult:
         """As `append`, for items and documents; vectors: (n, d) float32, h_i of items' contents, zeros for none."""
         self._require_open()
-        commit = await self._committed(self._machine.write, requests, vectors, since.bundle, now_ms())
+        commit = await self._committed({since.reader}, self._machine.write, requests, vectors, since.bundle, now_ms())
         return self._told(commit.acks[0], since)
 
     async def merge(self, user_id: str, source: str) -> int:
@@ -218,7 +218,7 @@ class Store:
         return AppendResult(acks, batches or [], self._recent.version)
 
     async def _commit(self, requests: list[Request]) -> list[list[Ack]]:
-        commit = await self._committed(self._machine.commit, requests)
+        commit = await self._committed({one.reader for one in requests}, self._machine.commit, requests)
         for request, acks in zip(requests, commit.acks, strict=True):
             self._outbox.note(request.events, acks, now_ms())
         return commit.acks
@@ -234,11 +234,11 @@ class Store:
         n_decisions = self.decisions.erase(self._machine.log.person(user_id), at_ms)
         return self._machine.erase(user_id, at_ms)._replace(n_decisions=n_decisions)
 
-    async def _committed(self, work: Callable[..., Commit], *arguments: object) -> Commit:
+    async def _committed(self, told: set[str], work: Callable[..., Commit], *arguments: object) -> Commit:
         async with self._one_writer:
             commit = await self._in_thread(work, *arguments)
             if commit.batch is not None:
-                self._recent.append(commit.batch)
+                self._recent.append(commit.batch, told)
                 self._save_when_due()
         return commit
 

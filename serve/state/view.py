@@ -90,7 +90,7 @@ class View:
         self.moves.note(_changed(before, gone, self.items))
         self._shoppers.clear()
         self._unmarked = AllShoppers(self._bundle.histories, image.forgotten)
-        self._lineage, self._state.version = image.position
+        self._lineage, self._state.version = image.position.lineage, image.position.version
         self._announce()
 
     def apply(self, batches: Sequence[MicroBatch]) -> None:

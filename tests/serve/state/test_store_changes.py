@@ -28,6 +28,42 @@ def test_changes_waits_for_the_next_event(bundle: Path, data: Path) -> None:
     run(work())
 
 
+def test_who_sent_events_hears_of_them_with_their_acks_and_is_not_woken_but_for_what_others_sent(
+    bundle: Path, data: Path
+) -> None:
+    async def work() -> None:
+        store = opened(bundle, data)
+        ours, theirs = (store.position._replace(reader=reader) for reader in ("ours", "theirs"))
+        we, they = (asyncio.create_task(store.changes(since, 30)) for since in (ours, theirs))
+        await asyncio.sleep(0)
+        assert [batch.version for batch in (await send(store, [event("e1")], since=ours)).batches] == [1]
+        assert [batch.version for batch in await they] == [1]
+        assert not we.done()
+        await send(store, [event("e2")], since=theirs)
+        assert [batch.version for batch in await we] == [1, 2]
+        await store.close()
+
+    run(work())
+
+
+def test_who_lost_the_answer_hears_of_its_events_all_the_same(bundle: Path, data: Path) -> None:
+    async def work() -> None:
+        store = opened(bundle, data)
+        ours = store.position._replace(reader="ours")
+        waiting = asyncio.create_task(store.changes(ours, 30))
+        await asyncio.sleep(0)
+        for number in range(3):
+            await send(store, [event(f"e{number}")], since=ours)
+        assert [batch.version for batch in await waiting] == [1, 2, 3]
+        again = asyncio.create_task(store.changes(store.position._replace(reader="ours"), 30))
+        await asyncio.sleep(0)
+        await send(store, [event("e3")], since=ours)
+        assert [batch.version for batch in await again] == [4]
+        await store.close()
+
+    run(work())
+
+
 def test_a_position_ahead_of_the_log_or_of_another_history_is_refused(bundle: Path, data: Path) -> None:
     async def work() -> None:
         store = opened(bundle, data)
