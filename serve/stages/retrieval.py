@@ -116,7 +116,7 @@ class Retriever:
         items, wanted = self._view.items, quota + MAX_HISTORY
         is_short = len(self._popular) < min(items.n_items, wanted)  # items came, or more are wanted
         if is_short or not 0 <= self._view.version - self._sorted_at < POPULAR_EVERY:
-            self._popular = _most_popular(items)[:wanted]
+            self._popular = most_popular(items.recent, items.gone, wanted)
             self._sorted_at = self._view.version
         return self._popular[~items.gone[self._popular]]
 
@@ -129,7 +129,8 @@ class Retriever:
 
     @cached_property
     def _still_popular(self) -> np.ndarray:
-        return _most_popular(self._view.published)
+        published = self._view.published
+        return most_popular(published.recent, published.gone, published.n_items)
 
     def _popular_among(self, shown: np.ndarray, items: ItemState, popular: np.ndarray, wanted: int) -> np.ndarray:
         """Return the most popular of the items that a filter shows; `popular` holds them where it shows many."""
@@ -141,9 +142,17 @@ class Retriever:
         return best[best >= 0]
 
 
-def _most_popular(items: ItemState) -> np.ndarray:
-    """Return every item_idx by recent popularity, best first, those that are no longer offered last."""
-    return np.argsort(-np.where(items.gone, -1.0, items.recent), kind="stable")
+def most_popular(recent: np.ndarray, gone: np.ndarray, wanted: int) -> np.ndarray:
+    """Return the item_idx of so many by recent popularity, best first, those that are no longer offered last.
+
+    recent, gone: (n_items,), of ItemState. Of equals the first come first, as if all were sorted.
+    """
+    recent = np.where(gone, -1.0, recent)
+    wanted = min(wanted, len(recent))
+    least = np.partition(recent, -wanted)[-wanted]
+    more, as_much = np.flatnonzero(recent > least), np.flatnonzero(recent == least)
+    chosen = np.concatenate([more, as_much[: wanted - len(more)]])
+    return chosen[np.argsort(-recent[chosen], kind="stable")]
 
 
 def _kind(query: Query, place: int) -> Hashable:

@@ -96,7 +96,7 @@ class StateMachine:
         What was removed changes no state of its time, but one that a bundle of before would come to now.
         """
         pending = "~" if self._revision != self.log.revision else ""
-        return f"{history_name(self.log, self.state)}/{self.log.revision}{pending}-{self._removed}"
+        return f"{self._history}/{self.log.revision}{pending}-{self._removed}"
 
     @property
     def position(self) -> Position:
@@ -226,7 +226,7 @@ class StateMachine:
             removals.drop_letters(latest_ms)
         stretch = removals.stretch(self.state.bundle, after, min(self.floor + 1, self.log.last_seq), limit_ms)
         if stretch is not None and stretch.outdated:
-            keep_snapshots(self.log.folder, history_name(self.log, self.state))
+            keep_snapshots(self.log.folder, self._history)
             removals.remove(stretch.outdated)
         # Events come about in the order of their times: behind a stretch that is too young all are.
         return stretch.version if stretch is not None and stretch.has_old else None
@@ -265,6 +265,7 @@ class StateMachine:
     def _take(self, course: Course) -> None:
         """Serve a state from now on."""
         self._course, self._revision = course, self.log.revision
+        self._history = history_name(self.log, course.state)
         self._removed = self.log.removals.last_seq
         # Batches up to here speak of another bundle, or are gone.
         self.floor = max(self._removed, self.log.last_of_other_bundles(course.state.bundle))

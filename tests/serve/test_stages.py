@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bench.vectors import Held
 from serve.engine import Engine
 from serve.stages.index.exact import FlatIndex
 from serve.stages.query import Query
-from serve.stages.retrieval import Retriever
+from serve.stages.retrieval import Retriever, most_popular
 from tests.serve.shop import KNOWN, STRANGER, Shop
 from train.models.shopper import NO_HISTORY
 
@@ -90,3 +92,10 @@ def test_a_stranger_is_offered_popular_items_however_many_are_blocked(shop: Shop
     assert set(found.candidates.item_idx.tolist()) == set(best[20:].tolist())
     nothing_left = shop.portal.call(shop.engine._retrieve, replace(query, blocked=best))
     assert len(nothing_left.candidates) == 0
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.0, 0.5, 1.0, 2.0]), st.booleans()), min_size=1), st.integers(1, 200))
+def test_the_most_popular_are_the_first_of_all_in_order(items: list[tuple[float, bool]], wanted: int) -> None:
+    recent, gone = np.array([popularity for popularity, _ in items]), np.array([is_gone for _, is_gone in items])
+    everything = np.argsort(-np.where(gone, -1.0, recent), kind="stable")
+    np.testing.assert_array_equal(most_popular(recent, gone, wanted), everything[:wanted])
