@@ -24,7 +24,7 @@ CLUSTER = "x-liveshelf-cluster"  # whose balancer a request came through
 ADDRESS = "x-liveshelf-address"  # and from where
 REFUSED = "x-liveshelf-refused"  # by which balancer, and how many it has refused by itself since it began
 ROOM = 64  # requests that a gateway has in hand; one more would wait behind them for longer than its page does
-UNBOUNDED = ("/healthz", "/readyz", "/metrics")  # asked by whoever watches, most of all when there is no room
+WATCHED = "{ path /healthz /readyz /metrics }"  # by whoever wants to hear of every gateway, and when there is no room
 DETAILS = {
     400: "this is not HTTP",
     408: "the request did not arrive in time",
@@ -64,12 +64,11 @@ def install(folder: Path, mark: str) -> str:
     places["nobody"].write_text(_lines("http-request return status 503 default-errorfiles"))  # no application is there
     places["full"].write_text(_lines(
         f"http-request set-var(txn.room) nbsrv,mul({ROOM})",
-        f"http-request return status 503 default-errorfiles if {{ be_conn,sub(txn.room) gt 0 }} "
-        f"!{{ path {' '.join(UNBOUNDED)} }}",
+        f"http-request return status 503 default-errorfiles if {{ be_conn,sub(txn.room) gt 0 }} !{WATCHED}",
     ))  # fmt: skip
     defaults, clients, nobody, full = (shlex.quote(str(place)) for place in places.values())
     # A gateway that answered a moment ago finds its caches warm: a request that is alone goes to the first.
-    alone = r"s/^( *)server ([^ ]+) .*/&\n\1use-server \2 if { be_conn le 1 }/"
+    alone = rf"s#^( *)server ([^ ]+) .*#&\n\1use-server \2 if {{ be_conn le 1 }} !{WATCHED}#"
     return f"""grep -q {SERVES_OWN[0]} "$3" || sed -i -E -e '/^ *errorfile 50/d' -e '/^defaults$/r '{defaults} \\
   -e '/^frontend http_frontend$/{{n;r '{clients} -e '}}' \\
   -e '/^backend default_backend$/{{n;r '{nobody} -e d -e '}}' \\

@@ -20,7 +20,7 @@ class Replica(BaseHTTPRequestHandler):
     came = threading.Semaphore(0)  # how many of them have come
 
     def do_GET(self) -> None:
-        if self.path == "/metrics":
+        if self.path in ("/metrics", "/readyz"):
             status, kind = "200", "text"
         else:
             _, _, status, kind = self.path.split("/")

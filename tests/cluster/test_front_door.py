@@ -33,7 +33,7 @@ defaults
 frontend http_frontend
     bind 127.0.0.1:{port}
     use_backend gone if {{ path_beg /gone }}
-    use_backend pair if {{ path_beg /pair }}
+    use_backend pair if {{ path_beg /pair /readyz }}
     use_backend shop if {{ path_beg /shop /metrics }}
     default_backend default_backend
 backend default_backend
@@ -166,6 +166,7 @@ def test_what_a_replica_has_no_room_for_is_refused_and_what_it_has_in_hand_answe
 
 def test_a_request_that_is_alone_finds_the_replica_that_answered_the_last_and_others_are_spread(port: int) -> None:
     assert len({ask(port, "/pair/200/text")[2]["port"] for _ in range(4)}) == 1
+    assert len({ask(port, "/readyz")[2]["port"] for _ in range(4)}) == 2  # who watches hears of each
     with ThreadPoolExecutor(4) as callers:
         together = [callers.submit(ask, port, "/pair/200/waits") for _ in range(4)]
         for _ in together:

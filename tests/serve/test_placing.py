@@ -1,10 +1,16 @@
-"""Where Ray is asked to place stages that are deployments of their own."""
+"""Where Ray is asked to place stages that are deployments of their own, and where it does."""
 
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 import ray
 
+from cluster.environment import ROOT
 from serve.app import CARD_SHARE, bound_stages
 from serve.config import AppArgs
 
@@ -26,3 +32,16 @@ def asked_cards(topology: str) -> dict[str, Any]:
     stages = bound_stages("/bundle", AppArgs.checked({"topology": topology}))
     options = {name: stage._bound_deployment.ray_actor_options or {} for name, stage in stages.items()}
     return {name: asked["num_gpus"] for name, asked in options.items()}
+
+
+@pytest.mark.slow
+def test_of_two_nodes_the_one_with_a_card_has_the_stages_and_gateways_are_anywhere(tmp_path: Path) -> None:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}  # another home's
+    variables = {"LIVESHELF_HOME": str(tmp_path / "home"), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.serve.placed", tmp_path], cwd=ROOT, env=inherited | variables, text=True,
+        stdout=subprocess.PIPE, timeout=240, check=True,
+    )  # fmt: skip
+    cards = json.loads(done.stdout.splitlines()[-1])
+    assert set(cards) == {"Gateway", "RetrieverReplica", "RankerReplica"}
+    assert cards["RetrieverReplica"] == cards["RankerReplica"] == 1
