@@ -45,6 +45,8 @@ backend pair
     server second 127.0.0.1:{other}
 backend gone
     server replica 127.0.0.1:{nobody}
+backend far
+    server replica 10.0.0.1:80
 """
 
 
@@ -117,6 +119,9 @@ def test_a_configuration_is_completed_once(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         found.append(config.read_text())
     assert found[0] == found[1]
+    assert [
+        backend for backend in found[0].split("\nbackend ") if backend.startswith("far") and "use-server" in backend
+    ] == []
     assert "500.http" not in found[0]
 
 
