@@ -67,8 +67,8 @@ def install(folder: Path, mark: str) -> str:
         f"http-request return status 503 default-errorfiles if {{ be_conn,sub(txn.room) gt 0 }} !{WATCHED}",
     ))  # fmt: skip
     defaults, clients, nobody, full = (shlex.quote(str(place)) for place in places.values())
-    # A gateway that answered a moment ago finds its caches warm: a request that is alone goes to the first. On a machine
-    # alone only, since balancers of several would all choose the same.
+    # A gateway that answered a moment ago finds its caches warm: a request that is alone goes to the first. On one
+    # machine only, since balancers of several would all choose the same.
     alone = rf"s#^( *)server ([^ ]+) 127\.0\.0\.1:.*#&\n\1use-server \2 if {{ be_conn le 1 }} !{WATCHED}#"
     return f"""grep -q {SERVES_OWN[0]} "$3" || sed -i -E -e '/^ *errorfile 50/d' -e '/^defaults$/r '{defaults} \\
   -e '/^frontend http_frontend$/{{n;r '{clients} -e '}}' \\
