@@ -119,9 +119,8 @@ def test_a_configuration_is_completed_once(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         found.append(config.read_text())
     assert found[0] == found[1]
-    assert [
-        backend for backend in found[0].split("\nbackend ") if backend.startswith("far") and "use-server" in backend
-    ] == []
+    backends = {text.partition("\n")[0]: text for text in found[0].split("\nbackend ")}
+    assert "use-server" in backends["pair"] and "use-server" not in backends["far"]
     assert "500.http" not in found[0]
 
 
