@@ -24,6 +24,7 @@ CLUSTER = "x-liveshelf-cluster"  # whose balancer a request came through
 ADDRESS = "x-liveshelf-address"  # and from where
 REFUSED = "x-liveshelf-refused"  # by which balancer, and how many it has refused by itself since it began
 ROOM = 64  # requests that a gateway has in hand; one more would wait behind them for longer than its page does
+ARRIVE_S = 5  # for a request's head, and for its body or as much of it as a buffer holds: it takes no room meanwhile
 WATCHED = "{ path /healthz /readyz /metrics }"  # by whoever wants to hear of every gateway, and when there is no room
 DETAILS = {
     400: "this is not HTTP",
@@ -47,6 +48,8 @@ def install(folder: Path, mark: str) -> str:
     places["defaults"].write_text(_lines(*(f"errorfile {own} {folder}/say{ours}" for own, ours in ANSWERS.items())))
     places["clients"].write_text(_lines(
         "http-request set-log-level silent",  # paths hold ids, nobody reads it, and it costs what a request costs twice
+        f"timeout http-request {ARRIVE_S}s",
+        "timeout http-keep-alive 1h",  # would be the same by default
         "stick-table type integer size 1 store gpc0",
         "http-request track-sc0 int(0)",
         f"http-request set-header {REFUSED} \"%[hostname] %[sc0_get_gpc0]\"",
@@ -56,6 +59,7 @@ def install(folder: Path, mark: str) -> str:
         # Serve puts a client's id into the answer as it is, whatever it is.
         f"http-request del-header {REQUEST_ID} unless {{ req.fhdr({REQUEST_ID}) -m reg ^{SAFE_ID.pattern}$ }}",
         f"http-request return status 413 default-errorfiles if {{ req.hdr_val(content-length) gt {MAX_BODY_BYTES} }}",
+        f"http-request wait-for-body time {ARRIVE_S}s",
         f"http-response return status 503 default-errorfiles if {{ status 408 503 }} {PLAIN}",
         f"http-response return status 500 default-errorfiles if {{ status 500 }} {PLAIN}",
         "http-response set-var(txn.is_theirs) bool(true)",

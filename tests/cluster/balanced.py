@@ -35,6 +35,10 @@ class Replica(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def do_POST(self) -> None:
+        self.came.release()
+        self.do_GET()
+
     def log_message(self, *_: object) -> None:
         """Say nothing."""
 

@@ -168,6 +168,19 @@ def test_what_a_replica_has_no_room_for_is_refused_and_what_it_has_in_hand_answe
     assert ask(port, "/shop/200/text")[0] == 200
 
 
+def test_a_body_that_does_not_come_takes_no_room_and_is_given_up(port: int) -> None:
+    head = b"POST /shop/200/text HTTP/1.1\r\nhost: shop\r\ncontent-length: 10\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port)) as slow:
+        slow.sendall(head + b"half")
+        with slow.makefile("rb") as answer:
+            assert answer.readline().split()[1] == b"408"
+    assert not Replica.came.acquire(blocking=False)  # no replica heard of it
+    with socket.create_connection(("127.0.0.1", port)) as whole:
+        whole.sendall(head + b"half")
+        whole.sendall(b"a dozen"[:6])
+        assert Replica.came.acquire(timeout=5)
+
+
 def test_a_request_that_is_alone_finds_the_replica_that_answered_the_last_and_others_are_spread(port: int) -> None:
     assert len({ask(port, "/pair/200/text")[2]["port"] for _ in range(4)}) == 1
     assert len({ask(port, "/readyz")[2]["port"] for _ in range(4)}) == 2  # who watches hears of each
