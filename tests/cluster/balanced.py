@@ -43,10 +43,16 @@ class Replica(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+class Replicas(ThreadingHTTPServer):
+    """Takes as many at once as come."""
+
+    request_queue_size = 256  # by default 5, beyond which a connection waits for a second and more
+
+
 @contextmanager
 def replica() -> Iterator[int]:
     """Have a server of one's own; yield its port."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Replica) as server:
+    with Replicas(("127.0.0.1", 0), Replica) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
             yield server.server_port

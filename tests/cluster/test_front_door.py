@@ -156,9 +156,9 @@ def test_every_request_says_through_whose_balancer_it_came(port: int) -> None:
 def test_what_a_replica_has_no_room_for_is_refused_and_what_it_has_in_hand_answered(port: int) -> None:
     with ThreadPoolExecutor(ROOM) as callers:
         waiting = [callers.submit(ask, port, "/shop/200/waits") for _ in range(ROOM)]
-        for _ in waiting:
-            assert Replica.came.acquire(timeout=5)
         try:
+            for _ in waiting:
+                assert Replica.came.acquire(timeout=30)
             status, told, body = ask(port, "/shop/200/text")
             assert (status, body["status"], told["retry-after"]) == (503, 503, "1")
             assert ask(port, "/metrics")[0] == 200  # who watches is answered
@@ -178,7 +178,7 @@ def test_a_body_that_does_not_come_takes_no_room_and_is_given_up(port: int) -> N
     with socket.create_connection(("127.0.0.1", port)) as whole:
         whole.sendall(head + b"half")
         whole.sendall(b"a dozen"[:6])
-        assert Replica.came.acquire(timeout=5)
+        assert Replica.came.acquire(timeout=30)
 
 
 def test_a_request_that_is_alone_finds_the_replica_that_answered_the_last_and_others_are_spread(port: int) -> None:
@@ -186,9 +186,11 @@ def test_a_request_that_is_alone_finds_the_replica_that_answered_the_last_and_ot
     assert len({ask(port, "/readyz")[2]["port"] for _ in range(4)}) == 2  # who watches hears of each
     with ThreadPoolExecutor(4) as callers:
         together = [callers.submit(ask, port, "/pair/200/waits") for _ in range(4)]
-        for _ in together:
-            assert Replica.came.acquire(timeout=5)
-        Replica.held.release(4)
+        try:
+            for _ in together:
+                assert Replica.came.acquire(timeout=30)
+        finally:
+            Replica.held.release(4)
         assert len({answer.result()[2]["port"] for answer in together}) == 2
 
 
